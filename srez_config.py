@@ -1,0 +1,285 @@
+"""Every option of srez, declared once, with its checks; flags, help and README's table are made from it."""
+
+import dataclasses
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
+SYNTHETIC = "synthetic"
+
+
+class UserError(Exception):
+    """Something the user can mend: its text is one line with what is wrong, where, and the remedy."""
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    group: str = "training",
+    unit: str = "",
+    choices: Sequence | None = None,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    fixed: bool = False,
+) -> Any:
+    """A Config field. `low` and `high` are allowed values, `above` and `below` are not.
+
+    `fixed` marks what a run cannot change when it is resumed.
+    """
+    metadata = {
+        "help": help,
+        "group": group,
+        "unit": unit,
+        "choices": choices,
+        "low": low,
+        "high": high,
+        "above": above,
+        "below": below,
+        "fixed": fixed,
+    }
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config:
+    """All options of one command. Frozen: whoever needs another value makes a new one."""
+
+    run: str = option("demo", "what to do", choices=("train", "demo"), group="command")
+    dry_run: bool = option(
+        False, "print options, networks, dataset size and planned batches, then stop", group="command"
+    )
+
+    dataset: str = option(
+        "dataset", "folder of pictures, or 'synthetic' for the built-in drawn faces", group="files"
+    )
+    train_dir: str = option("train", "folder for sample grids and films", group="files")
+    checkpoint_dir: str = option(
+        "checkpoint", "folder for checkpoints, config.json and metrics.jsonl", group="files"
+    )
+    summary_dir: str = option("summary", "folder for TensorBoard", group="files")
+    resume: bool = option(
+        True, "continue from the newest checkpoint; --noresume moves the old run aside", group="files"
+    )
+    checkpoint_keep: int = option(5, "how many checkpoints to keep", low=1, group="files")
+    checkpoint_period: int = option(10000, "time between checkpoints", unit="batches", low=1, group="files")
+    summary_period: int = option(200, "time between sample grids", unit="batches", low=1, group="files")
+    log_period: int = option(10, "time between lines of figures", unit="batches", low=1, group="files")
+    output_image: int = option(
+        0, "1: also write every held-out face's output as a PNG of its own", choices=(0, 1), group="files"
+    )
+
+    train_time: float = option(
+        200.0, "stop after this long, all sessions of the run together; 0: no limit", unit="minutes", low=0
+    )
+    max_batches: int = option(0, "stop after this many, if train_time is not up before; 0: no limit", low=0)
+    batch_size: int = option(16, "pictures in one batch", unit="pictures", low=1, fixed=True)
+    random_seed: int = option(
+        0, "seed of weights, data order, augmentation and noise", low=0, high=2**31 - 1, fixed=True
+    )
+    deterministic: bool = option(False, "bit-for-bit repeatable arithmetic, slower on GPUs")
+
+    crop_size: int = option(
+        128, "side of the square that becomes the label", unit="pixels", low=8, group="data"
+    )
+    crop_wiggle: int = option(
+        8, "how far the crop may move each way in training", unit="pixels", low=0, group="data"
+    )
+    crop_x: int = option(
+        -1,
+        "left edge of the crop; -1: 25 in 178x218 pictures (CelebA), else centred",
+        unit="pixels",
+        low=-1,
+        group="data",
+    )
+    crop_y: int = option(
+        -1,
+        "upper edge of the crop; -1: 60 in 178x218 pictures (CelebA), else centred",
+        unit="pixels",
+        low=-1,
+        group="data",
+    )
+    sample_size: int = option(
+        64, "side of label and output", unit="pixels", choices=(64, 128), group="data", fixed=True
+    )
+    scale_factor: int = option(
+        4, "output side / input side, for scaled input", choices=(2, 4, 8), group="data", fixed=True
+    )
+    input: str = option(
+        "scaled",
+        "what the generator sees: the averaged-down face, or noise",
+        choices=("scaled", "noise"),
+        group="data",
+        fixed=True,
+    )
+    noise_dimension: int = option(
+        4, "side of the noise input", unit="pixels", low=1, group="data", fixed=True
+    )
+    train_noise: float = option(
+        0.03, "standard deviation of noise added to the generator's input in training", low=0, group="data"
+    )
+    test_vectors: int = option(16, "held-out faces, never trained on", unit="pictures", low=1, group="data")
+
+    gen_architect: str = option(
+        "resnet", "generator", choices=("resnet", "deconv"), group="networks", fixed=True
+    )
+    gen_norm: int = option(
+        1, "batch norm in the generator: 1 with, 0 without", choices=(0, 1), group="networks", fixed=True
+    )
+    critic_norm: str = option(
+        "batch",
+        "normalization in the critic",
+        choices=("batch", "layer", "none"),
+        group="networks",
+        fixed=True,
+    )
+    width: float = option(
+        1.0, "multiplies the width of every layer", above=0, high=8, group="networks", fixed=True
+    )
+    back_projection: int = option(
+        0,
+        "rounds that add the enlarged difference between input and averaged-down output",
+        unit="rounds",
+        low=0,
+        high=16,
+        group="networks",
+    )
+
+    loss_func: str = option(
+        "dcgan", "objective", choices=("dcgan", "wgan", "wgangp"), group="objective", fixed=True
+    )
+    gene_l1_factor: float = option(
+        0.9,
+        "share of mean |averaged-down output - input| in the generator's loss",
+        low=0,
+        high=1,
+        group="objective",
+    )
+    gene_pixel_factor: float = option(
+        0.0, "weight of mean |output - label| in the generator's loss", low=0, group="objective"
+    )
+    LAMBDA: float = option(10.0, "weight of the gradient penalty (wgangp)", low=0, group="objective")
+    weigh_clip: int = option(
+        -1,
+        "clip the critic's weights: 1 yes, 0 no, -1 when loss_func is wgan",
+        choices=(-1, 0, 1),
+        group="objective",
+    )
+    clip_value: float = option(0.01, "weights are clipped to +- this", above=0, group="objective")
+    critic_iters: int = option(
+        1, "critic updates per generator update", unit="updates", low=1, group="objective", fixed=True
+    )
+
+    optimizer: str = option(
+        "adam", "optimizer of both networks", choices=("adam", "rmsprop"), group="optimizer", fixed=True
+    )
+    learning_rate_start: float = option(1e-4, "first learning rate", above=0, group="optimizer")
+    learning_rate_half_life: int = option(
+        5000, "the learning rate is halved every so many", unit="batches", low=1, group="optimizer"
+    )
+    learning_beta1: float = option(0.5, "Adam's beta1", low=0, below=1, group="optimizer")
+    learning_beta2: float = option(0.9, "Adam's beta2", low=0, below=1, group="optimizer")
+    epsilon: float = option(1e-8, "Adam's epsilon", above=0, group="optimizer")
+
+    precision: str = option(
+        "float32",
+        "arithmetic of the networks; weights stay float32",
+        choices=("float32", "bfloat16", "float16"),
+        group="machine",
+        fixed=True,
+    )
+    xla: bool = option(False, "compile the training step with XLA (GPUs)", group="machine")
+    log_device_placement: bool = option(False, "print on which device every operation runs", group="machine")
+
+    @property
+    def noise_input(self) -> bool:
+        return self.input == "noise"
+
+    @property
+    def factor(self) -> int:
+        """Output side / input side of the generator (scale_factor does not apply to noise)."""
+        return self.sample_size // self.noise_dimension if self.noise_input else self.scale_factor
+
+    @property
+    def input_size(self) -> int:
+        """Side of the generator's input, pixels."""
+        return self.sample_size // self.factor
+
+    @property
+    def clips_weights(self) -> bool:
+        """Whether the critic's weights are clipped after each of its updates."""
+        return self.loss_func == "wgan" if self.weigh_clip == -1 else self.weigh_clip == 1
+
+
+def fields() -> tuple[dataclasses.Field, ...]:
+    """All options in the order of their declaration."""
+    return dataclasses.fields(Config)
+
+
+def to_dict(config: Config) -> dict[str, Any]:
+    """Options by name, ready for JSON."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """The Config of a config.json; options that it does not know keep their defaults."""
+    known = {f.name for f in fields()}
+    return Config(**{name: value for name, value in values.items() if name in known})
+
+
+def one_line(error: object) -> str:
+    """The text of an error on one line, at most 300 characters."""
+    return textwrap.shorten(" ".join(str(error).split()), 300, placeholder=" ...")
+
+
+def check(config: Config) -> None:
+    """Raise UserError, one line, on the first value out of range or contradiction."""
+    for f in fields():
+        problem = _out_of_range(getattr(config, f.name), f.metadata)
+        if problem:
+            raise UserError(f"--{f.name}={getattr(config, f.name)}: must be {problem} ({f.metadata['help']})")
+    for message in _contradictions(config):
+        raise UserError(message)
+
+
+def _out_of_range(value: Any, rule: dict[str, Any]) -> str:
+    if rule["choices"] is not None:
+        return "" if value in rule["choices"] else "one of " + ", ".join(map(str, rule["choices"]))
+    if isinstance(value, str):
+        return "" if value.strip() else "a name"
+    if not math.isfinite(value):
+        return "a finite number"
+    bounds = (
+        (rule["low"], "at least", lambda v, b: v >= b),
+        (rule["above"], "above", lambda v, b: v > b),
+        (rule["high"], "at most", lambda v, b: v <= b),
+        (rule["below"], "below", lambda v, b: v < b),
+    )
+    return "; ".join(
+        f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(value, bound)
+    )
+
+
+def _contradictions(c: Config) -> Iterator[str]:
+    if c.loss_func == "wgangp" and c.LAMBDA == 0:
+        yield "--LAMBDA=0 with --loss_func=wgangp: the gradient penalty needs a weight, 10 is usual"
+    if c.noise_input and c.sample_size not in [c.noise_dimension * k for k in (2, 4, 8, 16)]:
+        yield (
+            f"--noise_dimension={c.noise_dimension} with --sample_size={c.sample_size}: "
+            "the output must be 2, 4, 8 or 16 times as large as the noise"
+        )
+    if c.noise_input and c.back_projection:
+        yield f"--back_projection={c.back_projection} with --input=noise: noise is no picture to be true to"
+    if c.noise_input and c.gene_pixel_factor:
+        yield f"--gene_pixel_factor={c.gene_pixel_factor:g} with --input=noise: noise has no label"
+    if c.crop_size < c.sample_size:
+        yield f"--crop_size={c.crop_size} with --sample_size={c.sample_size}: the crop may not be smaller"
+    if (c.crop_x == -1) != (c.crop_y == -1):
+        yield f"--crop_x={c.crop_x} with --crop_y={c.crop_y}: set both or neither"
+    if c.run == "train" and not c.train_time and not c.max_batches:
+        yield "--train_time=0 with --max_batches=0: nothing says when to stop, set one of them"

@@ -1,0 +1,104 @@
+"""The command line: absl flags, --help and README's option table, all made from srez_config.Config."""
+
+import dataclasses
+import textwrap
+from collections.abc import Sequence
+
+from absl import flags
+from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
+
+from srez_config import Config, UserError, check, fields, one_line
+
+GROUPS = {
+    "command": "What to do",
+    "files": "Files and their rhythm",
+    "training": "Length and repeatability",
+    "data": "Pictures",
+    "networks": "Networks",
+    "objective": "Objective",
+    "optimizer": "Optimizer",
+    "machine": "Machine",
+}
+_DEFINE = {
+    bool: flags.DEFINE_boolean,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+}
+
+
+def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
+    """Declare every option, and --help, as absl flags; --verbosity is absl's own."""
+    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
+    for f in fields():
+        _DEFINE[f.type](f.name, f.default, describe(f), flag_values=values)
+
+
+def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config | None:
+    """The checked Config of a command line (argv[0] is the program), or None when help was asked for.
+
+    Raises UserError on an unknown flag, a wrong value, a leftover word or a contradiction.
+    """
+    try:
+        leftover = values(list(argv))[1:]
+    except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+        raise UserError(f"{one_line(error)} (--help lists all options)") from None
+    if values.help:
+        return None
+    if leftover:
+        raise UserError(
+            f"leftover word '{leftover[0]}': options are written --name=value, switches --name or --noname"
+        )
+    config = Config(**{f.name: values[f.name].value for f in fields()})
+    check(config)
+    return config
+
+
+def describe(f: dataclasses.Field) -> str:
+    """Help of one option: what it is, unit, range or choices."""
+    unit = f"; {f.metadata['unit']}" if f.metadata["unit"] else ""
+    values = allowed(f)
+    return f.metadata["help"] + unit + (f"; {values}" if values else "")
+
+
+def allowed(f: dataclasses.Field) -> str:
+    """Range or choices of one option, empty where anything goes."""
+    m = f.metadata
+    if m["choices"] is not None:
+        return " | ".join(map(str, m["choices"]))
+    signs = (("low", ">="), ("above", ">"), ("high", "<="), ("below", "<"))
+    return ", ".join(f"{sign} {m[name]:g}" for name, sign in signs if m[name] is not None)
+
+
+def help_text() -> str:
+    """What --help prints."""
+    lines = ["usage: python3 srez_main.py --run train|demo [--option=value ...] [--flagfile=FILE]"]
+    for group, title in GROUPS.items():
+        lines += ["", title]
+        for f in fields():
+            if f.metadata["group"] == group:
+                name = f"--[no]{f.name}" if f.type is bool else f"--{f.name}"
+                text = f"{describe(f)} (default: {str(f.default).lower() if f.type is bool else f.default})"
+                lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
+    lines += [
+        "",
+        "Further",
+        "  --flagfile=FILE            read options from a file, one a line (presets/*.flags)",
+    ]
+    lines += ["  --verbosity=1              show TensorFlow's own messages too"]
+    return "\n".join(lines)
+
+
+def options_table() -> str:
+    """The options as README's Markdown tables, one a group."""
+    lines = []
+    for group, title in GROUPS.items():
+        lines += [f"**{title}**", "", "| option | default | values | meaning |", "|---|---|---|---|"]
+        for f in fields():
+            if f.metadata["group"] == group:
+                default = str(f.default).lower() if f.type is bool else f.default
+                values = allowed(f).replace("|", "\\|")
+                unit = f" ({f.metadata['unit']})" if f.metadata["unit"] else ""
+                lines.append(f"| `{f.name}` | {default} | {values} | {f.metadata['help']}{unit} |")
+        lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,355 @@
+"""Files -> batches. The stream is a pure function of (dataset, seed, position): sample i of a run is the
+same picture with the same crop and jitter, whatever came before and wherever the stream was opened."""
+
+import collections
+import functools
+import hashlib
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+import srez_faces
+import srez_images
+from srez_config import SYNTHETIC, Config, UserError, one_line
+
+SYNTHETIC_FACES = 5000
+CELEBA_SIZE, CELEBA_CORNER, CELEBA_CROP = (178, 218), (25, 60), 128
+CELEBA_COUNT = 202_599
+# the sixteen faces which the 2017 study looked at
+CELEBA_TEST = (
+    *(73883, 110251, 36510, 132301, 57264, 152931, 93861, 124938),
+    *(79512, 106152, 127384, 134028, 67874, 10613, 198694, 100990),
+)
+TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
+
+
+class Damaged(Exception):
+    """A picture that cannot be used; its text is the reason."""
+
+
+# ---- where the crop lies ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Which square of a picture becomes a sample. x, y: upper left corner; -1 chooses it by size."""
+
+    size: int = 128
+    wiggle: int = 8
+    x: int = -1
+    y: int = -1
+
+    def window(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of the part in which the crop may move, cut off at the picture's edge.
+
+        Raises Damaged where the crop does not fit into the picture.
+        """
+        x, y = (self.x, self.y) if self.x >= 0 else self._automatic(width, height)
+        if x < 0 or y < 0 or x + self.size > width or y + self.size > height:
+            raise Damaged(
+                f"{width}x{height} is too small for a crop of {self.size}x{self.size} at ({x}, {y})"
+            )
+        left, top = max(0, x - self.wiggle), max(0, y - self.wiggle)
+        right, bottom = x + self.size + self.wiggle, y + self.size + self.wiggle
+        return left, top, min(width, right) - left, min(height, bottom) - top
+
+    def _automatic(self, width: int, height: int) -> tuple[int, int]:
+        x, y = (width - self.size) // 2, (height - self.size) // 2
+        if (width, height) == CELEBA_SIZE:  # the face lies below the middle there
+            y = min(CELEBA_CORNER[1] + (CELEBA_CROP - self.size) // 2, height - self.size)
+        return x, y
+
+
+# ---- sources: index -> window ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """Numbered pictures. `window(i)` gives uint8 [h, w, 3] or raises Damaged; it must be thread-safe."""
+
+    names: list[str]
+    fingerprint: str
+    window: Callable[[int], np.ndarray]
+    where: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def folder_source(folder: str, framing: Framing) -> Source:
+    """The pictures below a folder, local or remote. Raises UserError where there are none."""
+    try:
+        names, sizes, others = srez_images.list_pictures(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"dataset '{folder}' cannot be listed: {one_line(error)}") from None
+    if not names:
+        raise UserError(no_pictures(folder, others))
+    if others:
+        logging.warning("%s: %d other files ignored", folder, others)
+    listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
+
+    def window(index: int) -> np.ndarray:
+        try:
+            data = srez_images.read_bytes(srez_images.join(folder, names[index]))
+        except (OSError, tf.errors.OpError) as error:
+            raise Damaged(one_line(error)) from None
+        return decode_window(data, framing)
+
+    return Source(
+        names, hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(), window, folder
+    )
+
+
+def no_pictures(folder: str, others: int = 0) -> str:
+    """What to say of a folder without pictures."""
+    found = f" ({others} other files)" if others else ""
+    endings = ", ".join(srez_images.EXTENSIONS)
+    return f"dataset '{folder}' holds no pictures{found}: put {endings} files there, or --dataset synthetic"
+
+
+def decode_window(data: bytes, framing: Framing) -> np.ndarray:
+    """The window of a picture file's content, uint8 [h, w, 3]. Raises Damaged."""
+    try:
+        picture = srez_images.open_picture(data)
+        plain = picture.format == "JPEG" and picture.mode == "RGB" and "exif" not in picture.info
+        if not plain:
+            picture = srez_images.to_rgb(picture)
+            x, y, width, height = framing.window(picture.shape[1], picture.shape[0])
+            return picture[y : y + height, x : x + width]
+        x, y, width, height = framing.window(*picture.size)
+        return tf.io.decode_and_crop_jpeg(
+            data, [y, x, height, width], channels=3, dct_method="INTEGER_ACCURATE"
+        ).numpy()
+    except (ValueError, tf.errors.OpError) as error:
+        raise Damaged(one_line(error)) from None
+
+
+def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
+    """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB."""
+    kept: dict[int, np.ndarray] = {}
+
+    def window(index: int) -> np.ndarray:
+        if index not in kept:
+            face = srez_faces.draw(index)
+            x, y, width, height = framing.window(face.shape[1], face.shape[0])
+            kept[index] = face[y : y + height, x : x + width].copy()
+        return kept[index]
+
+    names = [f"drawn {i:06d}" for i in range(count)]
+    return Source(names, f"drawn faces {srez_faces.VERSION}, {count}", window, SYNTHETIC)
+
+
+# ---- the dataset -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Batch:
+    """label [B, S, S, 3] in [0, 1]; feature [B, s, s, 3] in [0, 1], or noise in [-1, 1]."""
+
+    label: tf.Tensor
+    feature: tf.Tensor
+
+
+@dataclass(eq=False)
+class Dataset:
+    """Training stream and held-out faces of one source."""
+
+    config: Config
+    source: Source
+    train: np.ndarray = field(init=False)
+    test: list[int] = field(init=False)
+    damaged: dict[int, str] = field(init=False, default_factory=dict)
+
+    def __post_init__(self):
+        self._lock = threading.Lock()
+        self.test = self._hold_out(self.config.test_vectors)
+        held_out = {*self.test, *self.damaged}
+        self.train = np.array([i for i in range(len(self.source)) if i not in held_out], np.int64)
+        if not len(self.train):
+            raise UserError(
+                f"dataset '{self.source.where}' has {len(self.source)} pictures: none is left for training "
+                f"beside --test_vectors={self.config.test_vectors}, lower it or add pictures"
+            )
+
+    # -- held-out faces --
+
+    def _hold_out(self, count: int) -> list[int]:
+        """Indices of the last `count` usable names, or the 2017 study's with the full CelebA."""
+        last_first = list(range(len(self.source) - 1, -1, -1))
+        fixed = []
+        if len(self.source) == CELEBA_COUNT:
+            by_name = {os.path.splitext(os.path.basename(n))[0]: i for i, n in enumerate(self.source.names)}
+            fixed = [by_name[f"{n:06d}"] for n in CELEBA_TEST if f"{n:06d}" in by_name]
+        if len(fixed) < len(CELEBA_TEST):
+            fixed = []
+        others = (i for i in last_first if i not in set(fixed))
+        usable = (i for i in itertools.chain(fixed, others) if self._usable(i))
+        chosen = list(itertools.islice(usable, count))
+        if len(chosen) < count:
+            raise UserError(
+                f"dataset '{self.source.where}' has {len(chosen)} usable pictures, "
+                f"--test_vectors={count} asks for more: lower it or add pictures"
+            )
+        return chosen if fixed else chosen[::-1]
+
+    def _usable(self, index: int) -> bool:
+        try:
+            self.source.window(index)
+        except Damaged as reason:
+            self._report(index, reason)
+            return False
+        return True
+
+    def test_batch(self) -> Batch:
+        """All held-out faces, cropped in the centre, without augmentation; fixed noise for noise input."""
+        size = self.config.crop_size
+        crops = np.stack([centre_crop(self.source.window(i), size) for i in self.test])
+        label, feature = average_down(tf.cast(crops, tf.float32) / 255.0, self.config)
+        if self.config.noise_input:
+            feature = np.stack([self._noise(2**63 + i) for i in range(len(self.test))])
+        return Batch(label, tf.convert_to_tensor(feature))
+
+    # -- training stream --
+
+    def stream(self, position: int, ahead: int = 3) -> Iterator[Batch]:
+        """Endless batches from sample `position` on, made ahead in threads."""
+        size = self.config.batch_size
+        with ThreadPoolExecutor(os.cpu_count()) as readers, ThreadPoolExecutor(1) as batcher:
+            waiting: collections.deque = collections.deque()
+            try:
+                for first in itertools.count(position, size):
+                    waiting.append(batcher.submit(self.batch, first, size, readers.map))
+                    if len(waiting) > ahead:
+                        yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def batch(self, position: int, size: int, mapper: Callable = map) -> Batch:
+        """The samples position .. position + size - 1."""
+        crops, jitter = zip(*mapper(self.sample, range(position, position + size)), strict=True)
+        label, feature = prepare(np.stack(crops), np.stack(jitter), self.config)
+        if self.config.noise_input:
+            feature = np.stack([self._noise(p) for p in range(position, position + size)])
+        return Batch(label, tf.convert_to_tensor(feature))
+
+    def sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
+        """Crop, uint8 [C, C, 3], and jitter, float32 [3] in [-1, 1], of one position."""
+        u = uniforms(self.config.random_seed, position, 6)
+        window = self._window_for(position)
+        size = self.config.crop_size
+        y = int(u[0] * (window.shape[0] - size + 1))
+        x = int(u[1] * (window.shape[1] - size + 1))
+        crop = window[y : y + size, x : x + size]
+        if u[2] < 0.5:
+            crop = crop[:, ::-1]
+        return np.ascontiguousarray(crop), (2 * u[3:] - 1).astype(np.float32)
+
+    def _window_for(self, position: int) -> np.ndarray:
+        """The window of a position; a damaged picture's place is filled from (seed, position, try)."""
+        epoch, offset = divmod(position, len(self.train))
+        index = self.train[self._order(epoch)[offset]]
+        for attempt in itertools.count(1):
+            index = int(index)
+            if index not in self.damaged:
+                try:
+                    return self.source.window(index)
+                except Damaged as reason:
+                    self._report(index, reason)
+            if attempt <= TRIES:
+                u = uniforms(self.config.random_seed, position, 1, block=attempt)[0]
+                index = self.train[int(u * len(self.train))]
+            elif attempt <= TRIES + len(self.train):
+                index = self.train[(int(np.searchsorted(self.train, index)) + 1) % len(self.train)]
+            else:
+                raise UserError(f"dataset '{self.source.where}': none of its pictures can be read")
+
+    @functools.lru_cache(maxsize=2)  # noqa: B019  (a dataset lives as long as its run)
+    def _order(self, epoch: int) -> np.ndarray:
+        return permutation(len(self.train), self.config.random_seed, epoch)
+
+    def _report(self, index: int, reason: Damaged) -> None:
+        with self._lock:
+            if index not in self.damaged:
+                self.damaged[index] = str(reason)
+                name = srez_images.join(self.source.where, self.source.names[index])
+                logging.warning("skipped %s: %s", name, reason)
+
+    def _noise(self, position: int) -> np.ndarray:
+        side = self.config.noise_dimension
+        u = uniforms(self.config.random_seed, position, side * side * 3, block=TRIES + 1)
+        return (2 * u - 1).astype(np.float32).reshape(side, side, 3)
+
+
+def open_dataset(config: Config) -> Dataset:
+    """The dataset that --dataset names. Raises UserError."""
+    framing = Framing(config.crop_size, config.crop_wiggle, config.crop_x, config.crop_y)
+    if config.dataset == SYNTHETIC:
+        return Dataset(config, synthetic_source(framing))
+    return Dataset(config, folder_source(config.dataset, framing))
+
+
+# ---- arithmetic ------------------------------------------------------------------------------------
+
+
+def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of `count` pictures in an epoch."""
+    return tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch]).numpy()
+
+
+def uniforms(seed: int, position: int, count: int, block: int = 0) -> np.ndarray:
+    """`count` numbers in [0, 1), a pure function of (seed, position, block): Philox, read by counter."""
+    bits = np.random.Philox(key=np.array([seed, position], np.uint64), counter=block << 64)
+    return (bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+
+
+def centre_crop(window: np.ndarray, size: int) -> np.ndarray:
+    """The middle [size, size, 3] of a window."""
+    y, x = (window.shape[0] - size) // 2, (window.shape[1] - size) // 2
+    return window[y : y + size, x : x + size]
+
+
+def average_down(pictures: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
+    """Label and feature of crops in [0, 1], both by area averaging."""
+    label = area_resize(pictures, config.sample_size)
+    return label, area_resize(label, config.input_size)
+
+
+def area_resize(pictures: tf.Tensor, size: int) -> tf.Tensor:
+    """Area-averaged [B, size, size, 3]; a plain mean over blocks where the factor is whole."""
+    factor, rest = divmod(pictures.shape[1], size)
+    if rest:
+        return tf.image.resize(pictures, [size, size], method="area")
+    return pictures if factor == 1 else tf.nn.avg_pool2d(pictures, factor, factor, "VALID")
+
+
+def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
+    """2017's colour augmentation of pictures [B, C, C, 3] in [0, 1] with amounts [B, 3] in [-1, 1].
+
+    Saturation times 0.95..1.05 (in HSV, hue and value kept), plus brightness -0.05..0.05, contrast times
+    0.95..1.05 around each channel's mean; clipped to [0, 1].
+    """
+    saturation, brightness, contrast = tf.unstack(amounts[:, :, None, None] * 0.05, axis=1)
+    # one plane a channel: reductions over a last axis of three are slow
+    red, green, blue = tf.unstack(pictures, axis=-1)
+    value = tf.maximum(tf.maximum(red, green), blue)
+    chroma = value - tf.minimum(tf.minimum(red, green), blue)
+    # saturation is chroma / value and may not pass 1
+    factor = tf.minimum(1 + saturation, value / tf.maximum(chroma, 1e-6))
+    planes = [value + factor * (plane - value) + brightness for plane in (red, green, blue)]
+    means = [tf.reduce_mean(plane, axis=[1, 2], keepdims=True) for plane in planes]
+    planes = [mean + (1 + contrast) * (plane - mean) for plane, mean in zip(planes, means, strict=True)]
+    return tf.clip_by_value(tf.stack(planes, axis=-1), 0.0, 1.0)
+
+
+@tf.function
+def prepare(crops: tf.Tensor, amounts: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
+    """Label and feature of uint8 crops [B, C, C, 3]: colour jitter, then area averaging."""
+    return average_down(jitter_colours(tf.cast(crops, tf.float32) / 255.0, amounts), config)

@@ -1,0 +1,64 @@
+"""Objectives as a table, and the gradient penalty; signs as in 2017: a Wasserstein critic is low for real."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Three losses of critic outputs [B, 1], each a mean over the batch; `penalized` adds LAMBDA * penalty.
+
+    The critic minimizes critic_real(real) + fake_sign * critic_fake(fake); the generator generator(fake).
+    """
+
+    critic_real: Callable[[tf.Tensor], tf.Tensor]
+    critic_fake: Callable[[tf.Tensor], tf.Tensor]
+    generator: Callable[[tf.Tensor], tf.Tensor]
+    fake_sign: float = 1.0
+    penalized: bool = False
+
+
+def _cross_entropy_one(logits: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.math.softplus(-logits))
+
+
+def _cross_entropy_zero(logits: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_mean(tf.math.softplus(logits))
+
+
+OBJECTIVES = {
+    # Goodfellow et al. 2014, with the generator's non-saturating loss
+    "dcgan": Objective(_cross_entropy_one, _cross_entropy_zero, _cross_entropy_one),
+    # Arjovsky et al. 2017, algorithm 1, with 2017's sign: real - fake is minimized
+    "wgan": Objective(tf.reduce_mean, tf.reduce_mean, tf.reduce_mean, fake_sign=-1.0),
+    # Gulrajani et al. 2017, equation 3
+    "wgangp": Objective(tf.reduce_mean, tf.reduce_mean, tf.reduce_mean, fake_sign=-1.0, penalized=True),
+}
+
+
+def critic_losses(
+    objective: Objective, real: tf.Tensor, fake: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Real part, fake part and what the critic minimizes, without penalty."""
+    real_loss, fake_loss = objective.critic_real(real), objective.critic_fake(fake)
+    return real_loss, fake_loss, real_loss + objective.fake_sign * fake_loss
+
+
+def gradient_penalty(
+    critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor
+) -> tf.Tensor:
+    """Mean over samples of (||gradient||_2 - 1)^2 at alpha * real + (1 - alpha) * fake, alpha [B].
+
+    Gulrajani et al. 2017, equation 3. The norm's own gradient is zero, not infinite, at zero.
+    """
+    alpha = alpha[:, None, None, None]
+    between = alpha * real + (1 - alpha) * fake
+    with tf.GradientTape() as tape:
+        tape.watch(between)
+        output = critic(between)
+    gradient = tape.gradient(output, between)
+    square = tf.reduce_sum(tf.square(gradient), axis=[1, 2, 3])
+    norm = tf.where(square > 0, tf.sqrt(tf.where(square > 0, square, 1.0)), 0.0)
+    return tf.reduce_mean(tf.square(norm - 1))

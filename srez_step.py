@@ -1,0 +1,194 @@
+"""One training step: a pure function of (weights, optimizer state, batch number, data)."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from srez_config import Config
+from srez_losses import OBJECTIVES, critic_losses, gradient_penalty
+from srez_model import build_critic, build_generator, generate, shrink, trainable
+from srez_optimizers import OPTIMIZERS, LossScale
+
+LOSSES = (
+    "generator_loss",
+    "discriminator_real_loss",
+    "discriminator_fake_loss",
+    "discriminator_tot_loss",
+    "gradient_penalty",
+)
+NOTHING_BAD = (-1, -1)
+
+
+class Gradients(NamedTuple):
+    """Losses by name, and both networks' gradients in the order of their variables."""
+
+    losses: dict[str, tf.Tensor]
+    generator: list[tf.Tensor]
+    critic: list[tf.Tensor]
+
+
+class Trainer(tf.Module):
+    """Both networks, their optimizers and the step that trains them."""
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config, self.objective = config, OBJECTIVES[config.loss_func]
+        self.generator, self.critic = build_generator(config), build_critic(config)
+        self.generator_variables, self.critic_variables = trainable(self.generator), trainable(self.critic)
+        make = OPTIMIZERS[config.optimizer]
+        self.generator_optimizer = make(self.generator_variables, config)
+        self.critic_optimizer = make(self.critic_variables, config)
+        self.loss_scale = LossScale() if config.precision == "float16" else None
+        # (batch, index into `watched`) of the first number that was not finite
+        self.first_bad = tf.Variable(NOTHING_BAD, trainable=False, dtype=tf.int64)
+        compiled = tf.function(jit_compile=True) if config.xla else tf.function
+        self.gradients = compiled(self.gradients)
+        self.critic_gradients = compiled(self.critic_gradients)
+
+    @property
+    def watched(self) -> list[str]:
+        """Names of everything that must stay finite, in the order of `first_bad`'s index."""
+        gradients = [
+            f"gradient of {v.path}" for m in (self.generator, self.critic) for v in m.trainable_variables
+        ]
+        return [*LOSSES, *gradients]
+
+    # ---- forward and backward ----
+
+    def gradients(
+        self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
+    ) -> Gradients:
+        """Losses and gradients of both networks from one forward pass; moving averages move on.
+
+        label [B, S, S, 3], feature and noisy [B, s, s, 3], alpha [B] in [0, 1] (penalty points).
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
+            generator_tape.watch(self.generator_variables)
+            output = self._generate(noisy, feature)
+        # the critic's tape ends at the picture: what lies before it is the other tape's
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as critic_tape:
+            critic_tape.watch([output, *self.critic_variables])
+            losses, fake = self._critic_losses(label, output, alpha)
+            losses["generator_loss"] = self._generator_loss(output, fake, label, feature)
+            scaled = {
+                name: self._scale(losses[name]) for name in ("generator_loss", "discriminator_tot_loss")
+            }
+        critic = critic_tape.gradient(scaled["discriminator_tot_loss"], self.critic_variables)
+        outer = critic_tape.gradient(scaled["generator_loss"], output)
+        generator = generator_tape.gradient(output, self.generator_variables, output_gradients=outer)
+        return Gradients(losses, self._unscale(generator), self._unscale(critic))
+
+    def critic_gradients(
+        self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
+    ) -> Gradients:
+        """The same for the critic alone; the generator and its moving averages stay as they are."""
+        output = self._generate(noisy, feature, keep_averages=False)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.critic_variables)
+            losses, _ = self._critic_losses(label, output, alpha)
+            scaled = self._scale(losses["discriminator_tot_loss"])
+        return Gradients(losses, [], self._unscale(tape.gradient(scaled, self.critic_variables)))
+
+    def _generate(self, noisy: tf.Tensor, feature: tf.Tensor, keep_averages: bool = True) -> tf.Tensor:
+        set_averaging(self.generator, keep_averages)
+        return generate(self.generator, noisy, feature, self.config.back_projection, training=True)
+
+    def _critic_losses(
+        self, label: tf.Tensor, output: tf.Tensor, alpha: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        real, fake = self.critic(label, training=True), self.critic(output, training=True)
+        real_loss, fake_loss, total = critic_losses(self.objective, real, fake)
+        penalty = tf.zeros([])
+        if self.objective.penalized:
+            penalty = gradient_penalty(self.critic, label, output, alpha)
+            total += self.config.LAMBDA * penalty
+        values = (real_loss, fake_loss, total, penalty)
+        return dict(zip(LOSSES[1:], values, strict=True)), fake
+
+    def _generator_loss(
+        self, output: tf.Tensor, fake: tf.Tensor, label: tf.Tensor, feature: tf.Tensor
+    ) -> tf.Tensor:
+        adversarial = self.objective.generator(fake)
+        if self.config.noise_input:
+            return adversarial
+        share = self.config.gene_l1_factor
+        faithful = tf.reduce_mean(tf.abs(shrink(output, self.config.factor) - feature))
+        loss = (1 - share) * adversarial + share * faithful
+        if self.config.gene_pixel_factor:
+            loss += self.config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))
+        return loss
+
+    def _scale(self, loss: tf.Tensor) -> tf.Tensor:
+        return loss if self.loss_scale is None else loss * self.loss_scale.scale
+
+    def _unscale(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        if self.loss_scale is None:
+            return list(gradients)
+        return [gradient / self.loss_scale.scale for gradient in gradients]
+
+    # ---- steps ----
+
+    @tf.function
+    def step(
+        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Train both networks on one batch (number counted from 1, int64); the losses by name."""
+        found = self.gradients(label, feature, *self._chance(feature, batch, 0))
+        self._update(found, batch, rate)
+        return found.losses
+
+    @tf.function
+    def critic_step(
+        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
+    ) -> None:
+        """Train the critic alone, before the step of `batch`; `turn` counts from 1."""
+        found = self.critic_gradients(label, feature, *self._chance(feature, batch, turn))
+        self._update(found, batch, rate)
+
+    def _chance(
+        self, feature: tf.Tensor, batch: tf.Tensor, turn: tf.Tensor | int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The generator's input with its noise, and the penalty points: functions of (seed, batch, turn)."""
+        place = batch * self.config.critic_iters + tf.cast(turn, tf.int64)
+        seed = tf.stack([tf.constant(self.config.random_seed, tf.int64), 2 * place])
+        noise = tf.random.stateless_normal(tf.shape(feature), seed, stddev=self.config.train_noise)
+        alpha = tf.random.stateless_uniform(tf.shape(feature)[:1], tf.stack([seed[0], seed[1] + 1]))
+        return feature + noise, alpha
+
+    def _update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> None:
+        """Both optimizers' updates, then clipping; nothing at all where a number is not finite."""
+        losses_finite = [tf.math.is_finite(found.losses.get(name, 0.0)) for name in LOSSES]
+        # a generator without gradients (critic step) counts as finite
+        gradients = [*(found.generator or [tf.zeros([])] * len(self.generator_variables)), *found.critic]
+        gradients_finite = [tf.math.is_finite(tf.reduce_sum(tf.square(g))) for g in gradients]
+        finite = tf.reduce_all(tf.stack(losses_finite + gradients_finite))
+        self._note_bad(tf.stack(losses_finite), tf.stack(gradients_finite), batch)
+        if self.loss_scale is not None:
+            self.loss_scale.update(finite)
+        if finite:
+            if found.generator:
+                self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
+            self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
+            if self.config.clips_weights:
+                for variable in self.critic_variables:
+                    variable.assign(
+                        tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value)
+                    )
+
+    def _note_bad(self, losses: tf.Tensor, gradients: tf.Tensor, batch: tf.Tensor) -> None:
+        """Keep (batch, index) of the first number that is not finite, on the device."""
+        if self.loss_scale is not None:  # an overflow is normal while the scale can still fall
+            gradients |= self.loss_scale.scale > LossScale.LEAST
+        bad = tf.logical_not(tf.concat([losses, gradients], 0))
+        here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
+        unseen = tf.reduce_all(self.first_bad < 0)
+        self.first_bad.assign(tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
+
+
+def set_averaging(generator: keras.Model, on: bool) -> None:
+    """Whether training passes traced from now on move the generator's moving averages."""
+    for layer in generator.layers:
+        if hasattr(layer, "keeps_averages"):
+            layer.keeps_averages = on
