@@ -54,6 +54,11 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     return config
 
 
+def verbose(values: flags.FlagValues = flags.FLAGS) -> bool:
+    """Whether --verbosity asks for TensorFlow's own messages."""
+    return values.verbosity > 0
+
+
 def describe(f: dataclasses.Field) -> str:
     """Help of one option: what it is, unit, range or choices."""
     unit = f"; {f.metadata['unit']}" if f.metadata["unit"] else ""

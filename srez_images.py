@@ -1,4 +1,4 @@
-"""Read, write and lay out pictures; no TensorFlow unless a path is remote (gs://, ram://)."""
+"""Read, write and lay out pictures; needs no TensorFlow."""
 
 import io
 import os
@@ -8,69 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
+import srez_files
+
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
-
-def is_remote(path: str) -> bool:
-    """Whether a path belongs to one of TensorFlow's filesystems."""
-    return "://" in path
-
-
-def gfile():
-    """TensorFlow's file functions; imported late, since local paths do without."""
-    import tensorflow as tf
-
-    return tf.io.gfile
-
-
-def join(folder: str, name: str) -> str:
-    """Folder and name as one path, local or remote."""
-    return posixpath.join(folder, name) if is_remote(folder) else os.path.join(folder, name)
-
-
-def is_folder(path: str) -> bool:
-    return gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
-
-
-def read_bytes(path: str) -> bytes:
-    """A file's content. Raises OSError (local) or tf.errors.OpError (remote)."""
-    with gfile().GFile(path, "rb") if is_remote(path) else open(path, "rb") as file:
-        return file.read()
-
-
-def write_whole(path: str, data: bytes) -> None:
-    """Write a file so that its name only ever holds the whole of `data`: temporary name, then rename."""
-    folder, name = os.path.split(path)
-    temporary = join(folder, f".{name}.{os.getpid()}.tmp")
-    if is_remote(path):
-        with gfile().GFile(temporary, "wb") as file:
-            file.write(data)
-        gfile().rename(temporary, path, overwrite=True)
-        return
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
-
-
-def _walk(folder: str):
-    if is_remote(folder):
-        yield from ((top.rstrip("/"), folders, files) for top, folders, files in gfile().walk(folder))
-        return
-    for top, folders, files in os.walk(folder, followlinks=True):
-        above = os.path.realpath(top)  # a link to a folder above would never end
-        folders[:] = [f for f in folders if not f"{above}/".startswith(os.path.realpath(join(top, f)) + "/")]
-        yield top, folders, files
-
-
-def _size(path: str) -> int:
-    return gfile().stat(path).length if is_remote(path) else os.stat(path).st_size
 
 
 def list_pictures(folder: str) -> tuple[list[str], list[int], int]:
@@ -80,7 +20,7 @@ def list_pictures(folder: str) -> tuple[list[str], list[int], int]:
     """
     names, others = [], 0
     root = folder.rstrip("/") or folder
-    for top, folders, files in _walk(root):
+    for top, folders, files in srez_files.walk(root):
         folders[:] = [f for f in folders if not f.startswith(".")]
         inside = top[len(root) :].strip("/").replace(os.sep, "/")
         for name in files:
@@ -91,16 +31,23 @@ def list_pictures(folder: str) -> tuple[list[str], list[int], int]:
             else:
                 others += 1
     names.sort()
-    return names, [_size(join(folder, name)) for name in names], others
+    return names, [srez_files.size(srez_files.join(folder, name)) for name in names], others
 
 
 def has_pictures(folder: str) -> bool:
     """Whether there is any picture below a folder; stops at the first."""
     return any(
         name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-        for _, _, files in _walk(folder)
+        for _, _, files in srez_files.walk(folder)
         for name in files
     )
+
+
+def no_pictures(folder: str, others: int = 0) -> str:
+    """What to say of a folder without pictures."""
+    found = f" ({others} other files)" if others else ""
+    endings = ", ".join(EXTENSIONS)
+    return f"dataset '{folder}' holds no pictures{found}: put {endings} files there, or --dataset synthetic"
 
 
 def open_picture(data: bytes) -> Image.Image:
@@ -150,7 +97,7 @@ def png(picture: np.ndarray) -> bytes:
 
 def write_png(path: str, picture: np.ndarray) -> None:
     """Write a picture [height, width, 3] in [0, 1] as PNG, whole or not at all."""
-    write_whole(path, png(to_uint8(picture)))
+    srez_files.write_whole(path, png(to_uint8(picture)))
 
 
 def rows_of(columns: Sequence[np.ndarray]) -> np.ndarray:

@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 import srez_faces
+import srez_files
 import srez_images
 from srez_config import SYNTHETIC, Config, UserError, one_line
 
@@ -90,14 +91,14 @@ def folder_source(folder: str, framing: Framing) -> Source:
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"dataset '{folder}' cannot be listed: {one_line(error)}") from None
     if not names:
-        raise UserError(no_pictures(folder, others))
+        raise UserError(srez_images.no_pictures(folder, others))
     if others:
         logging.warning("%s: %d other files ignored", folder, others)
     listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
 
     def window(index: int) -> np.ndarray:
         try:
-            data = srez_images.read_bytes(srez_images.join(folder, names[index]))
+            data = srez_files.read_bytes(srez_files.join(folder, names[index]))
         except (OSError, tf.errors.OpError) as error:
             raise Damaged(one_line(error)) from None
         return decode_window(data, framing)
@@ -105,13 +106,6 @@ def folder_source(folder: str, framing: Framing) -> Source:
     return Source(
         names, hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(), window, folder
     )
-
-
-def no_pictures(folder: str, others: int = 0) -> str:
-    """What to say of a folder without pictures."""
-    found = f" ({others} other files)" if others else ""
-    endings = ", ".join(srez_images.EXTENSIONS)
-    return f"dataset '{folder}' holds no pictures{found}: put {endings} files there, or --dataset synthetic"
 
 
 def decode_window(data: bytes, framing: Framing) -> np.ndarray:
@@ -279,7 +273,7 @@ class Dataset:
         with self._lock:
             if index not in self.damaged:
                 self.damaged[index] = str(reason)
-                name = srez_images.join(self.source.where, self.source.names[index])
+                name = srez_files.join(self.source.where, self.source.names[index])
                 logging.warning("skipped %s: %s", name, reason)
 
     def _noise(self, position: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from srez_config import Config
@@ -104,8 +105,9 @@ class Trainer(tf.Module):
         if self.objective.penalized:
             penalty = gradient_penalty(self.critic, label, output, alpha)
             total += self.config.LAMBDA * penalty
-        values = (real_loss, fake_loss, total, penalty)
-        return dict(zip(LOSSES[1:], values, strict=True)), fake
+        losses = dict(zip(LOSSES[1:], (real_loss, fake_loss, total, penalty), strict=True))
+        losses["wasserstein_estimate"] = tf.reduce_mean(fake) - tf.reduce_mean(real)
+        return losses, fake
 
     def _generator_loss(
         self, output: tf.Tensor, fake: tf.Tensor, label: tf.Tensor, feature: tf.Tensor
@@ -127,6 +129,23 @@ class Trainer(tf.Module):
         if self.loss_scale is None:
             return list(gradients)
         return [gradient / self.loss_scale.scale for gradient in gradients]
+
+    # ---- use ----
+
+    def sample(self, feature: tf.Tensor) -> np.ndarray:
+        """The generator's pictures of features [N, s, s, 3], a batch at a time: [N, S, S, 3], not clipped."""
+        size = self.config.batch_size
+        parts = [self._infer(feature[i : i + size]) for i in range(0, len(feature), size)]
+        return np.concatenate(parts)
+
+    @tf.function(reduce_retracing=True)
+    def _infer(self, feature: tf.Tensor) -> tf.Tensor:
+        return generate(self.generator, feature, feature, self.config.back_projection)
+
+    def what_diverged(self) -> tuple[int, str] | None:
+        """Batch and name of the first number that was not finite; waits for the device."""
+        batch, index = (int(n) for n in self.first_bad.numpy())
+        return None if batch < 0 else (batch, self.watched[index])
 
     # ---- steps ----
 

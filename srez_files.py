@@ -1,0 +1,102 @@
+"""Files and folders, local or of a TensorFlow filesystem (gs://, ram://); local ones need no TensorFlow."""
+
+import os
+import posixpath
+from collections.abc import Iterator
+from types import ModuleType
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path belongs to one of TensorFlow's filesystems."""
+    return "://" in path
+
+
+def gfile() -> ModuleType:
+    """TensorFlow's file functions; imported late, since local paths do without."""
+    import tensorflow as tf
+
+    return tf.io.gfile
+
+
+def join(folder: str, name: str) -> str:
+    """Folder and name as one path, local or remote."""
+    return posixpath.join(folder, name) if is_remote(folder) else os.path.join(folder, name)
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder of that name."""
+    return gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
+
+
+def read_bytes(path: str) -> bytes:
+    """A file's content. Raises OSError (local) or tf.errors.OpError (remote)."""
+    with gfile().GFile(path, "rb") if is_remote(path) else open(path, "rb") as file:
+        return file.read()
+
+
+def write_whole(path: str, data: bytes) -> None:
+    """Write a file so that its name only ever holds the whole of `data`: temporary name, then rename."""
+    folder, name = os.path.split(path)
+    temporary = join(folder, f".{name}.{os.getpid()}.tmp")
+    if is_remote(path):
+        with gfile().GFile(temporary, "wb") as file:
+            file.write(data)
+        gfile().rename(temporary, path, overwrite=True)
+        return
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+        raise
+
+
+def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
+    """os.walk for both kinds; follows links, but not to a folder above."""
+    if is_remote(folder):
+        yield from ((top.rstrip("/"), folders, files) for top, folders, files in gfile().walk(folder))
+        return
+    for top, folders, files in os.walk(folder, followlinks=True):
+        here = os.path.realpath(top)
+        folders[:] = [f for f in folders if not f"{here}/".startswith(os.path.realpath(join(top, f)) + "/")]
+        yield top, folders, files
+
+
+def size(path: str) -> int:
+    """A file's size in bytes."""
+    return gfile().stat(path).length if is_remote(path) else os.stat(path).st_size
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or folder of that name."""
+    return gfile().exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def names(folder: str) -> list[str]:
+    """What lies in a folder, sorted; nothing where there is no folder."""
+    if not is_folder(folder):
+        return []
+    return sorted(name.rstrip("/") for name in (gfile().listdir if is_remote(folder) else os.listdir)(folder))
+
+
+def make_folder(folder: str) -> None:
+    """Make a folder and those above it. Raises OSError or tf.errors.OpError."""
+    if is_remote(folder):
+        gfile().makedirs(folder)
+    else:
+        os.makedirs(folder, exist_ok=True)
+
+
+def rename(old: str, new: str) -> None:
+    """Rename a file or folder; `new` must not be there."""
+    (gfile().rename if is_remote(old) else os.rename)(old, new)
+
+
+def append(path: str, text: str) -> None:
+    """Add text at the end of a file, in one write."""
+    with gfile().GFile(path, "a") if is_remote(path) else open(path, "a") as file:
+        file.write(text)

@@ -1,0 +1,113 @@
+"""srez: train a GAN that turns 16x16 faces into 64x64 ones. python3 srez_main.py --help"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+
+import srez_files
+import srez_flags
+import srez_images
+from srez_config import EXIT_DONE, EXIT_USER, SYNTHETIC, Config, UserError, one_line
+from srez_stop import Stop
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one command line; the exit code (DESIGN: 0 done, 2 user, 3 diverged, 75 interrupted)."""
+    stop = Stop().install()
+    srez_flags.define_flags()
+    try:
+        config = srez_flags.parse(argv)
+        if config is None:
+            print(srez_flags.help_text())
+            return EXIT_DONE
+        check_folders(config)
+        start_tensorflow(config, verbose=srez_flags.verbose())
+        return MODES[config.run](config, stop)
+    except UserError as error:
+        return complain(error)
+    except (OSError, MemoryError) as error:
+        return complain(f"{one_line(error)}: free some space or memory, or choose other folders")
+
+
+def complain(problem: object) -> int:
+    """One line on standard error; the exit code for what the user can mend."""
+    print(f"srez: {problem}", file=sys.stderr)
+    return EXIT_USER
+
+
+# ---- what can be told without TensorFlow -----------------------------------------------------------
+
+
+def check_folders(config: Config) -> None:
+    """Refuse a missing or empty dataset and another run's checkpoints before the slow import."""
+    folder = config.dataset
+    if config.run != "train":
+        return
+    if folder != SYNTHETIC and not srez_files.is_remote(folder):
+        if not os.path.isdir(folder):
+            raise UserError(
+                f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
+                "fetch CelebA with python3 download_data.py, or use the built-in faces with --dataset synthetic"
+            )
+        if not srez_images.has_pictures(folder):
+            raise UserError(srez_images.no_pictures(folder))
+
+
+def start_tensorflow(config: Config, verbose: bool) -> None:
+    """Import TensorFlow quietly and set what must be set before its first operation."""
+    chatty = verbose or config.log_device_placement
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if chatty else "3")
+    with contextlib.nullcontext() if chatty else quiet_stderr():
+        import tensorflow as tf
+
+        gpus = tf.config.list_physical_devices("GPU")
+    tf.get_logger().setLevel("INFO" if chatty else "ERROR")
+    for gpu in gpus:
+        tf.config.experimental.set_memory_growth(gpu, True)
+    tf.debugging.set_log_device_placement(config.log_device_placement)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Keep file descriptor 2 aside; what was written there is shown only if the block fails.
+
+    Some of TensorFlow's start-up messages ignore TF_CPP_MIN_LOG_LEVEL.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+# ---- modes -----------------------------------------------------------------------------------------
+
+
+def run_train(config: Config, stop: Stop) -> int:
+    import srez_train
+
+    return srez_train.dry_run(config) if config.dry_run else srez_train.train(config, stop)
+
+
+def run_demo(config: Config, stop: Stop) -> int:
+    import srez_demo
+
+    return srez_demo.demo(config)
+
+
+MODES: dict[str, Callable[[Config, Stop], int]] = {"train": run_train, "demo": run_demo}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

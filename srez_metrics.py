@@ -1,0 +1,56 @@
+"""Picture quality as a table: one figure per picture, of output, label and feature in [0, 1].
+
+Protocol: RGB as stored (no colour conversion), the whole picture without a border left off, output clipped to
+[0, 1] beforehand. SSIM: Gaussian window 11x11, sigma 1.5, K1 0.01, K2 0.03, mean over channels and over the
+positions where the window fits (Wang et al. 2004).
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+LEAST_ERROR = 1e-10  # mean squared error below it counts as this: 100 dB
+
+
+def decibels(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """PSNR of pictures [B, h, w, c] in [0, 1], dB, [B]; at most 100."""
+    error = tf.reduce_mean(tf.math.squared_difference(one, other), axis=[1, 2, 3])
+    return -10 / tf.math.log(10.0) * tf.math.log(tf.maximum(error, LEAST_ERROR))
+
+
+def structural_similarity(output: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """SSIM of pictures [B, h, w, 3], [B]."""
+    return tf.image.ssim(output, label, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03)
+
+
+def consistency(output: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
+    """PSNR between the input and the output averaged down to the input's size, dB, [B]."""
+    factor = output.shape[1] // feature.shape[1]
+    return decibels(tf.nn.avg_pool2d(output, factor, factor, "VALID"), feature)
+
+
+METRICS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "psnr": lambda output, label, feature: decibels(output, label),
+    "ssim": lambda output, label, feature: structural_similarity(output, label),
+    "consistency": lambda output, label, feature: consistency(output, feature),
+}
+
+# 2017's two: summed over pixels and channels
+SUMS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
+    "l1_quality": lambda output, label: tf.reduce_sum(tf.abs(output - label), axis=[1, 2, 3]),
+    "mse_quality": lambda output, label: tf.reduce_sum(
+        tf.math.squared_difference(output, label), axis=[1, 2, 3]
+    ),
+}
+
+
+def measure(output: tf.Tensor, label: tf.Tensor, feature: tf.Tensor) -> dict[str, float]:
+    """Mean of every metric over the pictures; the output is clipped first."""
+    output = tf.clip_by_value(output, 0.0, 1.0)
+    return {name: float(tf.reduce_mean(metric(output, label, feature))) for name, metric in METRICS.items()}
+
+
+def measure_sums(output: tf.Tensor, label: tf.Tensor) -> dict[str, float]:
+    """Mean of 2017's figures over the pictures; the output is clipped first."""
+    output = tf.clip_by_value(output, 0.0, 1.0)
+    return {name: float(tf.reduce_mean(total(output, label))) for name, total in SUMS.items()}

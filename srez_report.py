@@ -1,0 +1,123 @@
+"""What a training tells: lines on the screen, metrics.jsonl, TensorBoard, grids of the held-out faces."""
+
+import sys
+import time
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+import srez_files
+import srez_images
+from srez_config import Config
+from srez_input import Batch
+from srez_metrics import measure, measure_sums
+from srez_run import Run
+from srez_step import Trainer
+
+SHOWN = 10  # held-out faces in a grid, as in 2017
+GRID, STRIP = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"
+
+
+class Report:
+    """Used as a context: closes its bar and its TensorBoard file at the end."""
+
+    def __init__(self, config: Config, run: Run, trainer: Trainer, test: Batch):
+        self.config, self.run, self.trainer, self.test = config, run, trainer, test
+        self.writer = tf.summary.create_file_writer(config.summary_dir)
+        self.bar = None
+        self._since, self._pictures = time.monotonic(), 0
+
+    def __enter__(self) -> "Report":
+        if sys.stdout.isatty():
+            self.bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {postfix}", file=sys.stdout)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        self.writer.close()
+
+    # ---- figures ----
+
+    def count(self, pictures: int) -> None:
+        """Pictures trained on since the last line, for images/s."""
+        self._pictures += pictures
+
+    def speed(self) -> float:
+        """Pictures a second since the last call."""
+        now = time.monotonic()
+        rate = self._pictures / max(now - self._since, 1e-9)
+        self._since, self._pictures = now, 0
+        return rate
+
+    def figures(self, figures: dict[str, float], progress: float, remaining: float | None) -> None:
+        """One batch's figures to metrics.jsonl, TensorBoard and, where it was trained, the screen.
+
+        progress: 0..1; remaining: minutes, None where unknown.
+        """
+        self.run.log(figures)
+        with self.writer.as_default(step=figures["batch"]):
+            for name, value in figures.items():
+                if name != "batch":
+                    tf.summary.scalar(name, value)
+        self.writer.flush()
+        if "generator_loss" in figures:
+            self._show(figures, progress, remaining)
+
+    def _show(self, figures: dict[str, float], progress: float, remaining: float | None) -> None:
+        eta = "   ?" if remaining is None else f"{remaining:4.0f}"
+        line = (
+            f"ETA[{eta}m], Batch [{figures['batch']:4d}], G_Loss[{figures['generator_loss']:.3f}], "
+            f"D_Real_Loss[{figures['discriminator_real_loss']:.3f}], "
+            f"D_Fake_Loss[{figures['discriminator_fake_loss']:.3f}], images/s[{figures['images_per_second']:.1f}]"
+        )
+        if self.bar is None:
+            print(f"Progress[{100 * progress:3.0f}%], {line}", flush=True)
+        else:
+            self.bar.set_postfix_str(line, refresh=False)
+            self.bar.update(100 * progress - self.bar.n)
+
+    def say(self, text: str) -> None:
+        """A line of text, above the bar where there is one."""
+        if self.bar is None:
+            print(text, flush=True)
+        else:
+            self.bar.write(text)
+
+    # ---- held-out faces ----
+
+    def sample(self, batch: int) -> dict[str, float]:
+        """Write the grids of a batch; figures of the held-out faces (none for noise input)."""
+        output = self.trainer.sample(self.test.feature)
+        shown = output[:SHOWN]
+        self._write(
+            GRID.format(batch), grid(shown, self.test.label[:SHOWN], self.test.feature[:SHOWN], self.config)
+        )
+        self._write(STRIP.format(batch), srez_images.side_by_side(shown))
+        if self.config.output_image:
+            for i, picture in enumerate(output):
+                self._write(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
+        with self.writer.as_default(step=batch):
+            tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=SHOWN)
+        if self.config.noise_input:
+            return {}
+        figures = measure_sums(shown, self.test.label[:SHOWN]) | measure(
+            output, self.test.label, self.test.feature
+        )
+        text = ", ".join(f"{name} {figures[name]:.3f}" for name in ("psnr", "ssim", "consistency"))
+        self.say(f"    held-out faces at batch {batch}: {text}")
+        return figures
+
+    def _write(self, name: str, picture: np.ndarray) -> None:
+        srez_images.write_png(srez_files.join(self.config.train_dir, name), picture)
+
+
+def grid(output: np.ndarray, label: np.ndarray, feature: np.ndarray, config: Config) -> np.ndarray:
+    """One face a row: nearest | bicubic | generated | truth; for noise input noise | generated."""
+    size = [config.sample_size, config.sample_size]
+    if config.noise_input:
+        nearest = tf.image.resize((feature + 1) / 2, size, method="nearest")
+        return srez_images.rows_of([nearest.numpy(), output])
+    enlarged = [tf.image.resize(feature, size, method=method).numpy() for method in ("nearest", "bicubic")]
+    return srez_images.rows_of([*enlarged, output, np.asarray(label)])

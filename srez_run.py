@@ -1,0 +1,146 @@
+"""A run on disk: its three folders, config.json, metrics.jsonl. Needs no TensorFlow for local folders."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from typing import Any
+
+import srez_files
+from srez_config import Config, UserError, fields, from_dict, one_line, to_dict
+
+MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
+CONFIG, METRICS = "config.json", "metrics.jsonl"
+CHECKPOINT_NAME = "srez"
+PACKAGES = ("tensorflow", "keras", "numpy")
+
+
+class Run:
+    """The folders of one training. Raises UserError where they cannot be written or belong to another run."""
+
+    def __init__(self, config: Config):
+        self.config = config
+        self.folders = list(dict.fromkeys([config.checkpoint_dir, config.train_dir, config.summary_dir]))
+        self.changes: list[str] = []
+
+    # ---- before TensorFlow is there ----
+
+    def open(self) -> "Run":
+        """Refuse another run's checkpoints, move an old run aside if asked to, make the folders."""
+        try:
+            if not self.config.resume:
+                self._move_aside()
+            elif has_checkpoint(self.config.checkpoint_dir):
+                self._compare(load(self.config.checkpoint_dir))
+            for folder in self.folders:
+                self._make(folder)
+        except OSError as error:
+            raise UserError(f"{one_line(error)}: choose folders that can be written") from None
+        return self
+
+    def _make(self, folder: str) -> None:
+        new = not srez_files.names(folder)
+        srez_files.make_folder(folder)
+        if new:
+            srez_files.write_whole(srez_files.join(folder, MARKER), MARKER_TEXT.encode())
+        elif not srez_files.is_remote(folder) and not os.access(folder, os.W_OK):
+            raise UserError(f"'{folder}' cannot be written: choose another folder")
+
+    def _move_aside(self) -> None:
+        """Rename the run's folders to NAME.1 (or the first number that is free for all), if srez made them."""
+        ours = [f.rstrip("/") for f in self.folders if srez_files.exists(srez_files.join(f, MARKER))]
+        if has_checkpoint(self.config.checkpoint_dir) and self.config.checkpoint_dir.rstrip("/") not in ours:
+            raise UserError(
+                f"--noresume: '{self.config.checkpoint_dir}' holds checkpoints but was not made by srez, "
+                "choose another --checkpoint_dir"
+            )
+        if all(srez_files.names(f) == [MARKER] for f in ours):
+            return
+        number = 1
+        while any(srez_files.exists(f"{f}.{number}") for f in ours):
+            number += 1
+        for folder in ours:
+            if srez_files.exists(folder):  # it may have lain in one that is moved already
+                srez_files.rename(folder, f"{folder}.{number}")
+                print(f"moved the old {folder} to {folder}.{number}")
+
+    def _compare(self, old: dict[str, Any]) -> None:
+        before, now = to_dict(from_dict(old["options"])), to_dict(self.config)
+        fixed = [f.name for f in fields() if f.metadata["fixed"] and before[f.name] != now[f.name]]
+        if fixed:
+            self._refuse([f"{name} was {before[name]}, now {now[name]}" for name in fixed])
+        self.changes = [
+            f"--{name} was {before[name]}, now {now[name]}" for name in now if before[name] != now[name]
+        ]
+
+    def _refuse(self, differences: list[str]) -> None:
+        raise UserError(
+            f"'{self.config.checkpoint_dir}' holds another run ({'; '.join(differences)}): "
+            "set these back, choose another --checkpoint_dir, or start anew with --noresume"
+        )
+
+    # ---- once the dataset is known ----
+
+    def describe(self, fingerprint: str, pictures: int) -> None:
+        """Write config.json; refuses to go on with other pictures than the checkpoints were trained on."""
+        if has_checkpoint(self.config.checkpoint_dir):
+            old = load(self.config.checkpoint_dir)["dataset"]
+            if old["fingerprint"] != fingerprint:
+                self._refuse(
+                    [f"dataset had {old['pictures']} pictures, now {pictures}, or their sizes differ"]
+                )
+        content = {
+            "options": to_dict(self.config),
+            "dataset": {"fingerprint": fingerprint, "pictures": pictures},
+            "versions": {"python": platform.python_version()}
+            | {package: importlib.metadata.version(package) for package in PACKAGES},
+        }
+        path = srez_files.join(self.config.checkpoint_dir, CONFIG)
+        srez_files.write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+
+    # ---- metrics.jsonl ----
+
+    @property
+    def metrics_path(self) -> str:
+        return srez_files.join(self.config.checkpoint_dir, METRICS)
+
+    def log(self, figures: dict[str, float]) -> None:
+        """Add one line of figures."""
+        srez_files.append(self.metrics_path, json.dumps(figures) + "\n")
+
+    def drop_metrics_after(self, batch: int) -> None:
+        """Keep the lines up to a batch, and only whole ones: the others will be written again."""
+        if srez_files.exists(self.metrics_path):
+            kept = [line for line in read_metrics(self.metrics_path) if line["batch"] <= batch]
+            text = "".join(json.dumps(line) + "\n" for line in kept)
+            srez_files.write_whole(self.metrics_path, text.encode())
+
+
+def read_metrics(path: str) -> list[dict[str, float]]:
+    """The whole lines of a metrics.jsonl; a last one that was cut short is left out."""
+    lines = srez_files.read_bytes(path).decode().split("\n")
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def has_checkpoint(folder: str) -> bool:
+    """Whether a folder holds a checkpoint of srez."""
+    return any(n.startswith(f"{CHECKPOINT_NAME}-") and n.endswith(".index") for n in srez_files.names(folder))
+
+
+def load(folder: str) -> dict[str, Any]:
+    """The config.json of a checkpoint folder. Raises UserError where it is missing or damaged."""
+    path = srez_files.join(folder, CONFIG)
+    if not srez_files.exists(path):
+        raise UserError(f"'{folder}' has no {CONFIG}: --checkpoint_dir must name the folder of a training")
+    try:
+        content = json.loads(srez_files.read_bytes(path))
+        return {"options": dict(content["options"]), "dataset": dict(content["dataset"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"'{path}' is damaged ({one_line(error)}): put its backup back or use --noresume"
+        ) from None
+
+
+def load_config(folder: str) -> Config:
+    """The options of a training. Raises UserError."""
+    return from_dict(load(folder)["options"])

@@ -1,0 +1,168 @@
+"""The training loop."""
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from srez_checkpoint import Checkpoints
+from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, Config
+from srez_input import Batch, Dataset, open_dataset
+from srez_optimizers import learning_rate
+from srez_report import Report
+from srez_run import Run
+from srez_step import Trainer
+from srez_stop import Stop
+
+
+@dataclass
+class Budget:
+    """How long a training lasts: batches done, minutes trained in this and earlier sessions."""
+
+    config: Config
+    batch: int
+    earlier: float
+
+    def __post_init__(self):
+        self._start, self._first = time.monotonic(), self.batch
+
+    @property
+    def minutes(self) -> float:
+        return self.earlier + (time.monotonic() - self._start) / 60
+
+    @property
+    def progress(self) -> float:
+        """0..1, by whichever limit is nearer."""
+        shares = [self.batch / self.config.max_batches] if self.config.max_batches else []
+        shares += [self.minutes / self.config.train_time] if self.config.train_time else []
+        return min(1.0, max(shares))
+
+    @property
+    def remaining(self) -> float | None:
+        """Minutes to go; None before this session's first batch where only batches are limited."""
+        limits = [self.config.train_time - self.minutes] if self.config.train_time else []
+        if self.config.max_batches and self.batch > self._first:
+            pace = (self.minutes - self.earlier) / (self.batch - self._first)
+            limits.append(pace * (self.config.max_batches - self.batch))
+        return max(0.0, min(limits)) if limits else None
+
+    @property
+    def spent(self) -> str:
+        """The limit that is reached, or nothing."""
+        if self.config.max_batches and self.batch >= self.config.max_batches:
+            return f"--max_batches={self.config.max_batches}"
+        if self.config.train_time and self.minutes >= self.config.train_time:
+            return f"--train_time={self.config.train_time:g}"
+        return ""
+
+
+def train(config: Config, stop: Stop) -> int:
+    """Train until max_batches or train_time is reached, or a signal comes; the exit code."""
+    run = Run(config).open()
+    dataset = open_dataset(config)
+    run.describe(dataset.source.fingerprint, len(dataset.source))
+    trainer = Trainer(config)
+    checkpoints = Checkpoints(config, trainer)
+    budget = Budget(config, *checkpoints.restore())
+    greet(config, dataset, run, budget)
+    if budget.spent:
+        print(
+            f"finished already: {budget.spent} is reached; a larger value goes on from batch {budget.batch}"
+        )
+        return EXIT_DONE
+    run.drop_metrics_after(budget.batch)
+
+    with Report(config, run, trainer, dataset.test_batch()) as report:
+        if budget.batch == 0:
+            report.figures({"batch": 0, **report.sample(0)}, 0.0, None)
+        stream = dataset.stream(budget.batch * config.critic_iters * config.batch_size)
+        saved = budget.batch
+        for batch in itertools.count(budget.batch + 1):
+            losses = train_batch(trainer, stream, batch)
+            budget.batch = batch
+            last = bool(budget.spent or stop.requested)
+            report.count(config.batch_size * config.critic_iters)
+            stop.defer = True
+            if (last or due(batch, config.log_period, config.summary_period, config.checkpoint_period)) and (
+                bad := trainer.what_diverged()
+            ):
+                return say_diverged(report, bad, saved, checkpoints)
+            if due(batch, config.log_period, config.summary_period) or budget.spent:
+                figures = {"batch": batch, "minutes": budget.minutes, **as_numbers(losses)}
+                figures |= {
+                    "learning_rate": learning_rate(config, batch),
+                    "images_per_second": report.speed(),
+                }
+                if due(batch, config.summary_period) or budget.spent:
+                    figures |= report.sample(batch)
+                report.figures(figures, budget.progress, budget.remaining)
+            if last or due(batch, config.checkpoint_period):
+                checkpoints.save(batch, budget.minutes)
+                saved = batch
+            if last:
+                break
+        stream.close()
+    return farewell(config, dataset, budget, stop)
+
+
+def train_batch(trainer: Trainer, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
+    """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
+    number = tf.constant(batch, tf.int64)
+    rate = tf.constant(learning_rate(trainer.config, batch), tf.float32)
+    for turn in range(1, trainer.config.critic_iters):
+        data = next(stream)
+        trainer.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
+    data = next(stream)
+    return trainer.step(data.label, data.feature, number, rate)
+
+
+def due(batch: int, *periods: int) -> bool:
+    """Whether a batch completes one of the periods."""
+    return any(batch % period == 0 for period in periods)
+
+
+def as_numbers(losses: dict[str, tf.Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in losses.items()}
+
+
+# ---- what is said ----------------------------------------------------------------------------------
+
+
+def greet(config: Config, dataset: Dataset, run: Run, budget: Budget) -> None:
+    """What is trained on what."""
+    kind = "drawn faces (not photographs)" if config.dataset == "synthetic" else "pictures"
+    print(f"{len(dataset.train)} {kind} to train on, {len(dataset.test)} held out")
+    if budget.batch:
+        print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
+        for change in run.changes:
+            print(f"changed since: {change}")
+
+
+def say_diverged(report: Report, bad: tuple[int, str], saved: int, checkpoints: Checkpoints) -> int:
+    """The first bad number and what is left; the exit code."""
+    batch, name = bad
+    left = f"the checkpoint of batch {saved} is good" if checkpoints.paths else "no checkpoint had been saved"
+    report.say(
+        f"srez: diverged: {name} was not finite at batch {batch}; {left}. "
+        "Lower --learning_rate_start or choose another --loss_func"
+    )
+    return EXIT_DIVERGED
+
+
+def farewell(config: Config, dataset: Dataset, budget: Budget, stop: Stop) -> int:
+    """How it ended, where everything lies, how to go on; the exit code."""
+    if dataset.damaged:
+        print(f"{len(dataset.damaged)} pictures could not be used and were replaced by others")
+    if stop.requested and not budget.spent:
+        print(
+            f"{stop.requested}: stopped after batch {budget.batch}, checkpoint saved; the same command goes on"
+        )
+        return EXIT_INTERRUPTED
+    print(f"done: {budget.spent} reached at batch {budget.batch} after {budget.minutes:.1f} minutes")
+    print(
+        f"grids: {config.train_dir}  checkpoints, metrics: {config.checkpoint_dir}  TensorBoard: {config.summary_dir}"
+    )
+    print("next: the same command with --run demo makes a film; a larger limit trains on")
+    return EXIT_DONE
