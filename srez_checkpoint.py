@@ -40,7 +40,10 @@ class Checkpoints:
         """Write a checkpoint; its path."""
         self._batch.assign(batch)
         self._minutes.assign(minutes)
-        return self._manager.save(checkpoint_number=batch)
+        # TensorFlow counts saves in a variable of the checkpoint and names files by it: let it count batches,
+        # so that a checkpoint does not depend on how often its run was saved
+        self._checkpoint.save_counter.assign(batch - 1)
+        return self._manager.save()
 
     def restore(self) -> tuple[int, float]:
         """Take up the newest checkpoint; batches done and minutes trained, (0, 0.0) where there is none.

@@ -232,6 +232,14 @@ def from_dict(values: dict[str, Any]) -> Config:
     return Config(**{name: value for name, value in values.items() if name in known})
 
 
+def replace_folders(config: Config, other: Config) -> Config:
+    """A run's options, with the folders of another command line; the dataset only if that names one."""
+    folders = {name: getattr(other, name) for name in ("train_dir", "checkpoint_dir", "summary_dir")}
+    if other.dataset != Config.dataset:
+        folders["dataset"] = other.dataset
+    return dataclasses.replace(config, **folders)
+
+
 def one_line(error: object) -> str:
     """The text of an error on one line, at most 300 characters."""
     return textwrap.shorten(" ".join(str(error).split()), 300, placeholder=" ...")

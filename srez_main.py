@@ -10,6 +10,7 @@ import srez_files
 import srez_flags
 import srez_images
 from srez_config import EXIT_DONE, EXIT_USER, SYNTHETIC, Config, UserError, one_line
+from srez_run import Run
 from srez_stop import Stop
 
 
@@ -49,10 +50,13 @@ def check_folders(config: Config) -> None:
         if not os.path.isdir(folder):
             raise UserError(
                 f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
-                "fetch CelebA with python3 download_data.py, or use the built-in faces with --dataset synthetic"
+                "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic"
             )
         if not srez_images.has_pictures(folder):
             raise UserError(srez_images.no_pictures(folder))
+    run = Run(config)
+    if not config.dry_run and not any(map(srez_files.is_remote, run.folders)):
+        run.open()
 
 
 def start_tensorflow(config: Config, verbose: bool) -> None:

@@ -70,7 +70,8 @@ class Report:
         line = (
             f"ETA[{eta}m], Batch [{figures['batch']:4d}], G_Loss[{figures['generator_loss']:.3f}], "
             f"D_Real_Loss[{figures['discriminator_real_loss']:.3f}], "
-            f"D_Fake_Loss[{figures['discriminator_fake_loss']:.3f}], images/s[{figures['images_per_second']:.1f}]"
+            f"D_Fake_Loss[{figures['discriminator_fake_loss']:.3f}], "
+            f"images/s[{figures['images_per_second']:.1f}]"
         )
         if self.bar is None:
             print(f"Progress[{100 * progress:3.0f}%], {line}", flush=True)

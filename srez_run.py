@@ -47,7 +47,7 @@ class Run:
             raise UserError(f"'{folder}' cannot be written: choose another folder")
 
     def _move_aside(self) -> None:
-        """Rename the run's folders to NAME.1 (or the first number that is free for all), if srez made them."""
+        """Rename the folders that srez made to NAME.1, or the first number that is free for all."""
         ours = [f.rstrip("/") for f in self.folders if srez_files.exists(srez_files.join(f, MARKER))]
         if has_checkpoint(self.config.checkpoint_dir) and self.config.checkpoint_dir.rstrip("/") not in ours:
             raise UserError(

@@ -1,4 +1,4 @@
-"""Signals: SIGTERM, SIGINT and SIGHUP let the batch finish and its checkpoint be saved; a second one leaves at once."""
+"""Signals let the batch finish and its checkpoint be saved; a second one leaves at once."""
 
 import os
 import signal

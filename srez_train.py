@@ -5,11 +5,13 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import keras
 import tensorflow as tf
 
 from srez_checkpoint import Checkpoints
-from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, Config
+from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, SYNTHETIC, Config, to_dict
 from srez_input import Batch, Dataset, open_dataset
+from srez_model import build_critic, build_generator
 from srez_optimizers import learning_rate
 from srez_report import Report
 from srez_run import Run
@@ -127,12 +129,38 @@ def as_numbers(losses: dict[str, tf.Tensor]) -> dict[str, float]:
     return {name: float(value) for name, value in losses.items()}
 
 
+def dry_run(config: Config) -> int:
+    """Print the resolved options, both networks, the dataset and the plan; the exit code."""
+    for name, value in to_dict(config).items():
+        print(f"--{name}={value}")
+    for network in (build_generator(config, config.input_size), build_critic(config)):
+        print(table_of(network))
+    dataset = open_dataset(config)
+    greet(config, dataset, Run(config), Budget(config, 0, 0.0))
+    each = config.batch_size * config.critic_iters
+    if config.max_batches:
+        epochs = config.max_batches * each / len(dataset.train)
+        print(f"planned: {config.max_batches} batches of {each} pictures, {epochs:.1f} times the dataset")
+    if config.train_time:
+        print(f"planned: {'at most ' if config.max_batches else 'batches for '}{config.train_time:g} minutes")
+    return EXIT_DONE
+
+
+def table_of(network: keras.Model) -> str:
+    """Layers with their output shapes and parameter counts."""
+    rows = [f"{network.name}: {network.count_params():,} parameters"]
+    for layer in network.layers:
+        shape = " x ".join(str(n) for n in layer.output.shape[1:])
+        rows.append(f"  {layer.name:<28}{shape:<18}{layer.count_params():>12,}")
+    return "\n".join(rows)
+
+
 # ---- what is said ----------------------------------------------------------------------------------
 
 
 def greet(config: Config, dataset: Dataset, run: Run, budget: Budget) -> None:
     """What is trained on what."""
-    kind = "drawn faces (not photographs)" if config.dataset == "synthetic" else "pictures"
+    kind = "drawn faces (not photographs)" if config.dataset == SYNTHETIC else "pictures"
     print(f"{len(dataset.train)} {kind} to train on, {len(dataset.test)} held out")
     if budget.batch:
         print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
@@ -156,13 +184,11 @@ def farewell(config: Config, dataset: Dataset, budget: Budget, stop: Stop) -> in
     if dataset.damaged:
         print(f"{len(dataset.damaged)} pictures could not be used and were replaced by others")
     if stop.requested and not budget.spent:
-        print(
-            f"{stop.requested}: stopped after batch {budget.batch}, checkpoint saved; the same command goes on"
-        )
+        print(f"{stop.requested}: stopped after batch {budget.batch}, saved; the same command goes on")
         return EXIT_INTERRUPTED
     print(f"done: {budget.spent} reached at batch {budget.batch} after {budget.minutes:.1f} minutes")
     print(
-        f"grids: {config.train_dir}  checkpoints, metrics: {config.checkpoint_dir}  TensorBoard: {config.summary_dir}"
+        f"grids: {config.train_dir}, checkpoints: {config.checkpoint_dir}, TensorBoard: {config.summary_dir}"
     )
     print("next: the same command with --run demo makes a film; a larger limit trains on")
     return EXIT_DONE

@@ -1,0 +1,137 @@
+"""Films of a training: its grids in order and the newest checkpoint; for noise a walk between faces."""
+
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from moviepy import ImageSequenceClip
+
+import srez_files
+import srez_images
+from srez_checkpoint import Checkpoints
+from srez_config import EXIT_DONE, Config, UserError, replace_folders
+from srez_input import Batch, open_dataset
+from srez_report import GRID, SHOWN, grid
+from srez_run import has_checkpoint, load_config
+from srez_step import Trainer
+
+FILM, WALK = "demo1.mp4", "demo_interpolation.mp4"
+RATE = 24  # frames a second
+LEAST_SECONDS, MOST_FRAME, LEAST_FRAME, LAST_FRAME = 6.0, 1.0, 1 / RATE, 2.0
+WALK_STOPS, WALK_STEPS = 5, 2 * RATE
+
+
+def demo(config: Config) -> int:
+    """Make the films of a training in train_dir; the exit code. Raises UserError without anything to show."""
+    frames = read_grids(config.train_dir)
+    painter = Painter(config) if has_checkpoint(config.checkpoint_dir) else None
+    if painter is not None:
+        frames |= painter.frames(newest_only=bool(frames), known=frames)
+    if not frames:
+        raise UserError(
+            f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'; "
+            "train first (--run train) or name the run's --train_dir and --checkpoint_dir"
+        )
+    srez_files.make_folder(config.train_dir)
+    pictures = one_size([frames[batch] for batch in sorted(frames)])
+    write_film(srez_files.join(config.train_dir, FILM), pictures, durations(len(pictures)))
+    if painter is not None and painter.config.noise_input:
+        walk = painter.walk()
+        write_film(srez_files.join(config.train_dir, WALK), walk, [1 / RATE] * len(walk))
+    return EXIT_DONE
+
+
+def read_grids(folder: str) -> dict[int, np.ndarray]:
+    """The grids of a training by batch, uint8 [h, w, 3]; a damaged one is named and left out."""
+    pattern = re.compile(re.escape(GRID).replace(re.escape("{:06d}"), r"(\d{6,})"))
+    frames = {}
+    for name in srez_files.names(folder):
+        if match := pattern.fullmatch(name):
+            path = srez_files.join(folder, name)
+            try:
+                frames[int(match[1])] = srez_images.decode(srez_files.read_bytes(path))
+            except ValueError as error:
+                print(f"skipped {path}: {error}")
+    return frames
+
+
+class Painter:
+    """Makes frames from the checkpoints of a run, whose shape its config.json tells."""
+
+    def __init__(self, config: Config):
+        self.config = replace_folders(load_config(config.checkpoint_dir), config)
+        self.trainer = Trainer(self.config)
+        self.checkpoints = Checkpoints(self.config, self.trainer)
+
+    def frames(self, newest_only: bool, known: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """Grids by batch from the newest checkpoint, or all; those that are known already are left out."""
+        paths = self.checkpoints.paths[-1:] if newest_only else self.checkpoints.paths
+        paths = [p for p in paths if int(p.rsplit("-", 1)[1]) not in known]
+        if not paths:
+            return {}
+        test = self._held_out(newest_only)
+        return {} if test is None else dict(self._paint(path, test) for path in paths)
+
+    def _held_out(self, optional: bool) -> Batch | None:
+        try:
+            test = open_dataset(self.config).test_batch()
+        except UserError as error:
+            if not optional:
+                raise
+            print(f"no last frame from the checkpoint: {error}")
+            return None
+        return Batch(test.label[:SHOWN], test.feature[:SHOWN])
+
+    def _paint(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
+        batch, _ = self.checkpoints.load(path)
+        picture = grid(self.trainer.sample(test.feature), test.label, test.feature, self.config)
+        return batch, srez_images.to_uint8(picture)
+
+    def walk(self) -> list[np.ndarray]:
+        """Frames between random points of noise and back to the first, two rows of five faces."""
+        self.checkpoints.restore()
+        side = self.config.noise_dimension
+        random = np.random.default_rng(self.config.random_seed)
+        stops = random.uniform(-1, 1, (WALK_STOPS, SHOWN, side, side, 3)).astype(np.float32)
+        frames = []
+        for here, there in zip(stops, np.roll(stops, -1, axis=0), strict=True):
+            for share in np.arange(WALK_STEPS, dtype=np.float32) / WALK_STEPS:
+                faces = self.trainer.sample(tf.constant((1 - share) * here + share * there))
+                rows = [srez_images.side_by_side(row) for row in np.split(faces, 2)]
+                frames.append(srez_images.to_uint8(np.concatenate(rows)))
+        return frames
+
+
+# ---- film ------------------------------------------------------------------------------------------
+
+
+def durations(count: int) -> list[float]:
+    """Seconds for each frame: a film of some seconds, however few there are; the last one stays longer."""
+    each = min(MOST_FRAME, max(LEAST_FRAME, LEAST_SECONDS / count))
+    return [each] * (count - 1) + [max(each, LAST_FRAME)]
+
+
+def one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The pictures of the last one's size; others come from another run in the same folder."""
+    same = [p for p in pictures if p.shape == pictures[-1].shape]
+    if len(same) < len(pictures):
+        print(f"{len(pictures) - len(same)} grids of another size left out")
+    return same
+
+
+def write_film(path: str, pictures: Sequence[np.ndarray], seconds: Sequence[float]) -> None:
+    """Write uint8 pictures [h, w, 3] as H.264 in yuv420p, even dimensions, whole or not at all."""
+    height, width = pictures[0].shape[:2]
+    even = [np.pad(p, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") for p in pictures]
+    clip = ImageSequenceClip(even, durations=list(seconds))
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = os.path.join(folder, "film.mp4")
+        options = ["-pix_fmt", "yuv420p", "-movflags", "+faststart", "-crf", "16"]
+        clip.write_videofile(
+            temporary, fps=RATE, codec="libx264", audio=False, ffmpeg_params=options, logger=None
+        )
+        srez_files.write_whole(path, srez_files.read_bytes(temporary))
+    print(f"film: {path} ({len(pictures)} frames, {sum(seconds):.1f} s)")
