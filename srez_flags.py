@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
+import srez_files
 from srez_config import Config, UserError, check, fields, one_line
 
 GROUPS = {
@@ -107,3 +108,13 @@ def options_table() -> str:
                 lines.append(f"| `{f.name}` | {default} | {values} | {f.metadata['help']}{unit} |")
         lines.append("")
     return "\n".join(lines)
+
+
+def update_readme(path: str = "README.md") -> None:
+    """Write the option tables between README's two marks."""
+    with open(path) as file:
+        before, rest = file.read().split("<!-- options -->\n")
+    after = rest.split("<!-- end of options -->")[1]
+    srez_files.write_whole(
+        path, f"{before}<!-- options -->\n{options_table()}<!-- end of options -->{after}".encode()
+    )

@@ -14,6 +14,7 @@ class Stop:
 
     def __init__(self):
         self.requested, self.defer = "", False
+        self._stderr = os.dup(2)  # descriptor 2 itself is set aside while TensorFlow is imported
 
     def install(self) -> "Stop":
         """Take the signals over; before TensorFlow is imported, which takes seconds."""
@@ -28,6 +29,6 @@ class Stop:
             self.requested = name
             return
         # os.write: the signal may have come in the middle of a print
-        os.write(2, f"\nsrez: {name}, left at once\n".encode())
+        os.write(self._stderr, f"\nsrez: {name}, left at once\n".encode())
         sys.stdout.flush()
         os._exit(EXIT_INTERRUPTED)

@@ -1,0 +1,319 @@
+"""The data stream: a pure function of (dataset, seed, position), whatever the files are."""
+
+import io
+import itertools
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import jpeg
+from PIL import Image
+
+import srez_input
+from srez_config import Config, UserError
+from srez_input import Damaged, Dataset, Framing, Source, open_dataset
+
+
+def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None = None) -> Source:
+    """Pictures whose every pixel is their number."""
+
+    def window(index: int) -> np.ndarray:
+        if index in broken:
+            raise Damaged("broken on purpose")
+        return np.full((144, 144, 3), index % 251, np.uint8)
+
+    return Source(names or [f"{i:06d}.jpg" for i in range(1, count + 1)], "made up", window, "numbered")
+
+
+def first_pixels(dataset: Dataset, positions) -> list[int]:
+    return [int(dataset.sample(p)[0][0, 0, 0]) for p in positions]
+
+
+# ---- order -----------------------------------------------------------------------------------------
+
+
+def test_every_epoch_shows_every_training_picture_once():
+    dataset = Dataset(Config(test_vectors=5), numbered(50))
+    for epoch in range(3):
+        seen = first_pixels(dataset, range(45 * epoch, 45 * epoch + 45))
+        assert sorted(seen) == list(range(45))
+    assert first_pixels(dataset, range(45)) != first_pixels(dataset, range(45, 90))
+
+
+def test_consecutive_epochs_of_celeba_do_not_correlate():
+    for epoch in range(3):
+        one, other = (srez_input.permutation(202_599, 0, e) for e in (epoch, epoch + 1))
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.02
+        assert np.array_equal(np.sort(one), np.arange(202_599))
+
+
+def test_the_stream_starts_anywhere(faces):
+    config = Config(dataset=faces, batch_size=4)
+    whole = list(itertools.islice(open_dataset(config).stream(0), 6))
+    later = next(open_dataset(config).stream(5 * 4))
+    assert np.array_equal(whole[5].label, later.label)
+    assert np.array_equal(whole[5].feature, later.feature)
+
+
+def test_a_share_of_the_positions_is_a_share_of_the_batch(faces):
+    dataset = open_dataset(Config(dataset=faces, batch_size=4))
+    whole, second_half = dataset.batch(8, 4), dataset.batch(10, 2)
+    np.testing.assert_array_equal(whole.label[2:], second_half.label)
+
+
+def test_the_seed_changes_order_and_crops(faces):
+    one, other = (open_dataset(Config(dataset=faces, random_seed=seed)).batch(0, 8) for seed in (0, 1))
+    assert float(tf.reduce_max(tf.abs(one.label - other.label))) > 0.1
+
+
+# ---- damaged files ---------------------------------------------------------------------------------
+
+
+def test_a_damaged_file_keeps_its_place_and_shifts_nothing():
+    good = Dataset(Config(test_vectors=5), numbered(50))
+    bad = Dataset(Config(test_vectors=5), numbered(50, broken=(7,)))
+    positions = range(90)
+    for position, right, found in zip(
+        positions, first_pixels(good, positions), first_pixels(bad, positions), strict=True
+    ):
+        if right == 7:
+            assert found != 7, position
+            assert found < 45
+        else:
+            assert found == right
+    assert bad.damaged == {7: "broken on purpose"}
+
+
+def test_the_replacement_does_not_depend_on_what_was_read_before():
+    positions = list(range(45))
+    forwards = Dataset(Config(test_vectors=5), numbered(50, broken=(3, 7, 9)))
+    backwards = Dataset(Config(test_vectors=5), numbered(50, broken=(3, 7, 9)))
+    assert first_pixels(forwards, positions) == first_pixels(backwards, positions[::-1])[::-1]
+
+
+def test_one_good_picture_among_many_broken_ones_is_found():
+    dataset = Dataset(Config(test_vectors=1), numbered(300, broken=tuple(i for i in range(299) if i != 123)))
+    assert first_pixels(dataset, range(3)) == [123] * 3
+
+
+def test_no_good_picture_left_is_an_error():
+    dataset = Dataset(Config(test_vectors=1), numbered(20, broken=tuple(range(19))))
+    with pytest.raises(UserError, match="none of its pictures"):
+        dataset.sample(0)
+
+
+def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog):
+    folder = tmp_path / "some"
+    shutil.copytree(faces, folder)
+    (folder / "000003.jpg").write_bytes(jpeg(3)[:3000])
+    Image.new("RGB", (100, 200)).save(folder / "000004.jpg")
+    (folder / "notes.txt").write_text("not a picture")
+    dataset = open_dataset(Config(dataset=str(folder)))
+    for position in range(3 * len(dataset.train)):
+        dataset.sample(position)
+    assert sorted(dataset.damaged) == [2, 3]
+    assert caplog.text.count("000003.jpg") == 1
+    assert caplog.text.count("100x200 is too small for a crop of 128x128") == 1
+    assert "1 other files ignored" in caplog.text
+
+
+# ---- held-out faces --------------------------------------------------------------------------------
+
+
+def test_the_last_names_are_held_out_and_never_trained_on():
+    dataset = Dataset(Config(test_vectors=5), numbered(50))
+    assert dataset.test == [45, 46, 47, 48, 49]
+    assert dataset.train.tolist() == list(range(45))
+
+
+def test_a_damaged_face_is_not_held_out():
+    dataset = Dataset(Config(test_vectors=3), numbered(20, broken=(18,)))
+    assert dataset.test == [16, 17, 19]
+    assert 18 not in dataset.train
+
+
+def test_full_celeba_holds_out_the_faces_of_2017():
+    dataset = Dataset(Config(), numbered(202_599))
+    names = [dataset.source.names[i] for i in dataset.test]
+    assert names[:3] == ["073883.jpg", "110251.jpg", "036510.jpg"]
+    assert names[-1] == "100990.jpg"
+    assert len(names) == 16
+    assert len(dataset.train) == 202_599 - 16
+    assert not set(dataset.test) & set(dataset.train.tolist())
+
+
+@pytest.mark.parametrize("count", [3, 16, 17])
+def test_too_few_pictures_for_the_held_out_faces(count):
+    wanted = 16 if count < 17 else 17
+    with pytest.raises(UserError, match=f"--test_vectors={wanted}"):
+        Dataset(Config(test_vectors=wanted), numbered(count))
+
+
+def test_held_out_faces_are_cropped_in_the_centre(faces):
+    dataset = open_dataset(Config(dataset=faces, test_vectors=2))
+    batch = dataset.test_batch()
+    picture = np.asarray(Image.open(Path(faces) / "000060.jpg"))
+    crop = picture[60:188, 25:153] / 255.0
+    expected = crop.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(batch.label[1], expected, atol=1e-6)
+    np.testing.assert_allclose(
+        batch.feature[1], expected.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3)), atol=1e-6
+    )
+
+
+# ---- framing ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("framing", "size", "window"),
+    [
+        (Framing(), (178, 218), (17, 52, 144, 144)),  # CelebA, as in 2017
+        (Framing(), (200, 300), (28, 78, 144, 144)),
+        (Framing(), (128, 128), (0, 0, 128, 128)),
+        (Framing(), (130, 300), (0, 78, 130, 144)),
+        (Framing(x=25, y=60), (178, 218), (17, 52, 144, 144)),
+        (Framing(x=0, y=3), (178, 218), (0, 0, 136, 139)),
+        (Framing(64, 4, 12, 30), (89, 109), (8, 26, 72, 72)),  # CelebA at half size
+        (Framing(64, 0), (178, 218), (57, 92, 64, 64)),  # the same centre as the full crop
+    ],
+)
+def test_window(framing, size, window):
+    assert framing.window(*size) == window
+
+
+@pytest.mark.parametrize(("framing", "size"), [(Framing(), (127, 300)), (Framing(x=100, y=0), (178, 218))])
+def test_a_crop_outside_the_picture_is_refused(framing, size):
+    with pytest.raises(Damaged, match="too small"):
+        framing.window(*size)
+
+
+def test_crops_reach_every_offset_of_the_window_and_both_sides():
+    across = np.arange(144, dtype=np.uint8)[None, :, None] * np.ones((144, 1, 3), np.uint8)
+    source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
+    dataset = Dataset(Config(test_vectors=1), source)
+    rows = [dataset.sample(p)[0][0, :, 0].astype(int) for p in range(600)]
+    straight = [r[0] for r in rows if r[1] > r[0]]
+    flipped = [r[-1] for r in rows if r[1] < r[0]]
+    assert 0.4 < len(flipped) / len(rows) < 0.6
+    assert set(straight) | set(flipped) == set(range(17))
+
+
+# ---- files of all kinds ----------------------------------------------------------------------------
+
+
+def test_tf_and_pillow_decode_the_window_alike(faces):
+    data = (Path(faces) / "000001.jpg").read_bytes()
+    whole = np.asarray(Image.open(io.BytesIO(data)))
+    window = srez_input.decode_window(data, Framing())
+    np.testing.assert_array_equal(window, whole[52:196, 17:161])
+
+
+def test_all_kinds_of_pictures_in_nested_folders(tmp_path):
+    face = Image.open(io.BytesIO(jpeg(1)))
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    face.save(tmp_path / "a.JPG")
+    face.convert("L").save(tmp_path / "grey.jpeg")
+    face.convert("CMYK").save(tmp_path / "deep" / "cmyk.jpg")
+    face.quantize(256).save(tmp_path / "deep" / "er" / "palette.png")
+    face.save(tmp_path / "deep" / "er" / "face.webp")
+    face.save(tmp_path / "face.bmp")
+    dataset = open_dataset(Config(dataset=str(tmp_path), test_vectors=1))
+    assert len(dataset.source) == 6
+    reference = np.asarray(face)[52:196, 17:161].astype(int)
+    for i, name in enumerate(dataset.source.names):
+        window = dataset.source.window(i).astype(int)
+        if "grey" in name:
+            window, reference_ = window[..., :1], reference.mean(axis=2, keepdims=True)
+            assert np.abs(window - reference_).mean() < 25, name
+        else:
+            assert np.abs(window - reference).mean() < 12, name
+    assert dataset.damaged == {}
+
+
+def test_remote_folders(faces):
+    for number in (1, 2, 3):
+        path = f"ram://album/sub/{number}.jpg"
+        tf.io.gfile.makedirs("ram://album/sub")
+        with tf.io.gfile.GFile(path, "wb") as file:
+            file.write((Path(faces) / f"{number:06d}.jpg").read_bytes())
+    dataset = open_dataset(Config(dataset="ram://album", test_vectors=1))
+    assert dataset.source.names == ["sub/1.jpg", "sub/2.jpg", "sub/3.jpg"]
+    local = open_dataset(Config(dataset=faces, test_vectors=1))
+    np.testing.assert_array_equal(dataset.source.window(0), local.source.window(0))
+
+
+def test_the_fingerprint_follows_names_and_sizes(faces, tmp_path):
+    folder = tmp_path / "copy"
+    shutil.copytree(faces, folder)
+    before = open_dataset(Config(dataset=faces)).source.fingerprint
+    assert open_dataset(Config(dataset=str(folder))).source.fingerprint == before
+    (folder / "000001.jpg").rename(folder / "0.jpg")
+    assert open_dataset(Config(dataset=str(folder))).source.fingerprint != before
+
+
+def test_drawn_faces_need_no_files():
+    dataset = open_dataset(Config(dataset="synthetic", batch_size=2))
+    assert len(dataset.train) == srez_input.SYNTHETIC_FACES - 16
+    batch = dataset.batch(0, 2)
+    assert batch.label.shape == (2, 64, 64, 3)
+    assert 0.05 < float(tf.math.reduce_std(batch.label)) < 0.5
+
+
+# ---- arithmetic ------------------------------------------------------------------------------------
+
+
+def test_jitter_is_tensorflows_own_augmentation():
+    random = np.random.RandomState(0)
+    pictures = random.rand(4, 16, 16, 3).astype(np.float32)
+    amounts = np.array([[1, 1, 1], [-1, -1, -1], [0.3, 0, -0.5], [0, 0, 0]], np.float32)
+    found = srez_input.jitter_colours(tf.constant(pictures), tf.constant(amounts)).numpy()
+    for picture, (saturation, brightness, contrast), one in zip(pictures, amounts, found, strict=True):
+        expected = tf.image.adjust_saturation(picture, 1 + 0.05 * saturation)
+        expected = tf.image.adjust_brightness(expected, 0.05 * brightness)
+        expected = tf.image.adjust_contrast(expected, 1 + 0.05 * contrast)
+        np.testing.assert_allclose(one, np.clip(expected, 0, 1), atol=1e-6)
+
+
+def test_jitter_of_grey_and_black_is_finite():
+    pictures = np.zeros((2, 8, 8, 3), np.float32)
+    pictures[1] = 0.5
+    found = srez_input.jitter_colours(pictures, np.array([[1, 0, 1], [1, 0, 1]], np.float32))
+    np.testing.assert_allclose(found, pictures, atol=1e-7)
+
+
+@pytest.mark.parametrize(("side", "size"), [(128, 64), (100, 64), (64, 64), (96, 16)])
+def test_area_averaging_keeps_the_mean_of_every_area(side, size):
+    pictures = np.random.RandomState(0).rand(2, side, side, 3).astype(np.float32)
+    found = srez_input.area_resize(tf.constant(pictures), size).numpy()
+    weights = np.zeros((size, side))
+    for i in range(size):  # share of each source pixel in target pixel i
+        low, high = i * side / size, (i + 1) * side / size
+        for j in range(side):
+            weights[i, j] = max(0.0, min(high, j + 1) - max(low, j)) * size / side
+    expected = np.einsum("ij,bjkc,lk->bilc", weights, pictures, weights)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_noise_input_is_uniform_and_fixed_for_the_held_out_faces(faces):
+    config = Config(dataset=faces, input="noise", test_vectors=16)
+    dataset = open_dataset(config)
+    one, again = dataset.test_batch(), open_dataset(config).test_batch()
+    np.testing.assert_array_equal(one.feature, again.feature)
+    assert one.feature.shape == (16, 4, 4, 3)
+    noise = np.concatenate([dataset.batch(p, 16).feature for p in range(0, 320, 16)])
+    assert abs(noise.mean()) < 0.03
+    assert abs(noise.std() - 1 / np.sqrt(3)) < 0.02
+    assert noise.min() < -0.99
+    assert noise.max() > 0.99
+
+
+def test_uniforms_differ_by_seed_position_and_block():
+    values = [
+        srez_input.uniforms(*key)[0] for key in [(0, 0, 1), (1, 0, 1), (0, 1, 1), (0, 0, 1, 1), (0, 0, 1, 2)]
+    ]
+    assert len(set(values)) == 5
+    many = np.array([srez_input.uniforms(3, p, 6) for p in range(2000)])
+    assert abs(many.mean() - 0.5) < 0.01
+    assert np.abs(np.corrcoef(many.T) - np.eye(6)).max() < 0.08

@@ -1,0 +1,416 @@
+"""Training as a user runs it: files, resume, signals, refusals, every combination of choices."""
+
+import dataclasses
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, jpeg
+from PIL import Image
+
+import srez_train
+from srez_config import Config, UserError, fields
+from srez_run import Run, read_metrics
+from srez_stop import Stop
+
+SMALL = {"width": 0.125, "summary_period": 10}
+CHOICES = {
+    "loss_func": ("dcgan", "wgan", "wgangp"),
+    "gen_architect": ("resnet", "deconv"),
+    "critic_norm": ("batch", "layer", "none"),
+    "gen_norm": (0, 1),
+    "optimizer": ("adam", "rmsprop"),
+    "input": ("scaled", "noise"),
+}
+
+
+def folders(root: Path) -> dict[str, str]:
+    return {f"{name}_dir": str(root / name) for name in ("train", "checkpoint", "summary")}
+
+
+def quick(faces: str, root: Path, **options) -> Config:
+    """A training of some batches that traces quickly."""
+    usual = {
+        "gen_architect": "deconv",
+        "width": 0.03125,
+        "batch_size": 2,
+        "max_batches": 2,
+        "test_vectors": 2,
+    }
+    return Config(run="train", dataset=faces, **folders(root), **(usual | options))
+
+
+def train(config: Config) -> int:
+    return srez_train.train(config, Stop())
+
+
+def newest(folder: Path | str) -> dict[str, np.ndarray]:
+    """Every variable of the newest checkpoint, but for the wall clock."""
+    reader = tf.train.load_checkpoint(str(folder))
+    names = [
+        n for n in reader.get_variable_to_shape_map() if not n.startswith(("minutes", "_CHECKPOINTABLE"))
+    ]
+    return {name: reader.get_tensor(name) for name in names}
+
+
+def assert_equal_checkpoints(one: Path, other: Path) -> None:
+    one, other = newest(one), newest(other)
+    assert one.keys() == other.keys()
+    assert len(one) > 20
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+# ---- the contract ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def whole(srez, faces, tmp_path_factory) -> Path:
+    """Twenty batches in one go."""
+    root = tmp_path_factory.mktemp("whole")
+    done = srez("--run=train", "--deterministic", dataset=faces, max_batches=20, **SMALL, **folders(root))
+    (root / "screen.txt").write_text(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return root
+
+
+def test_files_of_a_training(whole):
+    names = {p.name for p in (whole / "train").iterdir()}
+    for batch in (0, 10, 20):
+        assert f"batch{batch:06d}_out_l.png" in names
+        assert Image.open(whole / "train" / f"batch{batch:06d}_out_l.png").size == (256, 640)
+        assert Image.open(whole / "train" / f"gen_batch{batch:06d}_out_s.png").size == (640, 64)
+    assert {"srez-20.index", "config.json", "metrics.jsonl"} <= {
+        p.name for p in (whole / "checkpoint").iterdir()
+    }
+    lines = read_metrics(str(whole / "checkpoint" / "metrics.jsonl"))
+    assert [line["batch"] for line in lines] == [0, 10, 20]
+    assert {"psnr", "ssim", "consistency", "l1_quality", "mse_quality"} <= lines[0].keys()
+    assert {"generator_loss", "discriminator_tot_loss", "wasserstein_estimate", "psnr"} <= lines[1].keys()
+    config = json.loads((whole / "checkpoint" / "config.json").read_text())
+    assert config["options"]["width"] == 0.125
+    assert config["versions"]["tensorflow"] == tf.__version__
+
+
+def test_the_line_of_2017(whole):
+    line = next(t for t in (whole / "screen.txt").read_text().splitlines() if t.startswith("Progress[ 50%]"))
+    for part in ("ETA[", "m], Batch [  10], G_Loss[", "], D_Real_Loss[", "], D_Fake_Loss[", "images/s["):
+        assert part in line
+
+
+def test_grid_columns(whole, faces):
+    """Nearest, bicubic and truth of the first held-out face, from the picture file."""
+    grid = np.asarray(Image.open(whole / "train" / "batch000010_out_l.png")).astype(float)
+    face = np.asarray(Image.open(Path(faces) / "000045.jpg"))[60:188, 25:153].astype(float)
+    label = face.reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(grid[:64, 192:], label, atol=0.51)
+    feature = label.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(grid[:64, :64], feature.repeat(4, 0).repeat(4, 1), atol=0.51)
+    # half-pixel centres: Pillow's bicubic has them as well (and the same cubic, a = -0.5)
+    planes = [
+        Image.fromarray(feature[..., c].astype(np.float32)).resize((64, 64), Image.BICUBIC) for c in range(3)
+    ]
+    bicubic = np.clip(np.stack([np.asarray(p) for p in planes], -1), 0, 255)
+    np.testing.assert_allclose(grid[:64, 64:128], bicubic, atol=1.0)
+
+
+def test_tensorboard_tags(whole):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(whole / "summary")).Reload()
+    tags = set(events.Tags()["tensors"])
+    assert {
+        *("generator_loss", "discriminator_real_loss", "discriminator_fake_loss", "discriminator_tot_loss"),
+        *("l1_quality", "mse_quality", "generator_output", "psnr"),
+    } <= tags
+
+
+def test_ten_and_ten_more_are_twenty(srez, faces, whole, tmp_path):
+    for batches in (10, 20):
+        done = srez(
+            "--run=train", "--deterministic", dataset=faces, max_batches=batches, **SMALL, **folders(tmp_path)
+        )
+        assert done.returncode == 0, done.stderr
+    assert "continuing after batch 10" in done.stdout
+    assert_equal_checkpoints(whole / "checkpoint", tmp_path / "checkpoint")
+    lines = read_metrics(str(tmp_path / "checkpoint" / "metrics.jsonl"))
+    assert [line["batch"] for line in lines] == [0, 10, 20]
+    for batch in (0, 10, 20):
+        name = f"train/batch{batch:06d}_out_l.png"
+        assert (whole / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
+def start(faces: str, root: Path, **options) -> subprocess.Popen:
+    words = [f"--{k}={v}" for k, v in {"dataset": faces, **SMALL, **folders(root), **options}.items()]
+    command = [sys.executable, str(ROOT / "srez_main.py"), "--run=train", "--deterministic", *words]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for(process: subprocess.Popen, text: str) -> None:
+    for line in process.stdout:
+        if text in line:
+            return
+    pytest.fail(f"ended without saying {text}: {process.stderr.read()}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_after_the_batch_and_the_run_goes_on(srez, faces, whole, tmp_path, number):
+    process = start(faces, tmp_path, max_batches=20, log_period=1)
+    wait_for(process, "Batch [   3]")
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 75, err
+    assert number.name in out
+    assert err == ""
+    done = srez("--run=train", "--deterministic", dataset=faces, max_batches=20, **SMALL, **folders(tmp_path))
+    assert done.returncode == 0
+    assert_equal_checkpoints(whole / "checkpoint", tmp_path / "checkpoint")
+
+
+def test_a_signal_before_the_first_batch_leaves_at_once(faces, tmp_path):
+    process = start(faces, tmp_path, max_batches=20)
+    time.sleep(1.5)
+    sent = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "SIGTERM" in err
+    assert time.monotonic() - sent < 10
+    assert not list((tmp_path / "checkpoint").glob("*.index"))
+
+
+# ---- resume and its refusals -----------------------------------------------------------------------
+
+
+def test_a_finished_run_says_how_to_extend_it(faces, tmp_path, capsys):
+    config = quick(faces, tmp_path)
+    assert train(config) == 0
+    before = newest(config.checkpoint_dir)
+    capsys.readouterr()
+    assert train(config) == 0
+    out = capsys.readouterr().out
+    assert "--max_batches=2 is reached" in out
+    assert before["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 2
+    assert train(dataclasses.replace(config, max_batches=3)) == 0
+    assert newest(config.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 3
+
+
+FIXED = {
+    **{"input": "noise", "scale_factor": 2, "sample_size": 128, "noise_dimension": 8, "width": 0.0625},
+    **{"gen_architect": "resnet", "gen_norm": 0, "critic_norm": "layer", "optimizer": "rmsprop"},
+    **{"loss_func": "wgan", "precision": "bfloat16", "random_seed": 1, "batch_size": 4, "critic_iters": 2},
+}
+
+
+def test_these_are_the_fixed_options():
+    assert {f.name for f in fields() if f.metadata["fixed"]} == set(FIXED)
+
+
+@pytest.fixture(scope="module")
+def finished(faces, tmp_path_factory) -> Config:
+    """A run of two batches."""
+    config = quick(faces, tmp_path_factory.mktemp("finished"))
+    assert train(config) == 0
+    return config
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_resume_is_refused_where_networks_or_stream_differ(finished, name):
+    before = newest(finished.checkpoint_dir)
+    changed = dataclasses.replace(finished, **{name: FIXED[name]})
+    with pytest.raises(UserError, match=f"{name} was {getattr(finished, name)}, now {FIXED[name]}") as error:
+        Run(changed).open()
+    assert "--noresume" in str(error.value)
+    assert newest(finished.checkpoint_dir).keys() == before.keys()
+
+
+def test_resume_is_refused_with_other_pictures(finished, faces, tmp_path):
+    (tmp_path / "one.jpg").write_bytes(jpeg(1))
+    (tmp_path / "two.jpg").write_bytes(jpeg(2))
+    (tmp_path / "three.jpg").write_bytes(jpeg(3))
+    with pytest.raises(UserError, match="dataset had 60 pictures, now 3"):
+        train(dataclasses.replace(finished, dataset=str(tmp_path), max_batches=3))
+
+
+def test_other_changes_are_allowed_and_told(faces, tmp_path, capsys):
+    config = quick(faces, tmp_path, max_batches=1)
+    train(config)
+    train(dataclasses.replace(config, max_batches=2, learning_rate_start=1e-5, LAMBDA=5.0))
+    out = capsys.readouterr().out
+    assert "changed since: --learning_rate_start was 0.0001, now 1e-05" in out
+    assert "changed since: --LAMBDA was 10.0, now 5.0" in out
+
+
+def test_noresume_moves_the_three_folders_aside_together(faces, tmp_path, capsys):
+    config = quick(faces, tmp_path, max_batches=1)
+    train(config)
+    (tmp_path / "train.1").mkdir()  # so that 1 is not free for all
+    again = dataclasses.replace(config, resume=False)
+    Run(again).open()
+    for name in ("train", "checkpoint", "summary"):
+        assert (tmp_path / f"{name}.2").is_dir()
+        assert [p.name for p in (tmp_path / name).iterdir()] == [".srez"]
+    assert (tmp_path / "checkpoint.2" / "srez-1.index").exists()
+    Run(again).open()  # nothing there yet: nothing moves
+    assert not (tmp_path / "train.3").exists()
+
+
+def test_noresume_leaves_folders_of_others_alone(faces, tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "thesis.tex").write_text("years of work")
+    config = quick(faces, tmp_path, max_batches=1)
+    train(config)
+    Run(dataclasses.replace(config, resume=False)).open()
+    assert (tmp_path / "train" / "thesis.tex").exists()
+    assert (tmp_path / "checkpoint.1" / "srez-1.index").exists()
+
+
+def test_lines_beyond_the_checkpoint_are_written_again(faces, tmp_path):
+    config = quick(faces, tmp_path, log_period=1)
+    train(config)
+    metrics = tmp_path / "checkpoint" / "metrics.jsonl"
+    with metrics.open("a") as file:
+        file.write('{"batch": 3, "generator_loss": 9}\n{"batch": 4, "gener')
+    train(dataclasses.replace(config, max_batches=4))
+    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
+    assert [line["batch"] for line in lines] == [0, 1, 2, 3, 4]
+    assert lines[3]["generator_loss"] != 9
+
+
+def test_a_checkpoint_without_config_is_refused(finished, tmp_path):
+    config = dataclasses.replace(finished, **folders(tmp_path))
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "srez-2.index").write_text("")
+    with pytest.raises(UserError, match=r"has no config\.json"):
+        Run(config).open()
+
+
+# ---- divergence ------------------------------------------------------------------------------------
+
+
+def test_divergence_is_named_and_leaves_the_last_good_checkpoint(faces, tmp_path, capsys):
+    config = quick(faces, tmp_path, max_batches=1, log_period=1)
+    assert train(config) == 0
+    good = newest(config.checkpoint_dir)
+    wild = dataclasses.replace(config, max_batches=50, learning_rate_start=1e30)
+    assert train(wild) == 3
+    out = capsys.readouterr().out
+    assert "diverged: " in out
+    assert "was not finite at batch" in out
+    assert "the checkpoint of batch 1 is good" in out
+    left = newest(config.checkpoint_dir)
+    assert all(np.array_equal(good[name], left[name]) for name in good)
+
+
+# ---- all choices -----------------------------------------------------------------------------------
+
+
+def pairwise(choices: dict[str, tuple]) -> list[dict]:
+    """A few combinations that contain every pair of values of two options, chosen greedily."""
+    names = list(choices)
+    every = [dict(zip(names, values, strict=True)) for values in itertools.product(*choices.values())]
+
+    def pairs(one: dict) -> set:
+        return {(a, one[a], b, one[b]) for a, b in itertools.combinations(names, 2)}
+
+    missing = set().union(*map(pairs, every))
+    chosen = []
+    while missing:
+        chosen.append(max(every, key=lambda one: len(pairs(one) & missing)))
+        missing -= pairs(chosen[-1])
+    return chosen
+
+
+EVERY = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values())]
+PAIRS = pairwise(CHOICES)
+
+
+def name_of(one: dict) -> str:
+    return "-".join(map(str, one.values()))
+
+
+def trains(faces: str, tmp_path: Path, one: dict) -> None:
+    config = quick(faces, tmp_path, max_batches=3, width=0.125, **one)
+    assert train(config) == 0
+    lines = read_metrics(str(tmp_path / "checkpoint" / "metrics.jsonl"))
+    assert lines[-1]["batch"] == 3
+    assert np.isfinite(lines[-1]["generator_loss"])
+
+
+@pytest.mark.parametrize("one", PAIRS, ids=name_of)
+def test_every_pair_of_choices_trains(faces, tmp_path, one):
+    trains(faces, tmp_path, one)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one", EVERY, ids=name_of)
+def test_all_144_combinations_train(faces, tmp_path, one):
+    assert len(EVERY) == 144
+    trains(faces, tmp_path, one)
+
+
+@pytest.mark.parametrize(
+    "options", [{"precision": "bfloat16"}, {"precision": "float16"}, {"critic_iters": 3}]
+)
+def test_precisions_and_critic_steps_train(faces, tmp_path, options):
+    trains(faces, tmp_path, {"gen_architect": "resnet", "loss_func": "wgangp", **options})
+
+
+# ---- odds and ends ---------------------------------------------------------------------------------
+
+
+def test_dry_run_trains_nothing(srez, faces, tmp_path):
+    done = srez("--run=train", "--dry_run", dataset=faces, max_batches=88, **SMALL, **folders(tmp_path))
+    assert done.returncode == 0
+    assert "--width=0.125" in done.stdout
+    assert "generator: 61,161 parameters" in done.stdout
+    assert "critic: 65,929 parameters" in done.stdout
+    assert "44 pictures to train on, 16 held out" in done.stdout
+    assert "planned: 88 batches of 16 pictures, 32.0 times the dataset" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_train_time_counts_all_sessions(faces, tmp_path):
+    config = quick(faces, tmp_path, max_batches=0, train_time=0.05)
+    assert train(config) == 0
+    reader = tf.train.load_checkpoint(config.checkpoint_dir)
+    minutes = reader.get_tensor("minutes/.ATTRIBUTES/VARIABLE_VALUE")
+    assert 0.05 <= minutes < 1
+    assert train(config) == 0  # used up: not another batch
+    assert tf.train.latest_checkpoint(config.checkpoint_dir) == str(
+        tmp_path / "checkpoint" / f"srez-{newest(config.checkpoint_dir)['batch/.ATTRIBUTES/VARIABLE_VALUE']}"
+    )
+
+
+def test_remote_folders(faces):
+    names = {f"{name}_dir": f"ram://run/{name}" for name in ("train", "checkpoint", "summary")}
+    config = dataclasses.replace(quick(faces, Path("unused")), **names)
+    assert train(config) == 0
+    assert train(dataclasses.replace(config, max_batches=3)) == 0
+    assert tf.io.gfile.exists("ram://run/train/batch000003_out_l.png")
+    assert [line["batch"] for line in read_metrics("ram://run/checkpoint/metrics.jsonl")] == [0, 2, 3]
+
+
+def test_one_truncated_picture_is_skipped_by_name(srez, faces, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(1, 21):
+        data = (Path(faces) / f"{i:06d}.jpg").read_bytes()
+        (pictures / f"{i:02d}.jpg").write_bytes(data[: len(data) // 3] if i == 3 else data)
+    done = srez(
+        *("--run=train", "--gen_architect=deconv"), dataset=str(pictures), max_batches=3, width=0.03125,
+        test_vectors=4, **folders(tmp_path),
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "03.jpg" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert "1 pictures could not be used" in done.stdout
