@@ -13,7 +13,8 @@ from PIL import Image
 
 import srez_input
 from srez_config import Config, UserError
-from srez_input import Damaged, Dataset, Framing, Source, open_dataset
+from srez_input import Dataset, open_dataset
+from srez_source import SYNTHETIC_FACES, Damaged, Framing, Source, decode_window
 
 
 def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None = None) -> Source:
@@ -206,7 +207,7 @@ def test_crops_reach_every_offset_of_the_window_and_both_sides():
 def test_tf_and_pillow_decode_the_window_alike(faces):
     data = (Path(faces) / "000001.jpg").read_bytes()
     whole = np.asarray(Image.open(io.BytesIO(data)))
-    window = srez_input.decode_window(data, Framing())
+    window = decode_window(data, Framing())
     np.testing.assert_array_equal(window, whole[52:196, 17:161])
 
 
@@ -255,7 +256,7 @@ def test_the_fingerprint_follows_names_and_sizes(faces, tmp_path):
 
 def test_drawn_faces_need_no_files():
     dataset = open_dataset(Config(dataset="synthetic", batch_size=2))
-    assert len(dataset.train) == srez_input.SYNTHETIC_FACES - 16
+    assert len(dataset.train) == SYNTHETIC_FACES - 16
     batch = dataset.batch(0, 2)
     assert batch.label.shape == (2, 64, 64, 3)
     assert 0.05 < float(tf.math.reduce_std(batch.label)) < 0.5

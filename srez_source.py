@@ -1,0 +1,134 @@
+"""Sources: numbered pictures, from a folder or drawn, and which square of each becomes a sample."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+import srez_faces
+import srez_files
+import srez_images
+from srez_config import SYNTHETIC, Config, UserError, one_line
+
+SYNTHETIC_FACES = 5000
+CELEBA_SIZE, CELEBA_CORNER, CELEBA_CROP = (178, 218), (25, 60), 128
+
+
+class Damaged(Exception):
+    """A picture that cannot be used; its text is the reason."""
+
+
+# ---- where the crop lies ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Which square of a picture becomes a sample. x, y: upper left corner; -1 chooses it by size."""
+
+    size: int = 128
+    wiggle: int = 8
+    x: int = -1
+    y: int = -1
+
+    def window(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of the part in which the crop may move, cut off at the picture's edge.
+
+        Raises Damaged where the crop does not fit into the picture.
+        """
+        x, y = (self.x, self.y) if self.x >= 0 else self._automatic(width, height)
+        if x < 0 or y < 0 or x + self.size > width or y + self.size > height:
+            raise Damaged(
+                f"{width}x{height} is too small for a crop of {self.size}x{self.size} at ({x}, {y})"
+            )
+        left, top = max(0, x - self.wiggle), max(0, y - self.wiggle)
+        right, bottom = x + self.size + self.wiggle, y + self.size + self.wiggle
+        return left, top, min(width, right) - left, min(height, bottom) - top
+
+    def _automatic(self, width: int, height: int) -> tuple[int, int]:
+        x, y = (width - self.size) // 2, (height - self.size) // 2
+        if (width, height) == CELEBA_SIZE:  # the face lies below the middle there
+            y = min(CELEBA_CORNER[1] + (CELEBA_CROP - self.size) // 2, height - self.size)
+        return x, y
+
+
+# ---- sources: index -> window ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """Numbered pictures. `window(i)` gives uint8 [h, w, 3] or raises Damaged; it must be thread-safe."""
+
+    names: list[str]
+    fingerprint: str
+    window: Callable[[int], np.ndarray]
+    where: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def folder_source(folder: str, framing: Framing) -> Source:
+    """The pictures below a folder, local or remote. Raises UserError where there are none."""
+    try:
+        names, sizes, others = srez_images.list_pictures(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"dataset '{folder}' cannot be listed: {one_line(error)}") from None
+    if not names:
+        raise UserError(srez_images.no_pictures(folder, others))
+    if others:
+        logging.warning("%s: %d other files ignored", folder, others)
+    listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
+
+    def window(index: int) -> np.ndarray:
+        try:
+            data = srez_files.read_bytes(srez_files.join(folder, names[index]))
+        except (OSError, tf.errors.OpError) as error:
+            raise Damaged(one_line(error)) from None
+        return decode_window(data, framing)
+
+    return Source(
+        names, hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest(), window, folder
+    )
+
+
+def decode_window(data: bytes, framing: Framing) -> np.ndarray:
+    """The window of a picture file's content, uint8 [h, w, 3]. Raises Damaged."""
+    try:
+        picture = srez_images.open_picture(data)
+        plain = picture.format == "JPEG" and picture.mode == "RGB" and "exif" not in picture.info
+        if not plain:
+            picture = srez_images.to_rgb(picture)
+            x, y, width, height = framing.window(picture.shape[1], picture.shape[0])
+            return picture[y : y + height, x : x + width]
+        x, y, width, height = framing.window(*picture.size)
+        return tf.io.decode_and_crop_jpeg(
+            data, [y, x, height, width], channels=3, dct_method="INTEGER_ACCURATE"
+        ).numpy()
+    except (ValueError, tf.errors.OpError) as error:
+        raise Damaged(one_line(error)) from None
+
+
+def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
+    """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB."""
+    kept: dict[int, np.ndarray] = {}
+
+    def window(index: int) -> np.ndarray:
+        if index not in kept:
+            face = srez_faces.draw(index)
+            x, y, width, height = framing.window(face.shape[1], face.shape[0])
+            kept[index] = face[y : y + height, x : x + width].copy()
+        return kept[index]
+
+    names = [f"drawn {i:06d}" for i in range(count)]
+    return Source(names, f"drawn faces {srez_faces.VERSION}, {count}", window, SYNTHETIC)
+
+
+def open_source(config: Config) -> Source:
+    """The pictures that --dataset names. Raises UserError."""
+    framing = Framing(config.crop_size, config.crop_wiggle, config.crop_x, config.crop_y)
+    if config.dataset == SYNTHETIC:
+        return synthetic_source(framing)
+    return folder_source(config.dataset, framing)
