@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# A fresh machine to a finished test run: ./run_tests.sh [--slow] [pytest's own options]
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# shellcheck source=scripts/venv.sh
+source scripts/venv.sh
+
+select=(-m "not slow")
+if [ "${1:-}" = --slow ]; then
+    select=()
+    shift
+fi
+make_venv requirements.txt requirements-dev.txt || exit $?
+
+"$VENV_PYTHON" -m ruff check .
+"$VENV_PYTHON" -m ruff format --check --quiet .
+.venv/bin/shellcheck -x ./*.sh scripts/*.sh .ci/run
+exec "$VENV_PYTHON" -m pytest -n 2 --dist loadfile "${select[@]}" "$@"
