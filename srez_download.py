@@ -10,19 +10,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from tqdm import tqdm
 
 from srez_config import UserError
+from srez_drive import PAGE_LIMIT, Refused, answer_to, looks_like_page, quote
 
 CHUNK = 1 << 20  # bytes
-PAGE_LIMIT = 1 << 20  # bytes of a web page that are looked at
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may be gone in a moment
 
 
@@ -78,10 +77,6 @@ class Patience:
 PATIENT = Patience()
 
 
-class Refused(Exception):
-    """This source does not give the file, and asking again is useless; another source may."""
-
-
 class Broken(Exception):
     """The transfer failed, the next try may not. `whole`: it has to begin at the first byte."""
 
@@ -93,11 +88,6 @@ class Broken(Exception):
 def progress(**options: Any) -> tqdm:
     """A progress bar with rate and remaining time; twice a minute where nobody watches."""
     return tqdm(mininterval=0.2 if sys.stderr.isatty() else 30, dynamic_ncols=True, **options)
-
-
-def looks_like_page(head: bytes) -> bool:
-    """Whether a file's first bytes are those of HTML or XML."""
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
 
 
 def fault_of(path: Path, archive: Archive) -> str:
@@ -194,7 +184,7 @@ def _transfer(
     with response:
         start = _start_of(response, offset, archive)
         if start == 0 and head and not head.startswith(b"PK"):
-            raise Refused(f"sends no zip but something that begins with {_quote(repr(head[:24]))}")
+            raise Refused(f"sends no zip but something that begins with {quote(repr(head[:24]))}")
         end = _write(part, start, itertools.chain([head], rest), archive)
     if end < archive.size:
         raise Broken(f"the connection ended at {end:,} of {archive.size:,} bytes")
@@ -228,10 +218,10 @@ def _ask(
             if response.status_code in (200, 206, 416):
                 return response, head, pieces
             with response:
-                raise Refused(f"answers HTTP {response.status_code} {_quote(response.reason or '')}")
+                raise Refused(f"answers HTTP {response.status_code} {quote(response.reason or '')}")
         with response:
             text = _first(itertools.chain([head], pieces), PAGE_LIMIT).decode("utf-8", "replace")
-            request = _answer_to(response, text)
+            request = answer_to(response, text)
     raise Refused("asks for confirmation again and again")
 
 
@@ -247,7 +237,7 @@ def _send(
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
         raise Broken(_reason(error)) from None
     except requests.RequestException as error:
-        raise Refused(_quote(str(error))) from None
+        raise Refused(quote(str(error))) from None
     if response.status_code in TRANSIENT:
         with response:
             wait = _seconds(response.headers.get("Retry-After", ""))
@@ -298,67 +288,6 @@ def _start_of(response: requests.Response, offset: int, archive: Archive) -> int
     raise Broken("the server did not go on where it was asked to, beginning again", whole=True)
 
 
-class _Page(HTMLParser):
-    """What matters in a web page: title, Drive's error text, and Drive's form with its hidden inputs."""
-
-    ERROR, FORMS = "uc-error-subcaption", ("download-form", "downloadForm")
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.title = self.error = ""
-        self.form: dict[str, str | None] | None = None
-        self.inputs: dict[str, str] = {}
-        self._into = self._until = ""
-        self._in_form = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        a = dict(attrs)
-        if tag == "form":
-            self._in_form = self.form is None and a.get("id") in self.FORMS
-            self.form = a if self._in_form else self.form
-        elif tag == "input" and self._in_form and (a.get("type") or "").lower() == "hidden" and a.get("name"):
-            self.inputs[a["name"]] = a.get("value") or ""
-        elif tag == "title":
-            self._into, self._until = "title", tag
-        elif self.ERROR in (*(a.get("class") or "").split(), a.get("id")):
-            self._into, self._until = "error", tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in_form = self._in_form and tag != "form"
-        if tag == self._until:
-            self._into = self._until = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._into:
-            setattr(self, self._into, getattr(self, self._into) + data)
-
-
-def _answer_to(response: requests.Response, text: str) -> dict[str, Any]:
-    """The request that a page's download form makes; Refused, with what the page means, if it has none."""
-    page = _Page(text)
-    if page.form is not None:
-        method = (page.form.get("method") or "get").upper()
-        where = urljoin(response.url, page.form.get("action") or "")
-        return {"method": method, "url": where, "params" if method == "GET" else "data": page.inputs}
-    visited = " ".join(r.url for r in [*response.history, response])
-    if page.error:
-        meaning = (
-            f'Google Drive refuses ("{_quote(page.error)}"): usually its daily quota for this file is used up'
-        )
-    elif "accounts.google.com" in visited or "ServiceLogin" in visited + text:
-        meaning = "Google Drive wants a login: it does not give this file to programs at present"
-    else:
-        meaning = f'sends a web page ("{_quote(page.title)}") instead of the file'
-    raise Refused(meaning if response.ok else f"HTTP {response.status_code}, {meaning}")
-
-
-def _quote(text: str) -> str:
-    """A server's words on a short line, without what could steer a terminal."""
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(printable.split())[:100]
-
-
 def _reason(error: Exception) -> str:
     """Why a connection failed, without the names of Python objects around it."""
     text = str(error)
@@ -367,7 +296,7 @@ def _reason(error: Exception) -> str:
     causes = re.findall(r"\[(?:Errno -?\d+|SSL: \w+)\] ([\w ,-]+)", text) or re.findall(
         r"[A-Z]\w+ [a-z][\w ]+", text
     )
-    return f"the connection failed ({_quote(causes[-1]) if causes else type(error).__name__})"
+    return f"the connection failed ({quote(causes[-1]) if causes else type(error).__name__})"
 
 
 def _seconds(retry_after: str) -> float:

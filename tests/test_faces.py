@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import srez_face_canvas
+import srez_face_hair
 import srez_faces
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,7 +36,7 @@ def labels(faces: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def mean_bare_face(faces: np.ndarray) -> np.ndarray:
     """The average of the faces without glasses, [218, 178, 3] float."""
-    traits = [srez_faces.Traits(srez_faces.generator(number, 0)) for number in range(COUNT)]
+    traits = [srez_face_canvas.Traits(srez_faces.generator(number, 0)) for number in range(COUNT)]
     bare = [not face.glasses for face in traits]
     assert 0.6 * COUNT < sum(bare) < COUNT
     return faces[bare].mean(axis=0)
@@ -111,11 +113,11 @@ def test_faces_are_as_diverse_as_photographs(labels: np.ndarray):
 
 
 def test_every_trait_varies():
-    traits = [srez_faces.Traits(srez_faces.generator(number, 5)) for number in range(300)]
+    traits = [srez_face_canvas.Traits(srez_faces.generator(number, 5)) for number in range(300)]
     for name in vars(traits[0]):
         values = [np.asarray(getattr(face, name)).ravel().tolist() for face in traits]
         assert len(set(map(str, values))) > 1, name
-    assert {face.hair_style for face in traits} == set(srez_faces.STRANDS)
+    assert {face.hair_style for face in traits} == set(srez_face_hair.STRANDS)
     assert {face.glasses for face in traits} == {"", "wire", "frame", "sun"}
     assert 0.4 < np.mean([face.female for face in traits]) < 0.6
 
