@@ -2,8 +2,9 @@
 
 import tensorflow as tf
 
+import srez_files
 from srez_config import Config, UserError, one_line
-from srez_run import CHECKPOINT_NAME, has_checkpoint
+from srez_run import CHECKPOINT_NAME, saved_batches
 from srez_step import Trainer
 
 DAMAGE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
@@ -26,9 +27,15 @@ class Checkpoints:
         }
         if trainer.loss_scale is not None:
             parts["loss_scale"] = trainer.loss_scale
+        if trainer.average is not trainer.generator:
+            parts["average"] = trainer.average
         self._checkpoint = tf.train.Checkpoint(**parts)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, self.folder, config.checkpoint_keep, checkpoint_name=CHECKPOINT_NAME
+        self._keep = config.checkpoint_keep
+        self._manager = self._new_manager()
+
+    def _new_manager(self) -> tf.train.CheckpointManager:
+        return tf.train.CheckpointManager(
+            self._checkpoint, self.folder, self._keep, checkpoint_name=CHECKPOINT_NAME
         )
 
     @property
@@ -46,23 +53,48 @@ class Checkpoints:
         return self._manager.save()
 
     def restore(self) -> tuple[int, float]:
-        """Take up the newest checkpoint; batches done and minutes trained, (0, 0.0) where there is none.
+        """Take up the newest good checkpoint; batches done and minutes trained, (0, 0.0) where there is none.
 
-        Raises UserError where it does not fit the networks.
+        Damaged ones are named and moved aside (.damaged). Raises UserError where none of several is good, or
+        the newest belongs to other networks.
         """
-        if not has_checkpoint(self.folder):
-            return 0, 0.0
-        if not self._manager.latest_checkpoint:
-            raise UserError(
-                f"'{self.folder}' holds checkpoints but no list of them (its file 'checkpoint'): "
-                "put it back, or start anew with --noresume"
-            )
-        return self.load(self._manager.latest_checkpoint)
+        batches = saved_batches(self.folder)
+        problems = []
+        for batch in reversed(batches):
+            path = srez_files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}")
+            try:
+                done = self.load(path)
+            except UserError as error:
+                problems.append((path, error))
+                continue
+            for bad, reason in problems:
+                print(f"{reason}; going on from that of batch {batch}")
+                self._set_aside(bad)
+            self._manager_knows(batches[: batches.index(batch) + 1])
+            return done
+        if problems:
+            raise problems[0][1]
+        return 0, 0.0
 
     def load(self, path: str) -> tuple[int, float]:
         """Take up one checkpoint; batches done and minutes trained. Raises UserError."""
         try:
             self._checkpoint.restore(path).assert_consumed()
         except DAMAGE as error:
-            raise UserError(f"checkpoint '{path}' cannot be restored: {one_line(error)}") from None
+            raise UserError(
+                f"checkpoint '{path}' is damaged or of other networks ({one_line(error)}); "
+                "put a backup back, or start anew with --noresume"
+            ) from None
         return int(self._batch.numpy()), float(self._minutes.numpy())
+
+    def _set_aside(self, path: str) -> None:
+        for name in srez_files.names(self.folder):
+            if name.startswith(path.rsplit("/", 1)[-1] + "."):
+                old = srez_files.join(self.folder, name)
+                srez_files.rename(old, f"{old}.damaged")
+
+    def _manager_knows(self, batches: list[int]) -> None:
+        """Tell the manager what to keep: its own list is not whole after a kill or a damage."""
+        paths = [srez_files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}") for batch in batches]
+        tf.compat.v1.train.update_checkpoint_state(self.folder, paths[-1], paths)
+        self._manager = self._new_manager()

@@ -1,56 +1,30 @@
 """Every option of srez, declared once, with its checks; flags, help and README's table are made from it."""
 
 import dataclasses
-import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from srez_option import option, out_of_range
+
 EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
 SYNTHETIC = "synthetic"
+IN_USE = ("upscale", "eval", "export")  # what is done with a trained network
+RUNS = ("train", "demo", *IN_USE)
+NEWEST = "newest"
+KERAS_CACHE = "cache"
 
 
 class UserError(Exception):
     """Something the user can mend: its text is one line with what is wrong, where, and the remedy."""
 
 
-def option(
-    default: Any,
-    help: str,
-    *,
-    group: str = "training",
-    unit: str = "",
-    choices: Sequence | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    fixed: bool = False,
-) -> Any:
-    """A Config field. `low` and `high` are allowed values, `above` and `below` are not.
-
-    `fixed` marks what a run cannot change when it is resumed.
-    """
-    metadata = {
-        "help": help,
-        "group": group,
-        "unit": unit,
-        "choices": choices,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "fixed": fixed,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
-
-
 @dataclass(frozen=True)
 class Config:
     """All options of one command. Frozen: whoever needs another value makes a new one."""
 
-    run: str = option("demo", "what to do", choices=("train", "demo"), group="command")
+    run: str = option("demo", "what to do", choices=RUNS, group="command")
     dry_run: bool = option(
         False, "print options, networks, dataset size and planned batches, then stop", group="command"
     )
@@ -68,6 +42,13 @@ class Config:
     )
     checkpoint_keep: int = option(5, "how many checkpoints to keep", low=1, group="files")
     checkpoint_period: int = option(10000, "time between checkpoints", unit="batches", low=1, group="files")
+    checkpoint_minutes: float = option(
+        10.0,
+        "a checkpoint at the latest after this long; 0: by checkpoint_period alone",
+        unit="minutes",
+        low=0,
+        group="files",
+    )
     summary_period: int = option(200, "time between sample grids", unit="batches", low=1, group="files")
     log_period: int = option(10, "time between lines of figures", unit="batches", low=1, group="files")
     output_image: int = option(
@@ -148,6 +129,16 @@ class Config:
         low=0,
         high=16,
         group="networks",
+        in_use=2,
+    )
+
+    gene_ema: float = option(
+        0.0,
+        "exponential average of the generator for samples and in use; 0: off, 0.999 is typical",
+        low=0,
+        below=1,
+        group="networks",
+        fixed=True,
     )
 
     loss_func: str = option(
@@ -196,6 +187,43 @@ class Config:
     xla: bool = option(False, "compile the training step with XLA (GPUs)", group="machine")
     log_device_placement: bool = option(False, "print on which device every operation runs", group="machine")
 
+    images: tuple = option(
+        (), "picture, folder or pattern for upscale and eval; words without -- are the same", group="use"
+    )
+    output: str = option("output", "folder for what upscale, eval and export write", group="use")
+    overwrite: bool = option(False, "replace files that are there already (upscale, export)", group="use")
+    checkpoint: str = option(
+        NEWEST, "which of checkpoint_dir: newest, a batch number, or a file of weights", group="use"
+    )
+    all_checkpoints: bool = option(False, "eval: every checkpoint of checkpoint_dir", group="use")
+    format: str = option(
+        "png", "upscale: kind of picture file", choices=("png", "jpg", "webp", "tiff"), group="use"
+    )
+    tile: int = option(
+        128,
+        "upscale: larger pictures go through in overlapping tiles of this side, which bounds the memory",
+        unit="input pixels",
+        low=16,
+        group="use",
+    )
+    face: bool = option(
+        False, "upscale: cut out the face as in training, average it down to the input's size", group="use"
+    )
+    compare: bool = option(
+        False, "with --face: also write nearest, bicubic, generated, original side by side", group="use"
+    )
+    inception_weights: str = option(
+        KERAS_CACHE,
+        "eval: weights of Keras' InceptionV3 (no top), for FID and KID; cache: the file that Keras keeps",
+        group="use",
+    )
+    export_formats: tuple = option(
+        (),
+        "export: which kinds, separated by commas; all that this machine can write if not given",
+        choices=("savedmodel", "tflite", "onnx", "keras", "weights"),
+        group="use",
+    )
+
     @property
     def noise_input(self) -> bool:
         return self.input == "noise"
@@ -229,7 +257,8 @@ def to_dict(config: Config) -> dict[str, Any]:
 def from_dict(values: dict[str, Any]) -> Config:
     """The Config of a config.json; options that it does not know keep their defaults."""
     known = {f.name for f in fields()}
-    return Config(**{name: value for name, value in values.items() if name in known})
+    kept = {name: value for name, value in values.items() if name in known}
+    return Config(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()})
 
 
 def replace_folders(config: Config, other: Config) -> Config:
@@ -248,29 +277,13 @@ def one_line(error: object) -> str:
 def check(config: Config) -> None:
     """Raise UserError, one line, on the first value out of range or contradiction."""
     for f in fields():
-        problem = _out_of_range(getattr(config, f.name), f.metadata)
+        problem = out_of_range(getattr(config, f.name), f.metadata)
         if problem:
-            raise UserError(f"--{f.name}={getattr(config, f.name)}: must be {problem} ({f.metadata['help']})")
+            value = getattr(config, f.name)
+            shown = ",".join(value) if isinstance(value, tuple) else value
+            raise UserError(f"--{f.name}={shown}: must be {problem} ({f.metadata['help']})")
     for message in _contradictions(config):
         raise UserError(message)
-
-
-def _out_of_range(value: Any, rule: dict[str, Any]) -> str:
-    if rule["choices"] is not None:
-        return "" if value in rule["choices"] else "one of " + ", ".join(map(str, rule["choices"]))
-    if isinstance(value, str):
-        return "" if value.strip() else "a name"
-    if not math.isfinite(value):
-        return "a finite number"
-    bounds = (
-        (rule["low"], "at least", lambda v, b: v >= b),
-        (rule["above"], "above", lambda v, b: v > b),
-        (rule["high"], "at most", lambda v, b: v <= b),
-        (rule["below"], "below", lambda v, b: v < b),
-    )
-    return "; ".join(
-        f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(value, bound)
-    )
 
 
 def _contradictions(c: Config) -> Iterator[str]:
@@ -289,5 +302,9 @@ def _contradictions(c: Config) -> Iterator[str]:
         yield f"--crop_size={c.crop_size} with --sample_size={c.sample_size}: the crop may not be smaller"
     if (c.crop_x == -1) != (c.crop_y == -1):
         yield f"--crop_x={c.crop_x} with --crop_y={c.crop_y}: set both or neither"
+    if c.compare and not c.face:
+        yield "--compare without --face: only a face that was averaged down has an original to compare with"
+    if c.all_checkpoints and c.checkpoint != NEWEST:
+        yield f"--all_checkpoints with --checkpoint={c.checkpoint}: give one of them"
     if c.run == "train" and not c.train_time and not c.max_batches:
         yield "--train_time=0 with --max_batches=0: nothing says when to stop, set one of them"

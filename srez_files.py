@@ -1,7 +1,10 @@
 """Files and folders, local or of a TensorFlow filesystem (gs://, ram://); local ones need no TensorFlow."""
 
+import contextlib
+import glob
 import os
 import posixpath
+import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -26,6 +29,16 @@ def join(folder: str, name: str) -> str:
 def is_folder(path: str) -> bool:
     """Whether there is a folder of that name."""
     return gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
+
+
+def matches(pattern: str) -> list[str]:
+    """Files and folders that a pattern with *, ?, [] or ** names, sorted."""
+    return sorted(gfile().glob(pattern) if is_remote(pattern) else glob.glob(pattern, recursive=True))
+
+
+def real(path: str) -> str:
+    """One name for a file however it is reached."""
+    return path if is_remote(path) else os.path.realpath(path)
 
 
 def read_bytes(path: str) -> bytes:
@@ -53,6 +66,18 @@ def write_whole(path: str, data: bytes) -> None:
         if os.path.exists(temporary):
             os.remove(temporary)
         raise
+
+
+@contextlib.contextmanager
+def local_copy(path: str) -> Iterator[str]:
+    """The path of a file for libraries that read local ones only; remote ones are copied for the while."""
+    if not is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        local = os.path.join(folder, posixpath.basename(path))
+        write_whole(local, read_bytes(path))
+        yield local
 
 
 def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:

@@ -8,7 +8,7 @@ from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 import srez_files
-from srez_config import Config, UserError, check, fields, one_line
+from srez_config import IN_USE, RUNS, Config, UserError, check, fields, one_line
 
 GROUPS = {
     "command": "What to do",
@@ -19,13 +19,16 @@ GROUPS = {
     "objective": "Objective",
     "optimizer": "Optimizer",
     "machine": "Machine",
+    "use": "Use of a trained network",
 }
 _DEFINE = {
     bool: flags.DEFINE_boolean,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
     str: flags.DEFINE_string,
+    tuple: flags.DEFINE_multi_string,
 }
+PICTURE_RUNS = ("upscale", "eval")  # leftover words are pictures there
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
@@ -33,6 +36,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
     for f in fields():
         _DEFINE[f.type](f.name, f.default, describe(f), flag_values=values)
+    values.set_gnu_getopt(True)  # options may also come after words
 
 
 def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config | None:
@@ -46,13 +50,27 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
         raise UserError(f"{one_line(error)} (--help lists all options)") from None
     if values.help:
         return None
-    if leftover:
+    given = {f.name: _value(values[f.name], f, values.run) for f in fields()}
+    if values.run in PICTURE_RUNS:
+        given["images"] += tuple(leftover)
+    elif leftover:
         raise UserError(
             f"leftover word '{leftover[0]}': options are written --name=value, switches --name or --noname"
         )
-    config = Config(**{f.name: values[f.name].value for f in fields()})
+    config = Config(**given)
     check(config)
     return config
+
+
+def _value(flag: flags.Flag, f: dataclasses.Field, run: str) -> object:
+    """What an option was set to, or its default for this kind of run."""
+    if not flag.present and run in IN_USE and f.metadata["in_use"] is not None:
+        return f.metadata["in_use"]
+    if f.type is not tuple:
+        return flag.value
+    if f.metadata["choices"] is None:
+        return tuple(flag.value)
+    return tuple(part.strip() for value in flag.value for part in value.split(","))
 
 
 def verbose(values: flags.FlagValues = flags.FLAGS) -> bool:
@@ -76,15 +94,23 @@ def allowed(f: dataclasses.Field) -> str:
     return ", ".join(f"{sign} {m[name]:g}" for name, sign in signs if m[name] is not None)
 
 
+def default_text(f: dataclasses.Field) -> str:
+    """How an option's default is shown."""
+    if f.type is tuple:
+        return ",".join(f.default) or "none"
+    text = str(f.default).lower() if f.type is bool else str(f.default)
+    return text if f.metadata["in_use"] is None else f"{text}; {f.metadata['in_use']} in {', '.join(IN_USE)}"
+
+
 def help_text() -> str:
     """What --help prints."""
-    lines = ["usage: python3 srez_main.py --run train|demo [--option=value ...] [--flagfile=FILE]"]
+    lines = [f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE ...]"]
     for group, title in GROUPS.items():
         lines += ["", title]
         for f in fields():
             if f.metadata["group"] == group:
                 name = f"--[no]{f.name}" if f.type is bool else f"--{f.name}"
-                text = f"{describe(f)} (default: {str(f.default).lower() if f.type is bool else f.default})"
+                text = f"{describe(f)} (default: {default_text(f)})"
                 lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
     lines += [
         "",
@@ -102,7 +128,7 @@ def options_table() -> str:
         lines += [f"**{title}**", "", "| option | default | values | meaning |", "|---|---|---|---|"]
         for f in fields():
             if f.metadata["group"] == group:
-                default = str(f.default).lower() if f.type is bool else f.default
+                default = default_text(f)
                 values = allowed(f).replace("|", "\\|")
                 unit = f" ({f.metadata['unit']})" if f.metadata["unit"] else ""
                 lines.append(f"| `{f.name}` | {default} | {values} | {f.metadata['help']}{unit} |")

@@ -11,9 +11,10 @@ from PIL import Image, ImageOps
 import srez_files
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
 
 
-def list_pictures(folder: str) -> tuple[list[str], list[int], int]:
+def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[list[str], list[int], int]:
     """Pictures below a folder: names relative to it, sorted; their sizes in bytes; how many other files.
 
     Hidden files and folders are passed over and not counted. Raises OSError or tf.errors.OpError.
@@ -26,12 +27,36 @@ def list_pictures(folder: str) -> tuple[list[str], list[int], int]:
         for name in files:
             if name.startswith("."):
                 continue
-            if name.lower().endswith(EXTENSIONS):
+            if name.lower().endswith(tuple(endings)):
                 names.append(posixpath.join(inside, name))
             else:
                 others += 1
     names.sort()
     return names, [srez_files.size(srez_files.join(folder, name)) for name in names], others
+
+
+def find(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """Pictures that files, folders and patterns name: path -> name, and what is wrong with the other words.
+
+    The name is relative to the folder that was named, and the file's own otherwise. Each file counts once.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    problems = []
+    for word in words:
+        matches = [word] if srez_files.exists(word) else srez_files.matches(word)
+        if not matches:
+            problems.append(f"{word}: not there")
+        for path in matches:
+            if not srez_files.is_folder(path):
+                found.setdefault(srez_files.real(path), (path, os.path.basename(path)))
+                continue
+            names, _, others = list_pictures(path, MORE_EXTENSIONS)
+            if not names:
+                problems.append(f"{path}: holds no pictures ({others} other files)")
+            for name in names:
+                inside = srez_files.join(path, name)
+                found.setdefault(srez_files.real(inside), (inside, name))
+    return dict(found.values()), problems
 
 
 def has_pictures(folder: str) -> bool:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 import srez_files
 import srez_flags
 import srez_images
-from srez_config import EXIT_DONE, EXIT_USER, SYNTHETIC, Config, UserError, one_line
-from srez_run import Run
+from srez_config import EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError, one_line
+from srez_run import Run, load_config, pick
 from srez_stop import Stop
 
 
@@ -24,12 +24,18 @@ def main(argv: Sequence[str]) -> int:
             print(srez_flags.help_text())
             return EXIT_DONE
         check_folders(config)
+        check_use(config)
         start_tensorflow(config, verbose=srez_flags.verbose())
         return MODES[config.run](config, stop)
     except UserError as error:
         return complain(error)
     except (OSError, MemoryError) as error:
         return complain(f"{one_line(error)}: free some space or memory, or choose other folders")
+    except Exception as error:
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+            raise
+        return complain(f"{one_line(error.message)}: free some space or memory, or choose other folders")
 
 
 def complain(problem: object) -> int:
@@ -57,6 +63,26 @@ def check_folders(config: Config) -> None:
     run = Run(config)
     if not config.dry_run and not any(map(srez_files.is_remote, run.folders)):
         run.open()
+
+
+def check_use(config: Config) -> None:
+    """Refuse to use what was never trained, and pictures that are not there, before the slow import."""
+    if config.run not in IN_USE or srez_files.is_remote(config.checkpoint_dir):
+        return
+    trained = load_config(config.checkpoint_dir)
+    if not config.all_checkpoints:
+        pick(config.checkpoint_dir, config.checkpoint)
+    if trained.noise_input and config.run != "export":
+        raise UserError(
+            f"'{config.checkpoint_dir}' was trained with --input=noise: its network makes faces, "
+            f"it takes no picture to {config.run}; train with --input=scaled"
+        )
+    if config.run == "upscale" and not config.images:
+        raise UserError("no pictures: name files, folders or patterns, as in --run upscale photo.jpg")
+    if config.images and not any(map(srez_files.is_remote, config.images)):
+        found, problems = srez_images.find(config.images)
+        if not found:
+            raise UserError("; ".join(problems))
 
 
 def start_tensorflow(config: Config, verbose: bool) -> None:
@@ -111,7 +137,31 @@ def run_demo(config: Config, stop: Stop) -> int:
     return srez_demo.demo(config)
 
 
-MODES: dict[str, Callable[[Config, Stop], int]] = {"train": run_train, "demo": run_demo}
+def run_upscale(config: Config, stop: Stop) -> int:
+    import srez_upscale
+
+    return srez_upscale.upscale(config)
+
+
+def run_eval(config: Config, stop: Stop) -> int:
+    import srez_eval
+
+    return srez_eval.evaluate(config)
+
+
+def run_export(config: Config, stop: Stop) -> int:
+    import srez_export
+
+    return srez_export.export(config)
+
+
+MODES: dict[str, Callable[[Config, Stop], int]] = {
+    "train": run_train,
+    "demo": run_demo,
+    "upscale": run_upscale,
+    "eval": run_eval,
+    "export": run_export,
+}
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv))

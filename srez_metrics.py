@@ -35,6 +35,14 @@ METRICS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "consistency": lambda output, label, feature: consistency(output, feature),
 }
 
+# the table of --run eval
+EVAL_METRICS = METRICS | {
+    "l1": lambda output, label, feature: tf.reduce_mean(tf.abs(output - label), axis=[1, 2, 3]),
+    "mse": lambda output, label, feature: tf.reduce_mean(
+        tf.math.squared_difference(output, label), axis=[1, 2, 3]
+    ),
+}
+
 # 2017's two: summed over pixels and channels
 SUMS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "l1_quality": lambda output, label: tf.reduce_sum(tf.abs(output - label), axis=[1, 2, 3]),

@@ -122,6 +122,10 @@ class GeneratorNorm(keras.layers.Layer):
             self._update(mean, variance * (count - 1) / count)  # the kernel returns the unbiased variance
         return y
 
+    def get_config(self):
+        # Keras' own default refuses the dtype policy among the arguments
+        return super().get_config()
+
     def averages(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance [channels], bias corrected; 0 and 1 before the first update."""
         weight = tf.convert_to_tensor(self.moving_weight)
@@ -270,11 +274,16 @@ def generate(
     return back_project(generator(noisy, training=training), clean, rounds)
 
 
-def back_project(pictures: tf.Tensor, feature: tf.Tensor, rounds: int) -> tf.Tensor:
-    """`rounds` of y + bicubic(x - average(y)) (Irani and Peleg 1991); y is not clipped."""
+def back_project(
+    pictures: tf.Tensor, feature: tf.Tensor, rounds: int, factor: int | None = None
+) -> tf.Tensor:
+    """`rounds` of y + bicubic(x - average(y)) (Irani and Peleg 1991); y is not clipped.
+
+    `factor`, output side / input side, is needed where the shapes are not known yet.
+    """
     size = tf.shape(pictures)[1:3]
     for _ in range(rounds):
-        rest = feature - shrink(pictures, pictures.shape[1] // feature.shape[1])
+        rest = feature - shrink(pictures, factor or pictures.shape[1] // feature.shape[1])
         pictures += tf.image.resize(rest, size, method="bicubic")
     return pictures
 

@@ -1,17 +1,20 @@
 """A run on disk: its three folders, config.json, metrics.jsonl. Needs no TensorFlow for local folders."""
 
+import fcntl
 import importlib.metadata
 import json
 import os
 import platform
-from typing import Any
+import re
+from typing import Any, TextIO
 
 import srez_files
-from srez_config import Config, UserError, fields, from_dict, one_line, to_dict
+from srez_config import NEWEST, Config, UserError, fields, from_dict, one_line, to_dict
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
-CONFIG, METRICS = "config.json", "metrics.jsonl"
+CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "lock"
 CHECKPOINT_NAME = "srez"
+WEIGHTS = "generator.weights.h5"  # written by --run export
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 
@@ -22,6 +25,7 @@ class Run:
         self.config = config
         self.folders = list(dict.fromkeys([config.checkpoint_dir, config.train_dir, config.summary_dir]))
         self.changes: list[str] = []
+        self._lock: TextIO | None = None
 
     # ---- before TensorFlow is there ----
 
@@ -79,6 +83,38 @@ class Run:
             "set these back, choose another --checkpoint_dir, or start anew with --noresume"
         )
 
+    def lock(self) -> None:
+        """Keep a second training out of checkpoint_dir while this process lives. Raises UserError.
+
+        The kernel lets go of the lock however the process ends, so that a left-over file stops nobody.
+        Folders of TensorFlow's filesystems have no locks.
+        """
+        if srez_files.is_remote(self.config.checkpoint_dir):
+            return
+        path = srez_files.join(self.config.checkpoint_dir, LOCK)
+        self._lock = open(path, "a+")  # noqa: SIM115  (open as long as the process)
+        self._lock.seek(0)
+        owner = self._lock.read().strip()
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"'{self.config.checkpoint_dir}' is in use by another training ({owner or 'just starting'}): "
+                "stop that one, or choose another --checkpoint_dir"
+            ) from None
+        if owner:
+            print(f"taking over the lock of a training that has ended without leaving it ({owner})")
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {platform.node()}\n")
+        self._lock.flush()
+
+    def unlock(self) -> None:
+        """Let go of the lock at an orderly end."""
+        if self._lock is not None:
+            self._lock.truncate(0)
+            self._lock.close()
+            self._lock = None
+
     # ---- once the dataset is known ----
 
     def describe(self, fingerprint: str, pictures: int) -> None:
@@ -125,6 +161,32 @@ def read_metrics(path: str) -> list[dict[str, float]]:
 def has_checkpoint(folder: str) -> bool:
     """Whether a folder holds a checkpoint of srez."""
     return any(n.startswith(f"{CHECKPOINT_NAME}-") and n.endswith(".index") for n in srez_files.names(folder))
+
+
+def saved_batches(folder: str) -> list[int]:
+    """The batches whose checkpoints lie in a folder, oldest first."""
+    found = (re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", name) for name in srez_files.names(folder))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def pick(folder: str, which: str) -> str:
+    """The path of a checkpoint, or file of weights: 'newest', a batch number, or a path. Raises UserError."""
+    batches = saved_batches(folder)
+    weights = srez_files.join(folder, WEIGHTS)
+    if which == NEWEST and not batches and srez_files.exists(weights):
+        return weights
+    if which == NEWEST and batches:
+        which = str(batches[-1])
+    if which.isdigit() and int(which) in batches:
+        return srez_files.join(folder, f"{CHECKPOINT_NAME}-{int(which)}")
+    which = which.removesuffix(".index")
+    for path in (which, srez_files.join(folder, which)):
+        if srez_files.exists(f"{path}.index") or (path.endswith(".h5") and srez_files.exists(path)):
+            return path
+    there = (
+        f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
+    )
+    raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
 
 
 def load(folder: str) -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Trainer(tf.Module):
         make = OPTIMIZERS[config.optimizer]
         self.generator_optimizer = make(self.generator_variables, config)
         self.critic_optimizer = make(self.critic_variables, config)
+        # what samples and users get: the generator itself, or a copy that follows it slowly
+        self.average = build_generator(config) if config.gene_ema else self.generator
         self.loss_scale = LossScale() if config.precision == "float16" else None
         # (batch, index into `watched`) of the first number that was not finite
         self.first_bad = tf.Variable(NOTHING_BAD, trainable=False, dtype=tf.int64)
@@ -140,7 +142,7 @@ class Trainer(tf.Module):
 
     @tf.function(reduce_retracing=True)
     def _infer(self, feature: tf.Tensor) -> tf.Tensor:
-        return generate(self.generator, feature, feature, self.config.back_projection)
+        return generate(self.average, feature, feature, self.config.back_projection)
 
     def what_diverged(self) -> tuple[int, str] | None:
         """Batch and name of the first number that was not finite; waits for the device."""
@@ -189,12 +191,22 @@ class Trainer(tf.Module):
         if finite:
             if found.generator:
                 self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
+                self._follow(batch)
             self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
             if self.config.clips_weights:
                 for variable in self.critic_variables:
                     variable.assign(
                         tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value)
                     )
+
+    def _follow(self, batch: tf.Tensor) -> None:
+        """Move the average towards the generator, moving statistics too; faster in the first batches."""
+        if self.average is self.generator:
+            return
+        done = tf.cast(batch, tf.float32)
+        share = 1 - tf.minimum(self.config.gene_ema, (1 + done) / (10 + done))
+        for slow, fast in zip(self.average.weights, self.generator.weights, strict=True):
+            slow.assign_add(share * (fast - slow))
 
     def _note_bad(self, losses: tf.Tensor, gradients: tf.Tensor, batch: tf.Tensor) -> None:
         """Keep (batch, index) of the first number that is not finite, on the device."""

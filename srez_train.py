@@ -29,6 +29,17 @@ class Budget:
 
     def __post_init__(self):
         self._start, self._first = time.monotonic(), self.batch
+        self.saved()
+
+    def saved(self) -> None:
+        """Note that a checkpoint holds all that was done so far."""
+        self.saved_batch, self._saved_minutes = self.batch, self.minutes
+
+    @property
+    def checkpoint_due(self) -> bool:
+        """Whether checkpoint_period batches or checkpoint_minutes have passed."""
+        waited, most = self.minutes - self._saved_minutes, self.config.checkpoint_minutes
+        return due(self.batch, self.config.checkpoint_period) or bool(most and waited >= most)
 
     @property
     def minutes(self) -> float:
@@ -63,6 +74,15 @@ class Budget:
 def train(config: Config, stop: Stop) -> int:
     """Train until max_batches or train_time is reached, or a signal comes; the exit code."""
     run = Run(config).open()
+    run.lock()
+    try:
+        return train_run(config, run, stop)
+    finally:
+        run.unlock()
+
+
+def train_run(config: Config, run: Run, stop: Stop) -> int:
+    """The training of an opened run; the exit code."""
     dataset = open_dataset(config)
     run.describe(dataset.source.fingerprint, len(dataset.source))
     trainer = Trainer(config)
@@ -70,9 +90,7 @@ def train(config: Config, stop: Stop) -> int:
     budget = Budget(config, *checkpoints.restore())
     greet(config, dataset, run, budget)
     if budget.spent:
-        print(
-            f"finished already: {budget.spent} is reached; a larger value goes on from batch {budget.batch}"
-        )
+        print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
     run.drop_metrics_after(budget.batch)
 
@@ -80,29 +98,23 @@ def train(config: Config, stop: Stop) -> int:
         if budget.batch == 0:
             report.figures({"batch": 0, **report.sample(0)}, 0.0, None)
         stream = dataset.stream(budget.batch * config.critic_iters * config.batch_size)
-        saved = budget.batch
         for batch in itertools.count(budget.batch + 1):
             losses = train_batch(trainer, stream, batch)
             budget.batch = batch
-            last = bool(budget.spent or stop.requested)
             report.count(config.batch_size * config.critic_iters)
             stop.defer = True
-            if (last or due(batch, config.log_period, config.summary_period, config.checkpoint_period)) and (
-                bad := trainer.what_diverged()
-            ):
-                return say_diverged(report, bad, saved, checkpoints)
-            if due(batch, config.log_period, config.summary_period) or budget.spent:
-                figures = {"batch": batch, "minutes": budget.minutes, **as_numbers(losses)}
-                figures |= {
-                    "learning_rate": learning_rate(config, batch),
-                    "images_per_second": report.speed(),
-                }
-                if due(batch, config.summary_period) or budget.spent:
-                    figures |= report.sample(batch)
-                report.figures(figures, budget.progress, budget.remaining)
-            if last or due(batch, config.checkpoint_period):
+            spent = budget.spent
+            last = bool(spent or stop.requested)
+            sampling = bool(spent) or due(batch, config.summary_period)
+            telling = sampling or due(batch, config.log_period)
+            saving = last or budget.checkpoint_due
+            if (telling or saving) and (bad := trainer.what_diverged()):
+                return say_diverged(report, bad, budget.saved_batch, checkpoints)
+            if telling:
+                tell(report, budget, losses, sampling)
+            if saving:
                 checkpoints.save(batch, budget.minutes)
-                saved = batch
+                budget.saved()
             if last:
                 break
         stream.close()
@@ -125,8 +137,17 @@ def due(batch: int, *periods: int) -> bool:
     return any(batch % period == 0 for period in periods)
 
 
-def as_numbers(losses: dict[str, tf.Tensor]) -> dict[str, float]:
-    return {name: float(value) for name, value in losses.items()}
+def tell(report: Report, budget: Budget, losses: dict[str, tf.Tensor], sampling: bool) -> None:
+    """A batch's figures, with those of the held-out faces if it is sampled."""
+    figures = {"batch": budget.batch, "minutes": budget.minutes}
+    figures |= {name: float(value) for name, value in losses.items()}
+    figures |= {
+        "learning_rate": learning_rate(budget.config, budget.batch),
+        "images_per_second": report.speed(),
+    }
+    if sampling:
+        figures |= report.sample(budget.batch)
+    report.figures(figures, budget.progress, budget.remaining)
 
 
 def dry_run(config: Config) -> int:

@@ -47,7 +47,7 @@ def networks(config: Config) -> list:
 
 
 @functools.cache
-def weights(config: Config) -> str:
+def trained(config: Config) -> Trainer:
     """Both networks after three batches."""
     trainer = Trainer(config)
     random = np.random.RandomState(0)
@@ -62,7 +62,20 @@ def weights(config: Config) -> str:
     feed = iter(data)
     for batch in range(1, 4):
         srez_train.train_batch(trainer, feed, batch)
+    return trainer
+
+
+def weights(config: Config) -> str:
+    """Both networks after three batches."""
+    trainer = trained(config)
     return digest(*trainer.generator_variables, *trainer.critic_variables)
+
+
+def samples(config: Config) -> str:
+    """The held-out faces after three batches."""
+    trainer = trained(config)
+    feature = np.random.RandomState(1).rand(2, config.input_size, config.input_size, 3).astype(np.float32)
+    return digest(trainer.sample(feature))
 
 
 def compiled(config: Config) -> bool:
@@ -117,6 +130,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "precision": (networks, "bfloat16", {}),
     "back_projection": (weights, 1, {}),
     "train_noise": (weights, 0.2, {}),
+    "gene_ema": (samples, 0.999, {}),
     "loss_func": (weights, "wgan", {}),
     "gene_l1_factor": (weights, 0.5, {}),
     "gene_pixel_factor": (weights, 5.0, {}),
@@ -139,12 +153,14 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "summary_period": (outcome, 1, {}),
     "log_period": (outcome, 1, {"summary_period": 100}),
     "checkpoint_period": (outcome, 1, {}),
+    "checkpoint_minutes": (outcome, 1e-9, {}),
     "checkpoint_keep": (outcome, 1, {"checkpoint_period": 1}),
     "train_dir": (folders, "elsewhere", {}),
     "checkpoint_dir": (folders, "elsewhere", {}),
     "summary_dir": (folders, "elsewhere", {}),
 }
-ELSEWHERE = {"run", "dry_run", "resume"}  # tests/test_train.py and tests/test_demo.py
+# run, dry_run, resume: tests/test_train.py and tests/test_demo.py; use: test_upscale, test_eval, test_export
+ELSEWHERE = {"run", "dry_run", "resume"} | {f.name for f in fields() if f.metadata["group"] == "use"}
 
 
 def test_every_option_has_an_observer():

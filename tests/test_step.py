@@ -1,0 +1,498 @@
+"""The training step: pure, true to its formulas, careful with numbers that are not finite."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from srez_config import Config
+from srez_losses import OBJECTIVES, gradient_penalty
+from srez_model import generate, shrink
+from srez_step import LOSSES, Gradients, Trainer
+
+RATE = tf.constant(1e-3)
+ALPHA = tf.constant([0.1, 0.4, 0.9])
+
+
+def small(**options) -> Config:
+    return Config(**{"width": 0.03125, "gen_architect": "deconv", "batch_size": 3, **options})
+
+
+def number(n: int) -> tf.Tensor:
+    return tf.constant(n, tf.int64)
+
+
+def batch_of(config: Config, seed: int = 0) -> tuple[tf.Tensor, tf.Tensor]:
+    """Label and feature."""
+    random = np.random.RandomState(seed)
+    label = tf.constant(random.rand(3, 64, 64, 3), tf.float32)
+    if config.noise_input:
+        return label, tf.constant(random.uniform(-1, 1, (3, 4, 4, 3)), tf.float32)
+    return label, shrink(label, config.factor)
+
+
+def everything(trainer: Trainer) -> list[tf.Variable]:
+    """All that training may change, moving averages and `first_bad` too."""
+    networks = [v.value for m in (trainer.generator, trainer.critic) for v in m.variables]
+    return [*networks, *trainer.variables]
+
+
+def averages(trainer: Trainer) -> list[tf.Variable]:
+    return [v.value for v in trainer.generator.non_trainable_variables]
+
+
+def learned(trainer: Trainer) -> list[tf.Variable]:
+    """Weights and the state of the optimizers."""
+    optimizers = [*trainer.generator_optimizer.variables, *trainer.critic_optimizer.variables]
+    return [*trainer.generator_variables, *trainer.critic_variables, *optimizers]
+
+
+def copy(variables: list[tf.Variable]) -> list[np.ndarray]:
+    return [v.numpy() for v in variables]
+
+
+def same(one: list, other: list) -> list[bool]:
+    return [np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def shared() -> tuple[Trainer, list[np.ndarray]]:
+    trainer = Trainer(small())
+    return trainer, copy(everything(trainer))
+
+
+@pytest.fixture
+def trainer(shared) -> Trainer:
+    """A new trainer of the default objective; its functions stay traced."""
+    trainer, start = shared
+    for variable, value in zip(everything(trainer), start, strict=True):
+        variable.assign(value)
+    return trainer
+
+
+def stir(trainer: Trainer) -> None:
+    """Offsets that are not zero, kernels large enough that gradients matter."""
+    for i, variable in enumerate(trainer.generator_variables + trainer.critic_variables):
+        variable.assign_add(0.1 * np.random.RandomState(i).randn(*variable.shape))
+
+
+# ---- a pure function of weights, state, batch number and data --------------------------------------
+
+
+def test_the_same_step_twice(trainer):
+    label, feature = batch_of(trainer.config)
+    start = copy(everything(trainer))
+    results = []
+    for batch in (5, 5, 6):
+        for variable, value in zip(everything(trainer), start, strict=True):
+            variable.assign(value)
+        losses = trainer.step(label, feature, number(batch), RATE)
+        results.append([*(float(loss) for loss in losses.values()), *copy(everything(trainer))])
+    assert all(same(results[0], results[1]))
+    assert len(results[0]) > 60  # variables, not only losses
+    different = same(results[0], results[2])
+    assert different.count(True) < len(different) / 3  # Adam's count and what has no gradient stay alike
+
+
+def test_noise_is_a_function_of_seed_batch_and_turn():
+    trainer = Trainer(small(critic_iters=3, train_noise=0.25, random_seed=8))
+    feature = tf.random.stateless_uniform([512, 16, 16, 3], [1, 2])
+    seen = {}
+    for batch, turn in itertools.product((1, 2, 3), (0, 1, 2)):
+        noisy, alpha = trainer._chance(feature, number(batch), turn)
+        again = trainer._chance(feature, number(batch), tf.constant(turn))
+        assert all(same([noisy, alpha], again))
+        seen[batch, turn] = (noisy - feature).numpy(), alpha.numpy()
+    for noise, alpha in seen.values():
+        assert abs(noise.mean()) < 0.002
+        assert noise.std() == pytest.approx(0.25, rel=0.005)
+        assert alpha.shape == (512,)
+        assert 0 <= alpha.min() < 0.02
+        assert 0.98 < alpha.max() < 1
+    for one, other in itertools.combinations(seen.values(), 2):
+        assert abs(np.corrcoef(one[0].ravel(), other[0].ravel())[0, 1]) < 0.01
+        assert abs(np.corrcoef(one[1], other[1])[0, 1]) < 0.2
+    other_seed = Trainer(small(critic_iters=3, train_noise=0.25, random_seed=9))
+    noisy, alpha = other_seed._chance(feature, number(1), 0)
+    assert abs(np.corrcoef((noisy - feature).numpy().ravel(), seen[1, 0][0].ravel())[0, 1]) < 0.01
+    assert abs(np.corrcoef(alpha, seen[1, 0][1])[0, 1]) < 0.2
+
+
+def test_noise_can_be_left_out(trainer):
+    quiet = Trainer(small(train_noise=0))
+    feature = batch_of(quiet.config)[1]
+    assert np.array_equal(quiet._chance(feature, number(1), 0)[0], feature)
+    assert not np.array_equal(trainer._chance(feature, number(1), 0)[0], feature)
+
+
+# ---- losses and gradients --------------------------------------------------------------------------
+
+
+def pieces(trainer: Trainer, label, feature, noisy) -> dict[str, np.ndarray]:
+    """What the losses are made of, by other means: output, critic's numbers, L1 to feature and to label."""
+    output = generate(trainer.generator, noisy, feature, trainer.config.back_projection, training=True)
+    side = feature.shape[1]
+    blocks = output.numpy().reshape(3, side, 64 // side, side, 64 // side, 3).mean((2, 4))
+    return {
+        "real": trainer.critic(label).numpy(),
+        "fake": trainer.critic(output).numpy(),
+        "feature": np.abs(blocks - feature).mean(),
+        "label": np.abs(output - label).mean(),
+        "output": output,
+    }
+
+
+def softplus(x: np.ndarray) -> float:
+    return float(np.log1p(np.exp(x)).mean())
+
+
+@pytest.mark.parametrize("share", [0.9, 0.25])
+def test_generator_loss_of_dcgan(share):
+    trainer = Trainer(small(gene_l1_factor=share, gene_pixel_factor=0.3))
+    label, feature = batch_of(trainer.config)
+    noisy = feature + 2 * np.random.RandomState(1).randn(*feature.shape).astype(np.float32)
+    stir(trainer)
+    p = pieces(trainer, label, feature, noisy)
+    losses = trainer.gradients.python_function(label, feature, noisy, ALPHA).losses
+    adversarial = softplus(-p["fake"])
+    expected = (1 - share) * adversarial + share * p["feature"] + 0.3 * p["label"]
+    assert float(losses["generator_loss"]) == pytest.approx(expected, rel=1e-5)
+    # the L1 term sees the clean feature: that of the noisy one would be far off
+    assert np.abs(shrink(p["output"], 4) - noisy).mean() > 3 * p["feature"]
+    assert float(losses["discriminator_real_loss"]) == pytest.approx(softplus(-p["real"]), rel=1e-5)
+    assert float(losses["discriminator_fake_loss"]) == pytest.approx(softplus(p["fake"]), rel=1e-5)
+    total = softplus(-p["real"]) + softplus(p["fake"])
+    assert float(losses["discriminator_tot_loss"]) == pytest.approx(total, rel=1e-5)
+    assert float(losses["gradient_penalty"]) == 0
+    estimate = p["fake"].mean() - p["real"].mean()
+    assert float(losses["wasserstein_estimate"]) == pytest.approx(estimate, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss_func", OBJECTIVES)
+def test_generator_loss_for_noise_is_adversarial_alone(loss_func):
+    trainer = Trainer(small(input="noise", loss_func=loss_func))
+    label, feature = batch_of(trainer.config)
+    stir(trainer)
+    p = pieces(trainer, label, feature, feature)
+    losses = trainer.gradients.python_function(label, feature, feature, ALPHA).losses
+    expected = softplus(-p["fake"]) if loss_func == "dcgan" else p["fake"].mean()
+    assert float(losses["generator_loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_losses_of_a_wasserstein_critic():
+    trainer = Trainer(small(loss_func="wgangp", LAMBDA=7.0))
+    label, feature = batch_of(trainer.config)
+    stir(trainer)
+    p = pieces(trainer, label, feature, feature)
+    losses = {
+        name: float(loss)
+        for name, loss in trainer.gradients.python_function(label, feature, feature, ALPHA).losses.items()
+    }
+    assert set(losses) == {*LOSSES, "wasserstein_estimate"}
+    penalty = float(gradient_penalty(trainer.critic, label, p["output"], ALPHA))
+    assert losses["discriminator_real_loss"] == pytest.approx(p["real"].mean(), rel=1e-4)
+    assert losses["discriminator_fake_loss"] == pytest.approx(p["fake"].mean(), rel=1e-4)
+    assert losses["gradient_penalty"] == pytest.approx(penalty, rel=1e-4)
+    difference = p["real"].mean() - p["fake"].mean()
+    assert abs(difference) > 1e-3
+    assert losses["discriminator_tot_loss"] == pytest.approx(difference + 7 * penalty, rel=1e-4)
+    assert losses["wasserstein_estimate"] == pytest.approx(-difference, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"loss_func": "wgangp"}, {"back_projection": 2, "gene_pixel_factor": 0.5}, {"critic_norm": "layer"}],
+    ids=lambda o: next(iter(o)),
+)
+def test_gradients_are_those_of_the_losses(options):
+    """One tape from the weights to each loss, where the step joins two at the picture."""
+    trainer = Trainer(small(**options))
+    label, feature = batch_of(trainer.config)
+    noisy = feature + 0.1 * np.random.RandomState(1).randn(*feature.shape).astype(np.float32)
+    stir(trainer)
+    found = trainer.gradients.python_function(label, feature, noisy, ALPHA)
+    objective, config = trainer.objective, trainer.config
+    with tf.GradientTape(persistent=True) as tape:
+        output = generate(trainer.generator, noisy, feature, config.back_projection, training=True)
+        real, fake = trainer.critic(label), trainer.critic(output)
+        faithful = tf.reduce_mean(tf.abs(shrink(output, 4) - feature))
+        generator_loss = 0.1 * objective.generator(fake) + 0.9 * faithful
+        generator_loss += config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))
+        critic_loss = objective.critic_real(real) + objective.fake_sign * objective.critic_fake(fake)
+        if objective.penalized:
+            critic_loss += 10 * gradient_penalty(trainer.critic, label, output, ALPHA)
+    for name, loss in (("generator", generator_loss), ("critic", critic_loss)):
+        variables = getattr(trainer, f"{name}_variables")
+        expected = tape.gradient(loss, variables)
+        for one, other in zip(getattr(found, name), expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-5 * max(1, np.abs(other).max()))
+        assert max(np.abs(g).max() for g in expected) > 1e-3
+    alone = trainer.critic_gradients.python_function(label, feature, noisy, ALPHA)
+    assert alone.generator == []
+    for one, other in zip(alone.critic, found.critic, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+# ---- updates ---------------------------------------------------------------------------------------
+
+
+def test_a_step_is_one_update_of_both_networks(trainer):
+    """Against the first step of Adam by hand: both gradients from the same weights, then both updates."""
+    label, feature = batch_of(trainer.config)
+    stir(trainer)
+    noisy, alpha = trainer._chance(feature, number(1), 0)
+    found = trainer.gradients.python_function(label, feature, noisy, alpha)
+    variables = trainer.generator_variables + trainer.critic_variables
+    before = copy(variables)
+    trainer.step(label, feature, number(1), RATE)
+    c = trainer.config
+    for old, new, gradient in zip(before, variables, [*found.generator, *found.critic], strict=True):
+        g = gradient.numpy()
+        rate = 1e-3 * math.sqrt(1 - c.learning_beta2) / (1 - c.learning_beta1)
+        first, second = (1 - c.learning_beta1) * g, (1 - c.learning_beta2) * g**2
+        large = np.abs(g) > 1e-5  # below it, rounding decides
+        expected = old - rate * first / (np.sqrt(second) + 1e-8)
+        np.testing.assert_allclose(new.numpy()[large], expected[large], atol=2e-5)
+
+
+def test_a_step_moves_everything_and_the_averages_once(trainer):
+    label, feature = batch_of(trainer.config)
+    variables = trainer.generator_variables + trainer.critic_variables
+    before, before_averages = copy(variables), copy(averages(trainer))
+    trainer.step(label, feature, number(1), RATE)
+    assert not any(same(before, variables))
+    assert not any(same(before_averages, averages(trainer)))
+    norms = [layer for layer in trainer.generator.layers if hasattr(layer, "moving_weight")]
+    assert len(norms) == 2
+    assert all(float(norm.moving_weight.value) == pytest.approx(0.01, rel=1e-5) for norm in norms)
+    noisy = trainer._chance(feature, number(1), 0)[0]  # the first norm sees it as it is
+    np.testing.assert_allclose(norms[0].averages()[0], np.mean(noisy, (0, 1, 2)), rtol=1e-4)
+    np.testing.assert_allclose(norms[0].averages()[1], np.var(noisy, (0, 1, 2)), rtol=1e-4)
+
+
+def test_a_critic_step_moves_the_critic_alone(trainer):
+    label, feature = batch_of(trainer.config)
+    norm = next(layer for layer in trainer.generator.layers if hasattr(layer, "moving_weight"))
+    for steps in (1, 2):  # before and after the other function is traced
+        generator = [*trainer.generator_variables, *averages(trainer), *trainer.generator_optimizer.variables]
+        critic = [*trainer.critic_variables, *trainer.critic_optimizer.first]
+        before, before_critic = copy(generator), copy(critic)
+        trainer.critic_step(label, feature, number(steps), RATE, tf.constant(1))
+        assert all(same(before, generator))
+        assert not any(same(before_critic, critic))
+        assert int(trainer.critic_optimizer.updates) == 2 * steps - 1
+        trainer.step(label, feature, number(steps), RATE)
+        assert float(norm.moving_weight.value) == pytest.approx(1 - 0.99**steps, rel=1e-5)
+        assert int(trainer.generator_optimizer.updates) == steps
+        assert int(trainer.critic_optimizer.updates) == 2 * steps
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_clipping_covers_offsets_and_spares_the_generator(turn):
+    trainer = Trainer(small(loss_func="wgan", clip_value=0.02))
+    label, feature = batch_of(trainer.config)
+    for variable in trainer.generator_variables + trainer.critic_variables:
+        variable.assign(tf.fill(variable.shape, 0.5) * tf.sign(variable + 1e-6))
+    tf.config.run_functions_eagerly(True)
+    try:
+        if turn:
+            trainer.critic_step(label, feature, number(1), RATE, tf.constant(turn))
+        else:
+            trainer.step(label, feature, number(1), RATE)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    for variable in trainer.critic_variables:
+        np.testing.assert_allclose(np.abs(variable), 0.02, rtol=1e-6)
+    for variable in trainer.generator_variables:
+        np.testing.assert_allclose(np.abs(variable), 0.5, atol=0.01)
+
+
+def test_no_clipping_unless_asked(trainer):
+    label, feature = batch_of(trainer.config)
+    trainer.step(label, feature, number(1), RATE)
+    assert all(np.abs(v).max() > 0.02 for v in trainer.critic_variables if len(v.shape) == 4)
+
+
+def test_samples_use_the_averages_a_batch_at_a_time(trainer):
+    label, feature = batch_of(trainer.config)
+    for batch in (1, 2):
+        trainer.step(label, feature, number(batch), RATE)
+    seven = tf.concat([feature, feature[::-1], feature[:1]], 0)
+    before = copy(everything(trainer))
+    samples = trainer.sample(seven)
+    assert all(same(before, everything(trainer)))
+    assert samples.shape == (7, 64, 64, 3)
+    np.testing.assert_allclose(samples, trainer.generator(seven, training=False), atol=1e-6)
+    assert np.abs(samples - trainer.generator(seven, training=True)).max() > 1e-4
+
+
+# ---- numbers that are not finite -------------------------------------------------------------------
+
+
+def made_up(trainer: Trainer, value: float = 0.5, **losses: float) -> Gradients:
+    """Gradients of one value everywhere."""
+    return Gradients(
+        {name: tf.constant(losses.get(name, 1.0)) for name in LOSSES},
+        [tf.fill(v.shape, value) for v in trainer.generator_variables],
+        [tf.fill(v.shape, value) for v in trainer.critic_variables],
+    )
+
+
+def test_a_label_that_is_not_a_number(trainer):
+    label, feature = batch_of(trainer.config)
+    trainer.step(label, feature, number(6), RATE)
+    assert trainer.what_diverged() is None
+    before = copy(learned(trainer))
+    poisoned = tf.concat([label[:2], tf.fill([1, 64, 64, 3], math.nan)], 0)
+    trainer.step(poisoned, feature, number(7), RATE)
+    assert all(same(before, learned(trainer)))
+    assert trainer.what_diverged() == (7, "discriminator_real_loss")
+    trainer.critic_step(poisoned, feature, number(8), RATE, tf.constant(1))
+    trainer.step(label, feature * math.nan, number(9), RATE)
+    assert all(same(before, learned(trainer)))
+    assert trainer.what_diverged() == (7, "discriminator_real_loss")  # the first stays
+    trainer.step(label, feature, number(10), RATE)  # a good one goes on
+    assert not any(same(before, learned(trainer)))
+    assert trainer.what_diverged() == (7, "discriminator_real_loss")
+
+
+def test_a_feature_that_is_not_a_number_shows_in_the_generator_first(trainer):
+    label, feature = batch_of(trainer.config)
+    trainer.step(label, feature * math.nan, number(1), RATE)
+    assert trainer.what_diverged() == (1, "generator_loss")
+
+
+def test_a_critic_step_can_diverge_too(trainer):
+    label, feature = batch_of(trainer.config)
+    before = copy(learned(trainer))
+    trainer.critic_step(label * math.inf, feature, number(3), RATE, tf.constant(1))
+    assert all(same(before, learned(trainer)))
+    assert trainer.what_diverged() == (3, "discriminator_real_loss")
+
+
+@pytest.mark.parametrize("network", ["generator", "critic"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_one_bad_gradient_stops_all_and_is_named(trainer, network, value):
+    found, before = made_up(trainer), copy(learned(trainer))
+    gradients = getattr(found, network)
+    gradients[2] = tf.constant(np.r_[value, np.zeros(np.prod(gradients[2].shape) - 1)], tf.float32)
+    gradients[2] = tf.reshape(gradients[2], getattr(trainer, f"{network}_variables")[2].shape)
+    trainer._update(found, number(4), RATE)
+    assert all(same(before, learned(trainer)))
+    path = getattr(trainer, network).trainable_variables[2].path
+    assert trainer.what_diverged() == (4, f"gradient of {path}")
+    assert network == "generator" or path != trainer.generator.trainable_variables[2].path
+
+
+def test_every_loss_is_watched(trainer):
+    for name in LOSSES:
+        trainer.first_bad.assign([-1, -1])
+        trainer._update(made_up(trainer, **{name: math.inf}), number(4), RATE)
+        assert trainer.what_diverged() == (4, name)
+
+
+def test_good_gradients_are_applied(trainer):
+    before = copy(learned(trainer))
+    trainer._update(made_up(trainer), number(4), RATE)
+    assert trainer.what_diverged() is None
+    for old, new in zip(before, trainer.generator_variables + trainer.critic_variables, strict=False):
+        # the first step of Adam is the rate, whatever the gradient, but for the corrections of the betas
+        np.testing.assert_allclose(old - new, 1e-3, atol=1e-6)
+
+
+# ---- float16 ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def half() -> Trainer:
+    return Trainer(small(precision="float16", train_noise=0))
+
+
+def scale(trainer: Trainer) -> float:
+    return float(trainer.loss_scale.scale)
+
+
+def reset(trainer: Trainer, scale: float) -> list[np.ndarray]:
+    trainer.first_bad.assign([-1, -1])
+    trainer.loss_scale.scale.assign(scale)
+    trainer.loss_scale.good.assign(5)
+    return copy(learned(trainer))
+
+
+def test_only_float16_scales_its_losses(trainer, half):
+    assert trainer.loss_scale is None
+    assert Trainer(small(precision="bfloat16")).loss_scale is None
+    assert half.loss_scale is not None
+
+
+def test_float16_gradients_are_those_of_float32(half, trainer):
+    label, feature = batch_of(half.config)
+    expected = trainer.gradients(label, feature, feature, ALPHA)
+    for value in (256.0, 4096.0):
+        reset(half, value)
+        found = half.gradients(label, feature, feature, ALPHA)
+        for name in LOSSES:
+            assert float(found.losses[name]) == pytest.approx(float(expected.losses[name]), rel=5e-3)
+        for network in ("generator", "critic"):
+            one, other = (
+                np.concatenate([np.ravel(g) for g in getattr(x, network)]) for x in (found, expected)
+            )
+            assert np.linalg.norm(one) == pytest.approx(np.linalg.norm(other), rel=0.02)
+            assert one @ other > 0.99 * np.linalg.norm(one) * np.linalg.norm(other)
+
+
+def test_an_overflow_halves_the_scale_and_skips(half):
+    label, feature = batch_of(half.config)
+    before = reset(half, 2.0**24)
+    half.step(label, feature, number(3), RATE)
+    assert scale(half) == 2.0**23
+    assert int(half.loss_scale.good) == 0
+    assert half.what_diverged() is None
+    assert all(same(before, learned(half)))
+    before = reset(half, 2.0**10)
+    half.step(label, feature, number(4), RATE)
+    assert scale(half) == 2.0**10
+    assert int(half.loss_scale.good) == 6
+    assert half.what_diverged() is None
+    assert not any(same(before, learned(half)))
+
+
+def test_an_overflow_at_the_least_scale_is_divergence(half):
+    for start, diverged in ((2.0, None), (1.0, (3, half.watched[len(LOSSES)]))):
+        before = reset(half, start)
+        half._update(made_up(half, math.inf), number(3), RATE)
+        assert half.what_diverged() == diverged
+        assert scale(half) == 1
+        assert all(same(before, learned(half)))
+
+
+def test_a_float16_loss_that_is_not_finite_is_divergence(half):
+    label, feature = batch_of(half.config)
+    before = reset(half, 1024.0)
+    half.step(label * math.nan, feature, number(3), RATE)
+    assert half.what_diverged() == (3, "discriminator_real_loss")
+    assert all(same(before, learned(half)))
+
+
+# ---- XLA -------------------------------------------------------------------------------------------
+
+
+def test_compiled_numbers_are_the_same():
+    trainer, compiled = (Trainer(small(xla=xla, critic_norm="none")) for xla in (False, True))
+    label, feature = batch_of(trainer.config)
+    for one in (trainer, compiled):
+        stir(one)
+    plain, other = (t.step(label, feature, number(1), RATE) for t in (trainer, compiled))
+    for name, loss in plain.items():
+        assert float(other[name]) == pytest.approx(float(loss), rel=1e-4, abs=1e-5), name
+    for one, another in zip(averages(trainer), averages(compiled), strict=True):
+        np.testing.assert_allclose(one, another, rtol=1e-4, atol=1e-6)
+    for network in ("generator", "critic"):  # Adam's first moment is half of the gradient
+        one, another = (
+            np.concatenate([np.ravel(m) for m in getattr(t, f"{network}_optimizer").first])
+            for t in (trainer, compiled)
+        )
+        # a gradient of absolute values jumps where rounding moves one past zero
+        assert np.linalg.norm(one - another) < 1e-3 * np.linalg.norm(one)
