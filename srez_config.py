@@ -60,6 +60,11 @@ class Config:
     )
     max_batches: int = option(0, "stop after this many, if train_time is not up before; 0: no limit", low=0)
     batch_size: int = option(16, "pictures in one batch", unit="pictures", low=1, fixed=True)
+    on_divergence: str = option(
+        "stop",
+        "restore: go back to the last checkpoint with half the learning rate, at most three times",
+        choices=("stop", "restore"),
+    )
     random_seed: int = option(
         0, "seed of weights, data order, augmentation and noise", low=0, high=2**31 - 1, fixed=True
     )

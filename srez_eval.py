@@ -39,7 +39,7 @@ PROTOCOL = {
     "ssim": "Gaussian 11x11, sigma 1.5, K1 0.01, K2 0.03, mean over channels and valid positions",
     "l1, mse": "mean over pixels and channels, values 0..1",
     "consistency": "PSNR between the input and the output averaged down to the input's size, dB",
-    "swd": "sliced Wasserstein distance x 1000 to the labels, by side of a Laplacian pyramid; 128 patches 7x7 a "
+    "swd": "sliced Wasserstein distance x 1000 to the labels, by pyramid level; 128 patches 7x7 a "
     "picture, normalized by channel, 4 x 128 directions (Karras et al. 2018)",
     "floor": f"'{OTHERS}': as many training faces, centre crop, against the labels; what good a set distance "
     "can be",
@@ -127,7 +127,7 @@ def interpolation(method: str, run: Config) -> Method:
 
 
 def generators(network: Network, config: Config) -> dict[str, Method]:
-    """The network without and with back projection: 0 and 2 rounds, those of its training, those asked for."""
+    """The network with 0 and 2 rounds of back projection, those of its training, those asked for."""
     rounds = sorted({*BOTH, network.config.back_projection, config.back_projection})
     return {
         f"generator, {n} rounds" if n else "generator": lambda feature, n=n: network.infer(feature, n)

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import dataclasses
 import itertools
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from srez_report import Report
 from srez_run import Run
 from srez_step import Trainer
 from srez_stop import Stop
+
+RESTORES = 3  # times that --on_divergence=restore goes back
 
 
 @dataclass
@@ -76,7 +79,17 @@ def train(config: Config, stop: Stop) -> int:
     run = Run(config).open()
     run.lock()
     try:
-        return train_run(config, run, stop)
+        code = train_run(config, run, stop)
+        for attempt in range(1, RESTORES + 1):
+            if code != EXIT_DIVERGED or config.on_divergence == "stop":
+                break
+            config = dataclasses.replace(config, learning_rate_start=config.learning_rate_start / 2)
+            rate = config.learning_rate_start
+            print(
+                f"restored ({attempt} of {RESTORES}): back to the last checkpoint, learning rate now {rate:g}"
+            )
+            code = train_run(config, run, stop)
+        return code
     finally:
         run.unlock()
 

@@ -431,13 +431,15 @@ def test_back_projection_of_constant_pictures(rounds):
     np.testing.assert_allclose(back_project(pictures, feature, rounds), expected, atol=1e-5)
 
 
-def test_back_projection_of_a_ramp_is_the_finer_ramp():
-    """From black, one round is the enlarged feature: bicubic keeps lines straight, on half pixels."""
-    coarse = (np.arange(16) + 0.5) / 16
+@pytest.mark.parametrize("curve", [lambda t: t, np.square], ids=["line", "parabola"])
+def test_back_projection_of_a_curve_is_the_finer_curve(curve):
+    """From black, one round is the enlarged feature: bicubic keeps parabolas, on half pixels."""
+    coarse, fine = (curve((np.arange(size) + 0.5) / size) for size in (16, 64))
     feature = np.broadcast_to(coarse[None, None, :, None], (1, 16, 16, 3)).astype(np.float32)
-    y = back_project(tf.zeros([1, 64, 64, 3]), tf.constant(feature), 1).numpy()
     inside = slice(8, 56)
-    np.testing.assert_allclose(y[0, 20, inside, 1], ((np.arange(64) + 0.5) / 64)[inside], atol=1e-5)
+    for turn in (lambda x: x, lambda x: tf.transpose(x, [0, 2, 1, 3])):
+        y = turn(back_project(tf.zeros([1, 64, 64, 3]), turn(tf.constant(feature)), 1)).numpy()
+        np.testing.assert_allclose(y[0, 20, inside, 1], fine[inside], atol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
@@ -509,6 +511,10 @@ def test_a_saved_network_comes_back(network, tmp_path):
         variable.assign(random(*variable.shape, seed=i))
     model.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras")
+    for name in ("gain", "seed", "stride", "epsilon"):
+        assert [getattr(x, name, None) for x in again.layers] == [
+            getattr(x, name, None) for x in model.layers
+        ]
     assert np.array_equal(again(x), model(x))
     assert np.array_equal(again(x, training=True), model(x, training=True))
     if network != "critic":

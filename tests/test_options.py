@@ -159,8 +159,12 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "checkpoint_dir": (folders, "elsewhere", {}),
     "summary_dir": (folders, "elsewhere", {}),
 }
-# run, dry_run, resume: tests/test_train.py and tests/test_demo.py; use: test_upscale, test_eval, test_export
-ELSEWHERE = {"run", "dry_run", "resume"} | {f.name for f in fields() if f.metadata["group"] == "use"}
+# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; use: test_upscale ...
+ELSEWHERE = (
+    {"run", "dry_run", "resume"}
+    | {"on_divergence"}
+    | {f.name for f in fields() if f.metadata["group"] == "use"}
+)
 
 
 def test_every_option_has_an_observer():

@@ -402,6 +402,35 @@ def test_good_gradients_are_applied(trainer):
         np.testing.assert_allclose(old - new, 1e-3, atol=1e-6)
 
 
+# ---- the generator's average -----------------------------------------------------------------------
+
+
+def test_the_average_follows_the_generator():
+    """By a share of 1 - min(gene_ema, (1 + n) / (10 + n)) in batch n, moving statistics too."""
+    trainer = Trainer(small(gene_ema=0.5))
+    slow, fast = ([v.value for v in m.weights] for m in (trainer.average, trainer.generator))
+    assert all(same(slow, fast))
+    for i, variable in enumerate(fast):
+        variable.assign_add(np.random.RandomState(i).rand(*variable.shape))
+    for batch, kept in ((1, 2 / 11), (5, 6 / 15), (8, 0.5), (1000, 0.5)):
+        before = copy(slow)
+        trainer._update(made_up(trainer), number(batch), RATE)  # the average sees the generator's new weights
+        for old, new, to in zip(before, slow, fast, strict=True):
+            np.testing.assert_allclose(new, kept * old + (1 - kept) * to.numpy(), rtol=1e-4, atol=1e-6)
+    before = copy(slow)
+    trainer._update(made_up(trainer, math.nan), number(9), RATE)
+    trainer._update(made_up(trainer)._replace(generator=[]), number(9), RATE)  # a critic step
+    assert all(same(before, slow))
+    feature = batch_of(trainer.config)[1]
+    samples = trainer.sample(feature)
+    np.testing.assert_allclose(samples, trainer.average(feature), atol=1e-6)
+    assert np.abs(samples - trainer.generator(feature)).max() > 1e-4
+
+
+def test_without_an_average_the_generator_itself_is_used(trainer):
+    assert trainer.average is trainer.generator
+
+
 # ---- float16 ---------------------------------------------------------------------------------------
 
 

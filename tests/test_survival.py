@@ -147,6 +147,41 @@ def test_the_list_of_checkpoints_may_be_missing(copy):
     assert kept == [1, 2, 3, 4, 5]
 
 
+# ---- divergence ------------------------------------------------------------------------------------
+
+
+def test_restore_goes_back_with_half_the_learning_rate_three_times(copy, capsys):
+    wild = dataclasses.replace(
+        copy,
+        checkpoint_period=1000,
+        on_divergence="restore",
+        learning_rate_start=1e30,
+        max_batches=30,
+        log_period=1,
+    )
+    assert train(wild) == 3
+    out = capsys.readouterr().out
+    assert out.count("diverged: ") == 4
+    rates = ("restored (1 of 3): back to the last checkpoint, learning rate now 5e+29", "2.5e+29", "1.25e+29")
+    assert all(rate in out for rate in rates)
+    assert newest(copy.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 4
+
+
+def test_restore_goes_on_where_it_helps(copy, capsys, monkeypatch):
+    """Numbers that stop being finite above a learning rate."""
+    whole = srez_train.Trainer.what_diverged
+    monkeypatch.setattr(
+        srez_train.Trainer,
+        "what_diverged",
+        lambda self: (5, "made up") if self.config.learning_rate_start > 3e-5 else whole(self),
+    )
+    assert train(dataclasses.replace(copy, on_divergence="restore", log_period=1)) == 0
+    out = capsys.readouterr().out
+    assert "restored (2 of 3)" in out
+    assert "restored (3 of 3)" not in out
+    assert newest(copy.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 5
+
+
 # ---- locks, disks, clocks --------------------------------------------------------------------------
 
 

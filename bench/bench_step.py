@@ -1,0 +1,312 @@
+"""How fast is a training step? The same work by this code, by stock Keras and by PyTorch.
+
+python3 bench/bench_step.py [--batch_size 16] [--rounds 7] [--device cpu|gpu] [--json FILE]
+
+One step: batch 16, 16x16 to 64x64, both losses from one forward pass, both gradients, both updates (Adam).
+The contenders take turns within one process, so that all see the same machine; medians are to be compared.
+The peak is that of a large matrix multiplication, measured in the same turns; "of peak" is the step's least
+arithmetic, counted from the layers, over its time and that peak.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srez_config import Config
+from srez_model import Conv, Deconv, UpscaleConv
+from srez_step import Trainer
+
+PEAK_SIDE = 2048
+
+
+# ---- arithmetic ------------------------------------------------------------------------------------
+
+
+def multiplications(model: keras.Model, size: int) -> tuple[int, int]:
+    """Multiply-adds of one picture's forward pass: of all layers, and of the first one with weights."""
+    counts = []
+    for layer in model.layers:
+        if not isinstance(layer, (Conv, Deconv, UpscaleConv)):
+            if not isinstance(layer, keras.layers.InputLayer):
+                continue
+            height = size
+            continue
+        inputs = layer.kernel.shape[2]
+        if isinstance(layer, Conv):
+            height = -(-height // layer.stride)
+            counts.append(height * height * layer.size**2 * inputs * layer.width)
+        else:
+            taps = 16 if isinstance(layer, UpscaleConv) else layer.size**2  # per input pixel
+            counts.append(height * height * taps * inputs * layer.width)
+            height *= 2
+    return sum(counts), counts[0]
+
+
+def least_operations(trainer: Trainer) -> float:
+    """Floating-point operations of one step without penalty: what any implementation must at least do."""
+    generator, first = multiplications(trainer.generator, trainer.config.input_size)
+    critic, critic_first = multiplications(trainer.critic, trainer.config.sample_size)
+    # generator: forward, weights' gradient, and inputs' gradient but for the first layer
+    total = 3 * generator - first
+    # critic, real and fake: the same; for the generator's loss once more back to the picture
+    total += 2 * (3 * critic - critic_first) + critic
+    return 2.0 * total * trainer.config.batch_size
+
+
+# ---- contenders ------------------------------------------------------------------------------------
+
+
+def ours(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], dict[str, float]]:
+    """This code's step."""
+    trainer = Trainer(config)
+    rate, batch = tf.constant(1e-4), iter(range(1, 10**9))
+    return lambda: {
+        name: float(value)
+        for name, value in trainer.step(label, feature, tf.constant(next(batch), tf.int64), rate).items()
+    }
+
+
+def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], dict[str, float]]:
+    """A plain step from the layer list: UpSampling2D, Conv2D, BatchNormalization, Keras' Adam."""
+    layers = keras.layers
+
+    def norm_relu(x):
+        return layers.ReLU()(layers.BatchNormalization(scale=False, epsilon=1e-3)(x))
+
+    def block(x, width):
+        if x.shape[-1] != width:
+            x = layers.Conv2D(width, 1)(x)
+        y = layers.Conv2D(width, 3, padding="same")(norm_relu(x))
+        y = layers.Conv2D(width, 3, padding="same")(norm_relu(y))
+        return layers.Add()([x, y])
+
+    x = source = keras.Input((config.input_size, config.input_size, 3))
+    for width in (256, 128):
+        x = layers.UpSampling2D()(block(block(x, width), width))
+        x = layers.Conv2D(width, 3, padding="same")(norm_relu(x))
+    x = layers.Conv2D(96, 3, padding="same", activation="relu")(x)
+    x = layers.Conv2D(96, 1, activation="relu")(x)
+    generator = keras.Model(source, layers.Conv2D(3, 1, activation="sigmoid")(x))
+
+    y = picture = keras.Input((config.sample_size, config.sample_size, 3))
+    y = layers.Rescaling(2.0, -1.0)(y)
+    for width, kernel, stride in (
+        (64, 3, 2),
+        (128, 3, 2),
+        (256, 3, 2),
+        (512, 3, 2),
+        (512, 3, 1),
+        (512, 1, 1),
+    ):
+        y = norm_relu(layers.Conv2D(width, kernel, stride, padding="same")(y))
+    critic = keras.Model(picture, layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1)(y)))
+
+    optimizers = [keras.optimizers.Adam(1e-4, 0.5, 0.9, 1e-8) for _ in range(2)]
+    for optimizer, model in zip(optimizers, (generator, critic), strict=True):
+        optimizer.build(model.trainable_variables)
+
+    @tf.function
+    def step(label, feature):
+        noisy = feature + tf.random.normal(tf.shape(feature), stddev=config.train_noise)
+        with tf.GradientTape(persistent=True) as tape:
+            output = generator(noisy, training=True)
+            real, fake = critic(label, training=True), critic(output, training=True)
+            real_loss, fake_loss = tf.math.softplus(-real), tf.math.softplus(fake)
+            critic_loss = tf.reduce_mean(real_loss) + tf.reduce_mean(fake_loss)
+            small = tf.nn.avg_pool2d(output, config.factor, config.factor, "VALID")
+            adversarial = tf.reduce_mean(tf.math.softplus(-fake))
+            loss = 0.1 * adversarial + 0.9 * tf.reduce_mean(tf.abs(small - feature))
+        for optimizer, model, value in zip(optimizers, (generator, critic), (loss, critic_loss), strict=True):
+            variables = model.trainable_variables
+            optimizer.apply(tape.gradient(value, variables), variables)
+        return {"generator_loss": loss, "discriminator_tot_loss": critic_loss}
+
+    return lambda: {name: float(value) for name, value in step(label, feature).items()}
+
+
+def pytorch(config: Config, label, feature, half: bool) -> Callable[[], dict[str, float]] | None:
+    """The same networks in PyTorch, channels last; None where PyTorch is not installed."""
+    try:
+        import torch
+    except ImportError:
+        return None
+    nn, functional = torch.nn, torch.nn.functional
+    torch.set_num_threads(os.cpu_count())
+
+    def norm_relu(width):
+        return nn.Sequential(nn.BatchNorm2d(width, eps=1e-3), nn.ReLU())
+
+    class Block(nn.Module):
+        def __init__(self, inputs, width):
+            super().__init__()
+            self.bypass = nn.Conv2d(inputs, width, 1) if inputs != width else nn.Identity()
+            convolutions = [nn.Conv2d(width, width, 3, padding=1) for _ in range(2)]
+            self.body = nn.Sequential(
+                *(layer for c in convolutions for layer in (*norm_relu(width), c)),
+            )
+
+        def forward(self, x):
+            x = self.bypass(x)
+            return x + self.body(x)
+
+    parts, inputs = [], 3
+    for width in (256, 128):
+        parts += [Block(inputs, width), Block(width, width), nn.Upsample(scale_factor=2, mode="nearest")]
+        parts += [norm_relu(width), nn.Conv2d(width, width, 3, padding=1)]
+        inputs = width
+    parts += [
+        nn.Conv2d(128, 96, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(96, 96, 1),
+        nn.ReLU(),
+        nn.Conv2d(96, 3, 1),
+    ]
+    generator = nn.Sequential(*parts, nn.Sigmoid()).to(memory_format=torch.channels_last)
+    parts, inputs = [], 3
+    for width, kernel, stride in (
+        (64, 3, 2),
+        (128, 3, 2),
+        (256, 3, 2),
+        (512, 3, 2),
+        (512, 3, 1),
+        (512, 1, 1),
+    ):
+        parts += [nn.Conv2d(inputs, width, kernel, stride, padding=kernel // 2), *norm_relu(width)]
+        inputs = width
+    critic = nn.Sequential(*parts, nn.Conv2d(512, 1, 1)).to(memory_format=torch.channels_last)
+    optimizers = [torch.optim.Adam(m.parameters(), 1e-4, (0.5, 0.9), 1e-8) for m in (generator, critic)]
+    label, feature = (
+        torch.tensor(np.array(x)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        for x in (label, feature)
+    )
+
+    def step() -> dict[str, float]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            output = generator(feature + config.train_noise * torch.randn_like(feature))
+            real, fake = (critic(2 * x - 1).float().mean((1, 2, 3)) for x in (label, output))
+            critic_loss = functional.softplus(-real).mean() + functional.softplus(fake).mean()
+            small = functional.avg_pool2d(output.float(), config.factor)
+            loss = 0.1 * functional.softplus(-fake).mean() + 0.9 * (small - feature).abs().mean()
+        groups = [list(model.parameters()) for model in (generator, critic)]
+        for group, value in zip(groups, (loss, critic_loss), strict=True):
+            for variable, gradient in zip(
+                group, torch.autograd.grad(value, group, retain_graph=True), strict=True
+            ):
+                variable.grad = gradient
+        for optimizer in optimizers:
+            optimizer.step()
+        return {"generator_loss": float(loss), "discriminator_tot_loss": float(critic_loss)}
+
+    return step
+
+
+def peak(dtype: tf.DType) -> Callable[[], None]:
+    """One large matrix multiplication."""
+    a, b = (tf.cast(tf.random.normal([PEAK_SIDE, PEAK_SIDE]), dtype) for _ in range(2))
+    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(a, b)[:1, :1]))
+    return lambda: float(multiply())
+
+
+# ---- measuring -------------------------------------------------------------------------------------
+
+
+def take_turns(contenders: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each contender, one after the other in every round; two rounds of warming up."""
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds + 2):
+        for name, run in contenders.items():
+            start = time.perf_counter()
+            run()
+            if turn >= 2:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--objective", default="wgangp", help="also timed, beside dcgan")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    random = np.random.RandomState(0)
+    config = Config(batch_size=args.batch_size)
+    size = config.input_size
+    with tf.device(f"/{args.device}:0"):
+        label = tf.constant(random.rand(args.batch_size, 64, 64, 3), tf.float32)
+        feature = tf.constant(random.rand(args.batch_size, size, size, 3), tf.float32)
+        contenders: dict[str, Callable] = {
+            "peak float32": peak(tf.float32),
+            "peak bfloat16": peak(tf.bfloat16),
+            "srez float32": ours(config, label, feature),
+            "srez bfloat16": ours(Config(batch_size=args.batch_size, precision="bfloat16"), label, feature),
+            f"srez {args.objective} float32": ours(
+                Config(batch_size=args.batch_size, loss_func=args.objective), label, feature
+            ),
+            "stock Keras float32": stock_keras(config, label, feature),
+        }
+        for name, half in (("PyTorch float32", False), ("PyTorch bfloat16", True)):
+            if step := pytorch(config, label, feature, half):
+                contenders[name] = step
+        seconds = take_turns(contenders, args.rounds)
+    report(args, seconds, least_operations(Trainer(config)))
+
+
+def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations: float) -> None:
+    """Print the table, and write it as JSON if asked to."""
+    median = {name: statistics.median(times) for name, times in seconds.items()}
+    rows = []
+    for name, times in seconds.items():
+        if name.startswith("peak"):
+            continue
+        half = "bfloat16" if "bfloat16" in name else "float32"
+        rate = 2.0 * PEAK_SIDE**3 / median[f"peak {half}"]
+        rows.append(
+            {
+                "contender": name,
+                "median": median[name],
+                "min": min(times),
+                "max": max(times),
+                "images_per_second": args.batch_size / median[name],
+                "ratio_to_stock_keras": median[name] / median["stock Keras float32"],
+                "share_of_peak": operations / median[name] / rate,
+            }
+        )
+    print(f"{'':<24}{'median s':>9}{'min':>8}{'max':>8}{'images/s':>10}{'/ Keras':>9}{'of peak':>9}")
+    for row in rows:
+        print(
+            f"{row['contender']:<24}{row['median']:>9.3f}{row['min']:>8.3f}{row['max']:>8.3f}"
+            f"{row['images_per_second']:>10.1f}{row['ratio_to_stock_keras']:>9.2f}{row['share_of_peak']:>9.0%}"
+        )
+    for half in ("float32", "bfloat16"):
+        if f"PyTorch {half}" in median:
+            ratio = median[f"srez {half}"] / median[f"PyTorch {half}"]
+            print(f"srez {half} / PyTorch {half}: {ratio:.2f}")
+        print(f"matmul peak {half}: {2e-9 * PEAK_SIDE**3 / median[f'peak {half}']:.0f} GFLOP/s")
+    print(f"least arithmetic of a step: {operations / 1e9:.0f} GFLOP")
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    ratio = median[f"srez {args.objective} float32"] / median["srez float32"]
+    print(f"srez {args.objective} / srez: {ratio:.2f}")
+    print(f"peak memory of this process, all contenders: {memory:.1f} GB")
+    if args.json:
+        Path(args.json).write_text(json.dumps({"rows": rows, "operations": operations}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
