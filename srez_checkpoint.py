@@ -1,5 +1,7 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped."""
 
+import time
+
 import tensorflow as tf
 
 import srez_files
@@ -96,5 +98,12 @@ class Checkpoints:
     def _manager_knows(self, batches: list[int]) -> None:
         """Tell the manager what to keep: its own list is not whole after a kill or a damage."""
         paths = [srez_files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}") for batch in batches]
-        tf.compat.v1.train.update_checkpoint_state(self.folder, paths[-1], paths)
+        now = time.time()  # without times the manager takes all for kept for ever
+        tf.compat.v1.train.update_checkpoint_state(
+            self.folder,
+            paths[-1],
+            paths,
+            all_model_checkpoint_timestamps=[now + i for i in range(len(paths))],
+            last_preserved_timestamp=now - 1,
+        )
         self._manager = self._new_manager()

@@ -77,9 +77,12 @@ class UpscaleConv(_Kernel):
     """
 
     def call(self, x):
+        return tf.nn.bias_add(enlarge(x, self.merged()), self.offset)
+
+    def merged(self) -> tf.Tensor:
+        """The kernel of the one transposed convolution, [4, 4, width, in]."""
         kernel = tf.transpose(self.kernel, [0, 1, 3, 2])
-        kernel = sum(tf.pad(kernel, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for i in (0, 1) for j in (0, 1))
-        return tf.nn.bias_add(enlarge(x, kernel), self.offset)
+        return sum(tf.pad(kernel, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for i in (0, 1) for j in (0, 1))
 
 
 def enlarge(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -95,7 +98,7 @@ class GeneratorNorm(keras.layers.Layer):
     """Batch norm with an offset and no scale, through TensorFlow's fused kernel.
 
     In training the batch's own statistics (2017 knew nothing else); otherwise moving averages with bias
-    correction, which `update_averages` keeps. The identity before the first update.
+    correction; mean 0 and variance 1 before the first update.
     """
 
     def build(self, input_shape):

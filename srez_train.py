@@ -105,7 +105,7 @@ def train_run(config: Config, run: Run, stop: Stop) -> int:
     if budget.spent:
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
-    run.drop_metrics_after(budget.batch)
+    run.drop_metrics_after(budget.batch if budget.batch else -1)  # a fresh start writes batch 0 again
 
     with Report(config, run, trainer, dataset.test_batch()) as report:
         if budget.batch == 0:

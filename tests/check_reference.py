@@ -28,6 +28,7 @@ RELATIVE = {"losses": 1e-4, "gradients": 1e-3, "updates": 1e-3}
 ABSOLUTE = {"outputs": 1e-4}
 LEAST_GRADIENT = 1e-5  # below it a gradient is truly zero, and Adam turns its rounding noise into a step
 ROUNDING, TRIALS, LAST_PLACE = 3.0, 4, 2.0**-23
+MOST_UPDATE = 0.02  # no more than this share, however much rounding moves an update
 LOSS_NAMES = ("generator_loss", "critic_real", "critic_fake", "critic_loss", "gradient_penalty")
 NETWORKS = ("generator", "critic")
 
@@ -131,6 +132,8 @@ def check_case(folder: Path, manifest: dict, case: dict) -> dict[str, float]:
     for kind in here:
         tolerance = RELATIVE[kind] * np.abs(there[kind]) if kind in RELATIVE else ABSOLUTE[kind]
         allowed = np.maximum(tolerance, moved[kind])
+        if kind == "updates":
+            allowed = np.minimum(allowed, MOST_UPDATE * np.abs(there[kind]))
         if kind == "gradients":  # where it is zero there, here it must be as small
             allowed = np.where(zero, np.maximum(LEAST_GRADIENT, allowed), allowed)
         off = np.abs(here[kind] - there[kind])

@@ -147,6 +147,12 @@ def test_the_list_of_checkpoints_may_be_missing(copy):
     assert kept == [1, 2, 3, 4, 5]
 
 
+def test_a_resumed_run_keeps_as_many_as_asked_for(copy):
+    assert train(dataclasses.replace(copy, max_batches=6, checkpoint_keep=2)) == 0
+    kept = sorted(int(p.stem.split("-")[1]) for p in Path(copy.checkpoint_dir).glob("*.index"))
+    assert kept == [5, 6]
+
+
 # ---- divergence ------------------------------------------------------------------------------------
 
 

@@ -151,7 +151,14 @@ def test_ten_and_ten_more_are_twenty(srez, faces, whole, tmp_path):
 def start(faces: str, root: Path, **options) -> subprocess.Popen:
     words = [f"--{k}={v}" for k, v in {"dataset": faces, **SMALL, **folders(root), **options}.items()]
     command = [sys.executable, str(ROOT / "srez_main.py"), "--run=train", "--deterministic", *words]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # whoever runs the tests in the background has SIGINT ignored, and children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def wait_for(process: subprocess.Popen, text: str) -> None:
