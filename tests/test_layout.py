@@ -12,7 +12,7 @@ def floors() -> dict[str, int]:
     """Room -> floor, from README."""
     text = (ROOT / "README.md").read_text()
     floor, found = 0, {}
-    for line in text[text.index("floor 5") :].splitlines():
+    for line in text[text.index("    floor 5") :].splitlines():
         if match := re.match(r"\s*floor (\d)", line):
             floor = int(match[1])
         if match := re.match(r"(?:    floor \d)?\s+(\w+)\.py", line):
