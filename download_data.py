@@ -2,13 +2,17 @@
 """Put a dataset into a folder: CelebA fetched and unpacked, or drawn faces; or check a folder of pictures."""
 
 import argparse
-import hashlib
+import contextlib
 import io
+import itertools
+import multiprocessing
+import os
 import signal
 import sys
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NoReturn
@@ -16,13 +20,22 @@ from typing import NoReturn
 from PIL import Image
 
 import srez_files
-import srez_images
-from srez_config import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, SYNTHETIC, Config, UserError, one_line
+import srez_pack
+from srez_check import NAMED, check, list_some
+from srez_config import (
+    CROP_OPTIONS,
+    EXIT_DONE,
+    EXIT_INTERRUPTED,
+    EXIT_USER,
+    SYNTHETIC,
+    Config,
+    UserError,
+)
 from srez_download import CELEBA, PATIENT, Archive, Patience, fault_of, fetch, kept_bytes, progress
 from srez_unpack import existing_above, has_all, make_dataset, require_room, survey, unpack
 
 CELEBA_SOURCE = "celeba"
-NAMED = 20  # how many names of a long list are shown
+WORTH_A_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
 TERMS = """\
 CelebA (Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 2015), its terms in short:
  - for non-commercial research purposes only;
@@ -35,11 +48,8 @@ examples:
   download_data.py                                     CelebA (1.4 GB) into dataset/
   download_data.py --archive img_align_celeba.zip      the same from a zip fetched by hand
   download_data.py --source synthetic --count 5000 --dest drawn
-  download_data.py --check my_pictures                 which pictures can be trained on?"""
-
-
-# A dataset folder: pictures are made in STAGE, MARKER is written when all are made, then they are moved out.
-# So a picture of ours is always in MARKER, and what of MARKER is not there yet is missing, not foreign.
+  download_data.py --check my_pictures                 which pictures can be trained on?
+  download_data.py --pack my_pictures --pack_to faces.pack"""
 
 
 # CelebA
@@ -121,109 +131,70 @@ def synthetic(dest: Path, count: int) -> None:
 
 
 def _draw_all(names: dict[int, str], stage: Path) -> None:
+    try:
+        with contextlib.closing(_drawn(list(names))) as files:
+            watched = progress(iterable=files, total=len(names), desc="drawing", unit=" files")
+            for name, data in zip(names.values(), watched, strict=True):
+                (stage / name).write_bytes(data)
+    except BrokenProcessPool:
+        raise UserError("a process that drew was ended, out of memory? Give the same command again") from None
+
+
+def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
+    """Drawn faces as JPEG files, in order. In processes: drawing holds a lock that threads would wait for."""
+    workers = min(os.cpu_count() or 1, len(numbers) // WORTH_A_PROCESS)
+    if workers < 2:
+        yield from map(_jpeg, numbers)
+        return
+    # spawn: what forks while threads run may stand still
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
+    try:
+        yield from pool.map(_jpeg, numbers, chunksize=16)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Begin a drawing process: Ctrl-C is its parent's business, and it does not outlive a killed parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _jpeg(number: int) -> bytes:
     import srez_faces  # late: the other modes do without
 
-    def write(item: tuple[int, str]) -> None:
-        buffer = io.BytesIO()
-        Image.fromarray(srez_faces.draw(item[0])).save(buffer, "JPEG", quality=95)
-        (stage / item[1]).write_bytes(buffer.getvalue())
-
-    for _ in _in_parallel(write, names.items(), len(names), "drawing"):
-        pass
+    buffer = io.BytesIO()
+    Image.fromarray(srez_faces.draw(number)).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
 
 
-def _in_parallel(work: Callable, items: Iterable, total: int, what: str) -> Iterable:
-    """Results of `work` in the order of the items; threads, since Pillow and numpy let others run."""
-    pool = ThreadPool()
-    try:
-        results = pool.imap(work, items, chunksize=8)
-        yield from progress(iterable=results, total=total, desc=what, unit=" files")
-    finally:
-        pool.terminate()
-        pool.join()  # none may still be writing while the caller clears up
+# A folder of pictures, packed
 
 
-# A folder of pictures, whosever
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One picture file, looked at."""
-
-    name: str
-    fault: str = ""  # why it cannot be decoded
-    width: int = 0
-    height: int = 0
-    content: bytes = b""  # a hash of the file
-    pixels: bytes = b""  # a hash of its size and pixels
-
-
-def inspect(folder: str, name: str, unreadable: tuple[type[Exception], ...] = (OSError,)) -> Finding:
-    """Decode one file as training would; `unreadable` are the errors of its filesystem."""
-    try:
-        data = srez_files.read_bytes(srez_files.join(folder, name))
-        picture = srez_images.decode(data)
-    except unreadable as error:
-        return Finding(name, f"cannot be read: {one_line(error)}")
-    except ValueError as error:
-        return Finding(name, one_line(error))
-    height, width, _ = picture.shape
-    pixels = hashlib.sha256(f"{height}x{width}".encode() + picture.tobytes()).digest()
-    return Finding(name, "", width, height, hashlib.sha256(data).digest(), pixels)
-
-
-def check(folder: str, crop_size: int = Config.crop_size) -> None:
-    """Decode every picture below a folder and print what is wrong with which.
-
-    Raises UserError if there are none, or one is damaged or has a side below crop_size, pixels.
-    """
-    unreadable = (OSError,)
-    if srez_files.is_remote(folder):
-        import tensorflow as tf  # late, since it takes seconds
-
-        unreadable = (OSError, tf.errors.OpError)
+def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
+    """Write the windows of a folder's pictures into one file to train from. Raises UserError, OSError."""
     if not srez_files.is_folder(folder):
-        raise UserError(f"--check={folder}: no such folder")
-    names, _, others = srez_images.list_pictures(folder)
-    if not names:
-        raise UserError(f"--check={folder}: no pictures in it or below ({', '.join(srez_images.EXTENSIONS)})")
-    found = list(_in_parallel(lambda name: inspect(folder, name, unreadable), names, len(names), "checking"))
-    damaged = [f for f in found if f.fault]
-    small = [f for f in found if not f.fault and min(f.width, f.height) < crop_size]
-    print(f"{folder}: {len(names):,} pictures, {others:,} other files")
-    _list("damaged", [f"{f.name}: {f.fault}" for f in damaged], len(damaged))
-    _list(f"smaller than {crop_size}x{crop_size}", [f"{f.name}: {f.width}x{f.height}" for f in small], NAMED)
-    _list("duplicates", _duplicates(found), NAMED)
-    sizes = Counter(f"{f.width}x{f.height}" for f in found if not f.fault).most_common()
-    _list("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes], NAMED)
-    if damaged or small:
-        raise UserError(
-            f"{folder}: {len(damaged) + len(small):,} of {len(names):,} pictures cannot be used "
-            f"({len(damaged):,} damaged, {len(small):,} smaller than {crop_size}): "
-            "move those away or choose a smaller --crop_size"
+        raise UserError(f"--pack={folder}: no such folder")
+    if path.suffix != srez_pack.ENDING:
+        raise UserError(f"--pack_to={path}: must end in {srez_pack.ENDING}")
+    if path.exists():
+        raise UserError(f"--pack_to={path}: is there already, move it away or choose another name")
+    import srez_source  # late: it takes TensorFlow, seconds
+
+    framing = srez_source.Framing(**{name.removeprefix("crop_"): n for name, n in options.items()})
+    count, damaged = srez_source.pack_folder(folder, str(path), framing, _in_blocks)
+    list_some("damaged, left out", [f"{name}: {reason}" for name, reason in sorted(damaged.items())], NAMED)
+    print(f"{path}: {count:,} pictures, {path.stat().st_size / 1e6:,.0f} MB; to train on: --dataset {path}")
+
+
+def _in_blocks(work: Callable, items: Sequence, size: int = 256) -> Iterator:
+    """Results of `work` in order, made in threads, never more than a block ahead of who takes them."""
+    with ThreadPool() as pool:
+        blocks = (pool.map(work, items[i : i + size]) for i in range(0, len(items), size))
+        yield from progress(
+            iterable=itertools.chain.from_iterable(blocks), total=len(items), desc="packing", unit=" files"
         )
-
-
-def _duplicates(found: Iterable[Finding]) -> list[str]:
-    """One line for each picture that is there more than once."""
-    same: dict[bytes, list[Finding]] = defaultdict(list)
-    for finding in found:
-        if not finding.fault:
-            same[finding.pixels].append(finding)
-    return [
-        " = ".join(f.name for f in group)
-        + ("" if len({f.content for f in group}) == 1 else " (same pixels, other files)")
-        for group in same.values()
-        if len(group) > 1
-    ]
-
-
-def _list(title: str, lines: Sequence[str], limit: int) -> None:
-    print(f"{title}: {len(lines):,}")
-    for line in lines[:limit]:
-        print(f"  {line}")
-    if len(lines) > limit:
-        print(f"  and {len(lines) - limit:,} more")
 
 
 # Command line
@@ -239,6 +210,7 @@ OPTIONS = {
     CELEBA_SOURCE: ("dest", "count", "url", "archive", "keep_archive"),
     SYNTHETIC: ("dest", "count"),
     "check": ("crop_size",),
+    "pack": ("pack_to", *CROP_OPTIONS),
 }
 
 
@@ -254,13 +226,25 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     add("--archive", metavar="FILE", help="take this zip, fetched by hand, instead of fetching one")
     add("--keep_archive", action="store_true", default=None, help="keep the fetched zip beside the folder")
     add("--check", metavar="FOLDER", help="decode every picture of a folder and report; changes nothing")
-    add("--crop_size", type=int, metavar="N", help=f"smallest side, pixels, for --check [{Config.crop_size}]")
+    add("--pack", metavar="FOLDER", help="decode the faces of a folder into one file, trained on faster")
+    add("--pack_to", metavar="FILE", help="that file [the folder's name with .pack]")
+    add(
+        "--crop_size",
+        type=int,
+        metavar="N",
+        help=f"side for --check and --pack, pixels [{Config.crop_size}]",
+    )
+    for name in CROP_OPTIONS[1:]:
+        add(f"--{name}", type=int, metavar="N", help=f"as in training, for --pack [{getattr(Config, name)}]")
     args = parser.parse_args(argv)
-    if args.check is not None and args.source is not None:
+    chosen = [name for name in ("check", "pack", "source") if getattr(args, name) is not None]
+    if len(chosen) > 1:
+        first, second = chosen[:2]
         raise UserError(
-            f"--check with --source={args.source}: a folder is checked as it is, leave --source out"
+            f"--{first} with --{second}={getattr(args, second)}: a folder is {first}ed as it is, "
+            f"leave --{second} out"
         )
-    mode = "check" if args.check is not None else args.source or CELEBA_SOURCE
+    mode = chosen[0] if chosen and chosen[0] != "source" else args.source or CELEBA_SOURCE
     for name in sorted({name for names in OPTIONS.values() for name in names}.difference(OPTIONS[mode])):
         if getattr(args, name) is not None:
             raise UserError(f"--{name}: has no meaning with {mode}, leave it out")
@@ -269,9 +253,9 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
 
 
 def _check_values(mode: str, args: argparse.Namespace) -> None:
-    for name in ("count", "crop_size"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UserError(f"--{name}={getattr(args, name)}: must be at least 1")
+    for name, least in (("count", 1), ("crop_size", 1), ("crop_wiggle", 0), ("crop_x", -1), ("crop_y", -1)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise UserError(f"--{name}={getattr(args, name)}: must be at least {least}")
     if mode == SYNTHETIC and args.count is None:
         raise UserError("--source=synthetic: drawn faces never end, say how many with --count")
     if args.archive is not None and args.url:
@@ -288,6 +272,10 @@ def run(mode: str, args: argparse.Namespace, archive: Archive, patience: Patienc
     dest = Path(args.dest or "dataset").resolve()
     if mode == "check":
         check(args.check, args.crop_size or Config.crop_size)
+    elif mode == "pack":
+        options = {name: getattr(args, name) for name in CROP_OPTIONS}
+        options = {name: getattr(Config, name) if n is None else n for name, n in options.items()}
+        pack(args.pack, Path(args.pack_to or args.pack.rstrip("/") + srez_pack.ENDING).resolve(), options)
     elif mode == SYNTHETIC:
         synthetic(dest, args.count)
     else:

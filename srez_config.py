@@ -11,6 +11,7 @@ from srez_option import option, out_of_range
 EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
 SYNTHETIC = "synthetic"
 IN_USE = ("upscale", "eval", "export")  # what is done with a trained network
+CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *IN_USE)
 NEWEST = "newest"
 KERAS_CACHE = "cache"
@@ -30,7 +31,9 @@ class Config:
     )
 
     dataset: str = option(
-        "dataset", "folder of pictures, or 'synthetic' for the built-in drawn faces", group="files"
+        "dataset",
+        "folder of pictures, a .pack of one (download_data.py --pack), or 'synthetic': built-in drawn faces",
+        group="files",
     )
     train_dir: str = option("train", "folder for sample grids and films", group="files")
     checkpoint_dir: str = option(

@@ -1,11 +1,8 @@
 """Figures of a trained network against interpolation, with their protocol and their uncertainty."""
 
-import csv
-import io
-import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -15,49 +12,22 @@ import srez_files
 import srez_images
 from srez_config import EXIT_DONE, EXIT_USER, Config, UserError, one_line, replace_folders
 from srez_distance import frechet, kernel_distance, sliced_wasserstein_levels
-from srez_inception import HOW, LABEL, inception
+from srez_inception import HOW, inception
 from srez_input import Batch, Dataset, average_down, centre_crop, open_dataset
 from srez_metrics import EVAL_METRICS
-from srez_network import Network, load, restore
+from srez_network import Network, load
 from srez_portrait import framing, read_face, to_batch
 from srez_run import load as load_run
 from srez_run import pick, saved_batches
 from srez_source import Damaged
+from srez_table import OTHERS, Row, lines, with_intervals, write
 
 AT_ONCE = 32  # pictures in memory of the network; figures do not depend on it
 IN_SETS = 2048  # pictures from which distances of sets are taken, at most
-RESAMPLES, BOOTSTRAP_SEED = 2000, 0
 BOTH = (0, 2)  # rounds of back projection that are always shown
 INTERPOLATIONS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos3"}
-OTHERS = "other real faces"
-PROTOCOL = {
-    "pixels": "RGB as stored, values 0..1, whole picture without a border left off; outputs clipped to 0..1, "
-    "not rounded",
-    "pictures": "the crop as in training without jitter, averaged down to label and input",
-    "interpolation": "tf.image.resize: nearest, bicubic (a = -0.5), lanczos3; half-pixel centres",
-    "psnr": "dB, of each picture, then the mean; at most 100",
-    "ssim": "Gaussian 11x11, sigma 1.5, K1 0.01, K2 0.03, mean over channels and valid positions",
-    "l1, mse": "mean over pixels and channels, values 0..1",
-    "consistency": "PSNR between the input and the output averaged down to the input's size, dB",
-    "swd": "sliced Wasserstein distance x 1000 to the labels, by pyramid level; 128 patches 7x7 a "
-    "picture, normalized by channel, 4 x 128 directions (Karras et al. 2018)",
-    "floor": f"'{OTHERS}': as many training faces, centre crop, against the labels; what good a set distance "
-    "can be",
-    "interval": f"95%, percentiles of {RESAMPLES} bootstrap resamples of the pictures",
-    "fid, kid": f"{LABEL}; kernel (x.y/d + 1)^3, unbiased, all pictures in one set",
-}
 
 Method = Callable[[tf.Tensor], tf.Tensor]
-
-
-@dataclass
-class Row:
-    """Figures of one method: mean with interval by metric, distances of sets by name."""
-
-    checkpoint: str
-    method: str
-    figures: dict[str, tuple[float, float, float]] = field(default_factory=dict)
-    distances: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass
@@ -83,20 +53,23 @@ def evaluate(config: Config) -> int:
     measure = Measure(faces, features)
     rows = [measure.row("", name, interpolation(method, run)) for name, method in INTERPOLATIONS.items()]
     for path in checkpoints(config, network):
-        restore(network.generator, path)
-        network.path = path
+        network.take(path)
         for name, method in generators(network, config).items():
             rows.append(measure.row(network.name, name, method))
     if others is not None:
         rows.append(Row("", OTHERS, {}, measure.distances(others)))
 
-    for line in table(rows):
+    for line in lines(rows):
         print(line)
     if trouble:
         print(f"no floor: {trouble}")
     if features is None:
         print(HOW)
-    write(rows, faces, skipped, config, gallery(faces, network, config, run))
+    about = {"faces": faces.where, "count": len(faces.names), "skipped": skipped}
+    write(rows, about, config.output)
+    picture = srez_files.join(config.output, "eval.png")
+    srez_images.write_png(picture, gallery(faces, network, config, run))
+    print(f"best, median and worst face by PSNR: {picture}")
     return EXIT_USER if skipped else EXIT_DONE
 
 
@@ -234,76 +207,7 @@ class Measure:
             yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
 
 
-def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
-    """Mean and 95% bootstrap interval of every column of [N, M]."""
-    count = len(values)
-    random = np.random.default_rng(BOOTSTRAP_SEED)
-    # how often each picture is drawn in a resample
-    draws = (random.multinomial(count, np.full(count, 1 / count)) for _ in range(RESAMPLES))
-    means = np.stack([drawn @ values for drawn in draws]) / count
-    low, high = np.percentile(means, [2.5, 97.5], axis=0)
-    return [tuple(map(float, three)) for three in zip(values.mean(axis=0), low, high, strict=True)]
-
-
 # ---- what is shown ---------------------------------------------------------------------------------
-
-
-def table(rows: list[Row]) -> Iterator[str]:
-    """Two tables: figures of pictures with their intervals, distances of sets."""
-    metrics = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "l1": ("L1", 4), "mse": ("MSE", 5)}
-    metrics["consistency"] = ("consistency dB", 2)
-    yield f"{'':<34}" + "".join(f"{title:>24}" for title, _ in metrics.values())
-    for row in rows:
-        if row.figures:
-            cells = (
-                f"{row.figures[m][0]:.{n}f} [{row.figures[m][1]:.{n}f}, {row.figures[m][2]:.{n}f}]"
-                for m, (_, n) in metrics.items()
-            )
-            yield f"{_title(row):<34}" + "".join(f"{cell:>24}" for cell in cells)
-    yield ""
-    names = list(rows[0].distances)
-    yield f"{'':<34}" + "".join(f"{name:>10}" for name in names)
-    for row in rows:
-        yield f"{_title(row):<34}" + "".join(f"{row.distances[name]:>10.2f}" for name in names)
-
-
-def _title(row: Row) -> str:
-    return f"{row.method} ({row.checkpoint})" if row.checkpoint else row.method
-
-
-def write(rows: list[Row], faces: Faces, skipped: list[str], config: Config, picture: np.ndarray) -> None:
-    """eval.json, eval.csv and eval.png in --output; those of an earlier eval are replaced."""
-    results = [
-        {"checkpoint": row.checkpoint, "method": row.method}
-        | {name: dict(zip(("mean", "low", "high"), f, strict=True)) for name, f in row.figures.items()}
-        | row.distances
-        for row in rows
-    ]
-    content = {
-        "protocol": PROTOCOL,
-        "faces": faces.where,
-        "count": len(faces.names),
-        "skipped": skipped,
-        "results": results,
-    }
-    text = io.StringIO()
-    flat = [_flat(row) for row in rows]
-    writer = csv.DictWriter(text, list(flat[0]), restval="")
-    writer.writeheader()
-    writer.writerows(flat)
-    paths = [srez_files.join(config.output, f"eval.{ending}") for ending in ("json", "csv", "png")]
-    srez_files.make_folder(config.output)
-    srez_files.write_whole(paths[0], (json.dumps(content, indent=1) + "\n").encode())
-    srez_files.write_whole(paths[1], text.getvalue().encode())
-    srez_images.write_png(paths[2], picture)
-    print(f"protocol and figures: {paths[0]}, {paths[1]}; best, median, worst face by PSNR: {paths[2]}")
-
-
-def _flat(row: Row) -> dict[str, object]:
-    flat: dict[str, object] = {"checkpoint": row.checkpoint, "method": row.method}
-    for name, (mean, low, high) in row.figures.items():
-        flat |= {name: mean, f"{name}_low": low, f"{name}_high": high}
-    return flat | row.distances
 
 
 def gallery(faces: Faces, network: Network, config: Config, run: Config) -> np.ndarray:

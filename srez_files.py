@@ -81,14 +81,24 @@ def local_copy(path: str) -> Iterator[str]:
 
 
 def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """os.walk for both kinds; follows links, but not to a folder above."""
+    """os.walk for both kinds; follows links, but not to a folder above, and each folder comes once."""
     if is_remote(folder):
         yield from ((top.rstrip("/"), folders, files) for top, folders, files in gfile().walk(folder))
         return
+    seen = set()  # two folders with links to each other would never end
     for top, folders, files in os.walk(folder, followlinks=True):
         here = os.path.realpath(top)
-        folders[:] = [f for f in folders if not f"{here}/".startswith(os.path.realpath(join(top, f)) + "/")]
+        if here in seen:
+            folders.clear()
+            continue
+        seen.add(here)
+        folders[:] = [f for f in sorted(folders) if not _is_above(os.path.realpath(join(top, f)), here)]
         yield top, folders, files
+
+
+def _is_above(folder: str, other: str) -> bool:
+    """Whether one local folder is the other or holds it, somewhere below."""
+    return other == folder or other.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def size(path: str) -> int:

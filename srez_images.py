@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 import srez_files
+from srez_picture import BROKEN
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
@@ -17,7 +18,8 @@ MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not 
 def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[list[str], list[int], int]:
     """Pictures below a folder: names relative to it, sorted; their sizes in bytes; how many other files.
 
-    Hidden files and folders are passed over and not counted. Raises OSError or tf.errors.OpError.
+    Hidden files and folders are passed over and not counted; a link to nowhere has size 0, so that whoever
+    reads it names it. Raises OSError or tf.errors.OpError.
     """
     names, others = [], 0
     root = folder.rstrip("/") or folder
@@ -32,7 +34,14 @@ def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[lis
             else:
                 others += 1
     names.sort()
-    return names, [srez_files.size(srez_files.join(folder, name)) for name in names], others
+    return names, [_size(srez_files.join(folder, name)) for name in names], others
+
+
+def _size(path: str) -> int:
+    try:
+        return srez_files.size(path)
+    except OSError:
+        return 0
 
 
 def find(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -79,8 +88,9 @@ def open_picture(data: bytes) -> Image.Image:
     """A Pillow picture of which only the header has been read. Raises ValueError with the reason."""
     try:
         return Image.open(io.BytesIO(data))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ValueError("no picture" if "cannot identify" in str(error) else str(error)) from None
+    except BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError("no picture" if "cannot identify" in reason else reason) from None
 
 
 def to_rgb(picture: Image.Image) -> np.ndarray:
@@ -99,7 +109,7 @@ def to_rgb(picture: Image.Image) -> np.ndarray:
             white = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(white, picture)
         return np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, IndexError, EOFError, Image.DecompressionBombError) as error:
+    except BROKEN as error:
         raise ValueError(str(error) or type(error).__name__) from None
 
 

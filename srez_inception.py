@@ -12,7 +12,6 @@ from srez_config import KERAS_CACHE, UserError, one_line
 
 FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 SIDE, AT_ONCE = 299, 16
-LABEL = "Keras' InceptionV3, not comparable with published FID and KID"
 HOW = (
     f"no FID and KID: Keras' InceptionV3 weights ({FILE}) are neither in Keras' cache nor named by "
     '--inception_weights; python3 -c "import keras; keras.applications.InceptionV3(include_top=False)" '

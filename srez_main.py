@@ -3,13 +3,14 @@
 import contextlib
 import os
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import srez_files
 import srez_flags
 import srez_images
-from srez_config import EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError, one_line
+import srez_pack
+from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError, one_line
+from srez_quiet import quiet_stderr
 from srez_run import Run, load_config, pick
 from srez_stop import Stop
 
@@ -52,7 +53,9 @@ def check_folders(config: Config) -> None:
     folder = config.dataset
     if config.run != "train":
         return
-    if folder != SYNTHETIC and not srez_files.is_remote(folder):
+    if srez_pack.is_pack(folder):
+        srez_pack.Pack(folder, {name: getattr(config, name) for name in CROP_OPTIONS})
+    elif folder != SYNTHETIC and not srez_files.is_remote(folder):
         if not os.path.isdir(folder):
             raise UserError(
                 f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
@@ -99,27 +102,6 @@ def start_tensorflow(config: Config, verbose: bool) -> None:
     tf.debugging.set_log_device_placement(config.log_device_placement)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Keep file descriptor 2 aside; what was written there is shown only if the block fails.
-
-    Some of TensorFlow's start-up messages ignore TF_CPP_MIN_LOG_LEVEL.
-    """
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as aside:
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            aside.seek(0)
-            os.write(kept, aside.read())
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 # ---- modes -----------------------------------------------------------------------------------------

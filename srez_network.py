@@ -19,10 +19,15 @@ class Network:
     """The generator of a checkpoint or of a file of weights, without its critic and optimizers."""
 
     def __init__(self, config: Config, path: str):
-        self.config, self.path = config, path
+        self.config = config
         self.generator = build_generator(config)
-        restore(self.generator, path, "average" if config.gene_ema else "generator")
         self.reach = reach(self.generator)
+        self.take(path)
+
+    def take(self, path: str) -> None:
+        """Take up the weights of another checkpoint of the same training. Raises UserError."""
+        self.path = path
+        restore(self.generator, path, "average" if self.config.gene_ema else "generator")
 
     @property
     def factor(self) -> int:
@@ -105,7 +110,7 @@ def restore(generator: tf.Module, path: str, part: str = "generator") -> None:
     except (OSError, KeyError, IndexError, ValueError, AssertionError, tf.errors.OpError) as error:
         raise UserError(
             f"'{path}' does not hold the weights of this network ({one_line(error)}): "
-            "--checkpoint_dir must name the folder of the same training"
+            "--checkpoint_dir must name the folder of the same training, --checkpoint=N takes another one"
         ) from None
 
 

@@ -1,7 +1,8 @@
-"""Sources: numbered pictures, from a folder or drawn, and which square of each becomes a sample."""
+"""Sources: numbered pictures, from a folder, a pack or drawn, and which square of each becomes a sample."""
 
+import dataclasses
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from absl import logging
 import srez_faces
 import srez_files
 import srez_images
+import srez_pack
 from srez_config import SYNTHETIC, Config, UserError, one_line
 
 SYNTHETIC_FACES = 5000
@@ -46,6 +48,10 @@ class Framing:
         left, top = max(0, x - self.wiggle), max(0, y - self.wiggle)
         right, bottom = x + self.size + self.wiggle, y + self.size + self.wiggle
         return left, top, min(width, right) - left, min(height, bottom) - top
+
+    def options(self) -> dict[str, int]:
+        """The options that ask for this framing."""
+        return {f"crop_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def _automatic(self, width: int, height: int) -> tuple[int, int]:
         x, y = (width - self.size) // 2, (height - self.size) // 2
@@ -111,6 +117,41 @@ def decode_window(data: bytes, framing: Framing) -> np.ndarray:
         raise Damaged(one_line(error)) from None
 
 
+def pack_source(path: str, framing: Framing) -> Source:
+    """What `pack_folder` wrote: the folder's own windows and fingerprint. Raises UserError."""
+    pack = srez_pack.Pack(path, framing.options())
+
+    def window(index: int) -> np.ndarray:
+        found = pack.window(index)
+        if isinstance(found, str):
+            raise Damaged(found)
+        return found
+
+    return Source(pack.names, pack.fingerprint, window, path)
+
+
+def pack_folder(
+    folder: str, path: str, framing: Framing, mapper: Callable[..., Iterable] = map
+) -> tuple[int, dict[str, str]]:
+    """Write the windows of a folder's pictures as a pack; how many there are, and what is wrong with which.
+
+    `mapper` is map, or one that does it in threads. Raises UserError, OSError.
+    """
+    source = folder_source(folder, framing)
+    damaged: dict[str, str] = {}
+
+    def window(index: int) -> np.ndarray | str:
+        try:
+            return source.window(index)
+        except Damaged as reason:
+            damaged[source.names[index]] = str(reason)
+            return str(reason)
+
+    windows = mapper(window, range(len(source)))
+    srez_pack.write(path, framing.options(), source.fingerprint, source.names, windows)
+    return len(source), damaged
+
+
 def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
     """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB."""
     kept: dict[int, np.ndarray] = {}
@@ -131,4 +172,6 @@ def open_source(config: Config) -> Source:
     framing = Framing(config.crop_size, config.crop_wiggle, config.crop_x, config.crop_y)
     if config.dataset == SYNTHETIC:
         return synthetic_source(framing)
+    if srez_pack.is_pack(config.dataset):
+        return pack_source(config.dataset, framing)
     return folder_source(config.dataset, framing)

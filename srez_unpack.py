@@ -18,6 +18,8 @@ import srez_images
 from srez_config import UserError
 from srez_download import Archive, progress
 
+# Pictures are made in STAGE, MARKER is written when all are made, then they are moved out. So a picture of
+# ours is always in MARKER, and what of MARKER is not there yet is missing, not foreign.
 MARKER = ".srez_pictures.json"  # in a dataset: its source, names and sizes
 STAGE = ".srez_unfinished"  # in a dataset that is being made; hidden, so that no training looks into it
 MAX_GROWTH = 4  # times the zip's size: JPEGs hardly compress, whatever grows more is no set of pictures

@@ -1,6 +1,7 @@
 """How fast is a training step? The same work by this code, by stock Keras and by PyTorch.
 
-python3 bench/bench_step.py [--batch_size 16] [--rounds 7] [--device cpu|gpu] [--json FILE]
+python3 bench/bench_step.py [--batch_size 16] [--rounds 7] [--precision float32] [--device gpu] [--json FILE]
+python3 bench/bench_step.py --check           losses of this code and of stock Keras, from the same weights
 
 One step: batch 16, 16x16 to 64x64, both losses from one forward pass, both gradients, both updates (Adam).
 The contenders take turns within one process, so that all see the same machine; medians are to be compared.
@@ -9,6 +10,7 @@ arithmetic, counted from the layers, over its time and that peak.
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -69,9 +71,8 @@ def least_operations(trainer: Trainer) -> float:
 # ---- contenders ------------------------------------------------------------------------------------
 
 
-def ours(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], dict[str, float]]:
+def ours(trainer: Trainer, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], dict[str, float]]:
     """This code's step."""
-    trainer = Trainer(config)
     rate, batch = tf.constant(1e-4), iter(range(1, 10**9))
     return lambda: {
         name: float(value)
@@ -79,8 +80,13 @@ def ours(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], d
     }
 
 
-def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], dict[str, float]]:
-    """A plain step from the layer list: UpSampling2D, Conv2D, BatchNormalization, Keras' Adam."""
+def stock_keras(
+    config: Config, label: tf.Tensor, feature: tf.Tensor, like: Trainer | None = None
+) -> Callable[[], dict[str, float]]:
+    """A plain step from the layer list: UpSampling2D, Conv2D, BatchNormalization, Keras' Adam.
+
+    With the weights of `like`, where one is given.
+    """
     layers = keras.layers
 
     def norm_relu(x):
@@ -114,6 +120,9 @@ def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callabl
         y = norm_relu(layers.Conv2D(width, kernel, stride, padding="same")(y))
     critic = keras.Model(picture, layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1)(y)))
 
+    if like is not None:
+        for model, other in ((generator, like.generator), (critic, like.critic)):
+            copy_kernels(other, model)
     optimizers = [keras.optimizers.Adam(1e-4, 0.5, 0.9, 1e-8) for _ in range(2)]
     for optimizer, model in zip(optimizers, (generator, critic), strict=True):
         optimizer.build(model.trainable_variables)
@@ -135,6 +144,27 @@ def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor) -> Callabl
         return {"generator_loss": loss, "discriminator_tot_loss": critic_loss}
 
     return lambda: {name: float(value) for name, value in step(label, feature).items()}
+
+
+def copy_kernels(ours: keras.Model, stock: keras.Model) -> None:
+    """Kernels of this code's network into the stock one's; offsets are zero in both before training."""
+    layers = [layer for layer in ours.layers if hasattr(layer, "kernel")]
+    others = [layer for layer in stock.layers if hasattr(layer, "kernel")]
+    for layer, other in zip(layers, others, strict=True):
+        kernel = np.array(layer.kernel)
+        # a transposed convolution with stride 1 is an ordinary one whose kernel is turned by 180 degrees
+        other.kernel.assign(kernel[::-1, ::-1] if isinstance(layer, UpscaleConv) else kernel)
+
+
+def check(config: Config, label: tf.Tensor, feature: tf.Tensor, steps: int = 3) -> None:
+    """Print losses of this code and of stock Keras, from the same weights and without noise."""
+    trainer = Trainer(config)
+    stock = stock_keras(config, label, feature, like=trainer)
+    step = ours(trainer, label, feature)
+    for number in range(1, steps + 1):
+        one, other = step(), stock()
+        for name, value in other.items():
+            print(f"step {number} {name:<24} srez {one[name]:.6f}  stock Keras {value:.6f}")
 
 
 def pytorch(config: Config, label, feature, half: bool) -> Callable[[], dict[str, float]] | None:
@@ -241,6 +271,10 @@ def main() -> None:
     )
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument(
+        "--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"]
+    )
+    parser.add_argument("--check", action="store_true", help="compare losses instead of times")
     parser.add_argument("--objective", default="wgangp", help="also timed, beside dcgan")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--json", metavar="FILE")
@@ -251,19 +285,19 @@ def main() -> None:
     with tf.device(f"/{args.device}:0"):
         label = tf.constant(random.rand(args.batch_size, 64, 64, 3), tf.float32)
         feature = tf.constant(random.rand(args.batch_size, size, size, 3), tf.float32)
-        contenders: dict[str, Callable] = {
-            "peak float32": peak(tf.float32),
-            "peak bfloat16": peak(tf.bfloat16),
-            "srez float32": ours(config, label, feature),
-            "srez bfloat16": ours(Config(batch_size=args.batch_size, precision="bfloat16"), label, feature),
-            f"srez {args.objective} float32": ours(
-                Config(batch_size=args.batch_size, loss_func=args.objective), label, feature
-            ),
-            "stock Keras float32": stock_keras(config, label, feature),
-        }
-        for name, half in (("PyTorch float32", False), ("PyTorch bfloat16", True)):
-            if step := pytorch(config, label, feature, half):
-                contenders[name] = step
+        if args.check:
+            check(dataclasses.replace(config, train_noise=0.0), label, feature)
+            return
+        contenders: dict[str, Callable] = {}
+        for name in args.precision:
+            chosen = dataclasses.replace(config, precision=name)
+            contenders[f"peak {name}"] = peak(tf.as_dtype(name))
+            contenders[f"srez {name}"] = ours(Trainer(chosen), label, feature)
+            if step := pytorch(config, label, feature, half=name != "float32"):
+                contenders[f"PyTorch {name}"] = step
+        other = dataclasses.replace(config, loss_func=args.objective, precision=args.precision[0])
+        contenders[f"srez {args.objective} {other.precision}"] = ours(Trainer(other), label, feature)
+        contenders["stock Keras float32"] = stock_keras(config, label, feature)
         seconds = take_turns(contenders, args.rounds)
     report(args, seconds, least_operations(Trainer(config)))
 
@@ -276,7 +310,7 @@ def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations
         if name.startswith("peak"):
             continue
         half = "bfloat16" if "bfloat16" in name else "float32"
-        rate = 2.0 * PEAK_SIDE**3 / median[f"peak {half}"]
+        peak_seconds = median.get(f"peak {half}", float("nan"))
         rows.append(
             {
                 "contender": name,
@@ -285,7 +319,7 @@ def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations
                 "max": max(times),
                 "images_per_second": args.batch_size / median[name],
                 "ratio_to_stock_keras": median[name] / median["stock Keras float32"],
-                "share_of_peak": operations / median[name] / rate,
+                "share_of_peak": operations / median[name] * peak_seconds / (2.0 * PEAK_SIDE**3),
             }
         )
     print(f"{'':<24}{'median s':>9}{'min':>8}{'max':>8}{'images/s':>10}{'/ Keras':>9}{'of peak':>9}")
@@ -294,14 +328,14 @@ def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations
             f"{row['contender']:<24}{row['median']:>9.3f}{row['min']:>8.3f}{row['max']:>8.3f}"
             f"{row['images_per_second']:>10.1f}{row['ratio_to_stock_keras']:>9.2f}{row['share_of_peak']:>9.0%}"
         )
-    for half in ("float32", "bfloat16"):
+    for half in args.precision:
         if f"PyTorch {half}" in median:
             ratio = median[f"srez {half}"] / median[f"PyTorch {half}"]
             print(f"srez {half} / PyTorch {half}: {ratio:.2f}")
         print(f"matmul peak {half}: {2e-9 * PEAK_SIDE**3 / median[f'peak {half}']:.0f} GFLOP/s")
     print(f"least arithmetic of a step: {operations / 1e9:.0f} GFLOP")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    ratio = median[f"srez {args.objective} float32"] / median["srez float32"]
+    ratio = median[f"srez {args.objective} {args.precision[0]}"] / median[f"srez {args.precision[0]}"]
     print(f"srez {args.objective} / srez: {ratio:.2f}")
     print(f"peak memory of this process, all contenders: {memory:.1f} GB")
     if args.json:

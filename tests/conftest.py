@@ -44,3 +44,37 @@ def srez():
         return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def trained(faces, tmp_path_factory) -> str:
+    """The checkpoint_dir of a run as if trained, batches 3 and 7, with strong weights; not to be changed."""
+    import numpy as np
+
+    from srez_checkpoint import Checkpoints
+    from srez_config import Config
+    from srez_input import open_dataset
+    from srez_run import Run
+    from srez_step import Trainer
+
+    root = tmp_path_factory.mktemp("trained")
+    folders = {f"{name}_dir": str(root / name) for name in ("train", "checkpoint", "summary")}
+    config = Config(run="train", dataset=faces, width=0.125, test_vectors=6, batch_size=4, **folders)
+    dataset = open_dataset(config)
+    run = Run(config).open()
+    run.describe(dataset.source.fingerprint, len(dataset.source))
+    trainer = Trainer(config)
+    checkpoints = Checkpoints(config, trainer)
+    random = np.random.default_rng(0)
+    for batch in (3, 7):
+        for variable in trainer.generator.variables:
+            value = random.normal(size=variable.shape)
+            if variable.name == "kernel":  # all layers count, so that a tile's margin does
+                value *= np.sqrt(1 / np.prod(variable.shape[:3]))
+            elif variable.name.startswith("moving"):
+                value = np.abs(value) / 4 + 0.5
+            else:
+                value /= 4
+            variable.assign(value)
+        checkpoints.save(batch, 0.0)
+    return config.checkpoint_dir

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -863,6 +864,47 @@ class TestSynthetic:
         monkeypatch.setattr(srez_unpack, "free_bytes", lambda folder: 1000)
         assert "GB free" in call("--source", "synthetic", "--count", "40")[2]
         assert os.listdir(tmp_path) == []
+
+    def test_processes_draw_the_same_files(self, call, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+        call("--source", "synthetic", "--count", "40", "--dest", "alone")
+        monkeypatch.setattr(download_data, "WORTH_A_PROCESS", 20)
+        assert call("--source", "synthetic", "--count", "40", "--dest", "together")[0] == 0
+        assert len(contents(tmp_path / "together")) == 40
+        assert contents(tmp_path / "together") == contents(tmp_path / "alone")
+
+    def test_a_process_that_is_ended(self, call, tmp_path, monkeypatch):
+        monkeypatch.setattr(os, "cpu_count", lambda: 2)
+        monkeypatch.setattr(download_data, "WORTH_A_PROCESS", 20)
+        monkeypatch.setattr(download_data, "_jpeg", os._exit)
+        code, _, message = call("--source", "synthetic", "--count", "40")
+        assert code == 2
+        assert "a process that drew was ended" in message
+        assert os.listdir(tmp_path) == []
+
+    def test_interrupted_while_processes_draw(self, tmp_path):
+        """Ctrl-C goes to the whole group: exit 75, one line, nothing left over, no process either."""
+        child = subprocess.Popen(
+            [sys.executable, str(COMMAND), "--source", "synthetic", "--count", "100000"],
+            cwd=tmp_path,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # whoever runs the tests in the background has SIGINT ignored, and children inherit that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        deadline = time.monotonic() + 40
+        while not list(tmp_path.glob("dataset/.srez_unfinished/*.jpg")) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(child.pid, signal.SIGINT)
+        err = child.communicate(timeout=30)[1]
+        assert child.returncode == 75, err
+        assert "interrupted" in err
+        assert "Traceback" not in err
+        assert os.listdir(tmp_path) == []
+        with pytest.raises(ProcessLookupError):
+            os.killpg(child.pid, 0)
 
 
 def picture(seed: int, width: int = 150, height: int = 140) -> Image.Image:

@@ -1,0 +1,94 @@
+"""How fast is the data stream? This code's, from a folder and from a pack, against 2017's per-image graph.
+
+python3 bench/bench_input.py FOLDER [--batch_size 16] [--images 2000] [--rounds 5] [--json FILE]
+
+All contenders read the same files with the same number of threads and take turns within one process; each
+makes labels and features with crop, flip and colour jitter. 2017's graph decodes and jitters whole pictures,
+then crops and resizes them one by one; it wants CelebA's 178x218 pictures.
+"""
+
+import argparse
+import contextlib
+import itertools
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import tensorflow as tf
+
+from srez_config import Config
+from srez_input import open_dataset
+from srez_source import Framing, pack_folder
+
+
+def per_image_2017(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """2017's graph of one picture: label [64, 64, 3] and feature [16, 16, 3] of a JPEG file's content."""
+    picture = tf.io.decode_jpeg(data, channels=3)
+    picture = tf.image.random_flip_left_right(picture)
+    picture = tf.image.random_saturation(picture, 0.95, 1.05)
+    picture = tf.image.random_brightness(picture, 0.05)
+    picture = tf.image.random_contrast(picture, 0.95, 1.05)
+    window = tf.image.crop_to_bounding_box(picture, 52, 17, 144, 144)
+    crop = tf.cast(tf.image.random_crop(window, [128, 128, 3]), tf.float32) / 255.0
+    label = tf.image.resize(crop[None], [64, 64], method="area")
+    return label[0], tf.image.resize(label, [16, 16], method="area")[0]
+
+
+def stream_2017(folder: str, batch_size: int) -> Iterator:
+    """Endless batches of 2017's graph, in as many threads as there are processors."""
+    files = tf.data.Dataset.list_files(f"{folder}/*.jpg").repeat().map(tf.io.read_file)
+    samples = files.map(per_image_2017, num_parallel_calls=os.cpu_count())
+    return iter(samples.batch(batch_size).prefetch(3))
+
+
+def seconds_of(stream: Iterator, batches: int) -> float:
+    """How long the next batches take, the last one's numbers being there."""
+    start = time.perf_counter()
+    for _ in range(batches):
+        batch = next(stream)
+    float(tf.reduce_sum(batch[0] if isinstance(batch, tuple) else batch.label))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", help="with CelebA's pictures, .jpg, 178x218")
+    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--images", type=int, default=2000, help="in each round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    batches = args.images // args.batch_size
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        pack = os.path.join(folder, "faces.pack")
+        pack_folder(args.folder, pack, Framing())
+        streams = {"2017 graph": stream_2017(args.folder, args.batch_size)}
+        for name, dataset in (("srez from files", args.folder), ("srez from a pack", pack)):
+            config = Config(dataset=dataset, batch_size=args.batch_size)
+            streams[name] = stack.enter_context(contextlib.closing(open_dataset(config).stream(0)))
+        for stream in streams.values():  # warm: traces, files in the page cache
+            seconds_of(stream, batches)
+        rates: dict[str, list[float]] = {name: [] for name in streams}
+        for _, (name, stream) in itertools.product(range(args.rounds), streams.items()):
+            rates[name].append(batches * args.batch_size / seconds_of(stream, batches))
+    base = statistics.median(rates["2017 graph"])
+    print(f"{'images/s':<20}{'median':>9}{'min':>9}{'max':>9}{'/ 2017':>9}")
+    for name, found in rates.items():
+        middle = statistics.median(found)
+        print(f"{name:<20}{middle:>9.0f}{min(found):>9.0f}{max(found):>9.0f}{middle / base:>9.1f}")
+    if args.json:
+        Path(args.json).write_text(json.dumps(rates, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The trained generator for use elsewhere: SavedModel, TFLite, ONNX, Keras, weights; each tried out first."""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import srez_files
+from srez_config import EXIT_DONE, Config, UserError
+from srez_network import Network, load
+from srez_plain import plain_network
+from srez_quiet import quiet_stderr
+from srez_run import CONFIG, WEIGHTS
+
+TOLERANCE = 1e-4  # largest difference from the network itself, of values 0..1
+TRIALS = ((2, 16, 16), (1, 24, 19))  # batch, height, width of the random pictures
+INSTALL = "pip install -r requirements-onnx.txt"
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One kind of file. write(network, rounds, path); load(path, network, rounds): a function of pictures."""
+
+    file: str
+    write: Callable[[Network, int, str], object]
+    load: Callable[[str, Network, int], Run]
+    packages: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> str:
+        """Packages that are needed and not there."""
+        return ", ".join(package for package in self.packages if find_spec(package) is None)
+
+
+def export(config: Config) -> int:
+    """Write --export_formats into --output; the exit code."""
+    network = load(config.checkpoint_dir, config.checkpoint)
+    rounds = 0 if network.config.noise_input else config.back_projection
+    chosen = config.export_formats or tuple(name for name, form in FORMATS.items() if not form.missing)
+    refuse(chosen, config)
+    inputs = "noise in -1..1" if network.config.noise_input else "pictures of any size, values 0..1"
+    print(f"{network.name}: takes {inputs}; {rounds} rounds of back projection, moving averages folded")
+    for name in chosen:
+        export_one(name, network, rounds, config.output)
+    # the training's own beside the files makes the folder one for --checkpoint_dir
+    _copy(srez_files.join(config.checkpoint_dir, CONFIG), srez_files.join(config.output, CONFIG))
+    for name, form in FORMATS.items():
+        if not config.export_formats and form.missing:
+            print(f"{name} left out, not installed: {form.missing} ({INSTALL})")
+    return EXIT_DONE
+
+
+def refuse(chosen: Sequence[str], config: Config) -> None:
+    """Raise UserError where a format cannot be written, before any is."""
+    for form in (FORMATS[name] for name in chosen):
+        if form.missing:
+            raise UserError(f"{form.file} needs packages that are not installed, {form.missing}: {INSTALL}")
+        target = srez_files.join(config.output, form.file)
+        if srez_files.exists(target) and not config.overwrite:
+            raise UserError(f"'{target}' is there already: --overwrite replaces it, --output names another")
+
+
+def export_one(name: str, network: Network, rounds: int, folder: str) -> None:
+    """Write one format aside, load it again, compare it with the network, then put it in its place."""
+    form = FORMATS[name]
+    with tempfile.TemporaryDirectory() as aside:
+        path = os.path.join(aside, form.file)
+        with quiet_stderr():
+            form.write(network, rounds, path)
+            worst = difference(form.load(path, network, rounds), network, rounds)
+        if not worst <= TOLERANCE:
+            raise UserError(
+                f"{form.file} differs from the network by {worst:.1e}, not within {TOLERANCE:.0e}: not kept"
+            )
+        for top, _, files in os.walk(aside):
+            for file in files:
+                inside = os.path.relpath(os.path.join(top, file), aside)
+                _copy(os.path.join(top, file), srez_files.join(folder, inside))
+    target = srez_files.join(folder, form.file)
+    print(f"{target}: loaded again, differs by {worst:.1e} at most (tolerance {TOLERANCE:.0e})", flush=True)
+
+
+def difference(run: Run, network: Network, rounds: int) -> float:
+    """Largest difference between an exported network and the original on random pictures."""
+    random = np.random.default_rng(0)
+    found = []
+    for shape in TRIALS:
+        pictures = random.uniform(-1 if network.config.noise_input else 0, 1, (*shape, 3)).astype(np.float32)
+        expected = np.clip(network.infer(pictures, rounds), 0, 1)
+        found.append(np.abs(run(pictures) - expected).max())
+    return float(np.max(found))
+
+
+def _copy(source: str, target: str) -> None:
+    if srez_files.real(source) != srez_files.real(target):
+        srez_files.make_folder(os.path.dirname(target))
+        srez_files.write_whole(target, srez_files.read_bytes(source))
+
+
+# ---- formats ---------------------------------------------------------------------------------------
+
+
+def _plain(network: Network, rounds: int) -> keras.Model:
+    return plain_network(network.generator, network.factor, rounds)
+
+
+def _write_saved_model(network: Network, rounds: int, path: str) -> None:
+    _plain(network, rounds).export(path, verbose=False)
+
+
+def _load_saved_model(path: str, *_: object) -> Run:
+    loaded = tf.saved_model.load(path)
+    return lambda pictures: loaded.serve(pictures).numpy()
+
+
+def _write_tflite(network: Network, rounds: int, path: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        _write_saved_model(network, rounds, folder)
+        srez_files.write_whole(path, tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def _load_tflite(path: str, *_: object) -> Run:
+    interpreter = tf.lite.Interpreter(path)
+    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+
+    def run(pictures: np.ndarray) -> np.ndarray:
+        interpreter.resize_tensor_input(source, pictures.shape)
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(source, pictures)
+        interpreter.invoke()
+        return interpreter.get_tensor(target)
+
+    return run
+
+
+def _write_onnx(network: Network, rounds: int, path: str) -> None:
+    signature = [tf.TensorSpec([None, None, None, 3], name="feature")]
+    _plain(network, rounds).export(path, format="onnx", verbose=False, input_signature=signature)
+
+
+def _load_onnx(path: str, *_: object) -> Run:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda pictures: session.run(None, {name: pictures})[0]
+
+
+def _write_keras(network: Network, rounds: int, path: str) -> None:
+    _plain(network, rounds).save(path)
+
+
+def _load_keras(path: str, *_: object) -> Run:
+    return keras.models.load_model(path).predict_on_batch
+
+
+def _write_weights(network: Network, rounds: int, path: str) -> None:
+    network.generator.save_weights(path)
+
+
+def _load_weights(path: str, network: Network, rounds: int) -> Run:
+    again = Network(network.config, path)
+    return lambda pictures: np.clip(again.infer(pictures, rounds), 0, 1)
+
+
+FORMATS = {
+    "savedmodel": Format("saved_model", _write_saved_model, _load_saved_model),
+    "tflite": Format("generator.tflite", _write_tflite, _load_tflite),
+    "onnx": Format("generator.onnx", _write_onnx, _load_onnx, ("onnx", "onnxruntime", "tf2onnx")),
+    "keras": Format("generator.keras", _write_keras, _load_keras),
+    "weights": Format(WEIGHTS, _write_weights, _load_weights),
+}
