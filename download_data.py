@@ -155,8 +155,9 @@ def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
 
 
 def _end_with_parent() -> None:
-    """Begin a drawing process: Ctrl-C is its parent's business, and it does not outlive a killed parent."""
+    """Begin a drawing process: signals are its parent's business, but it does not outlive a killed parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(2))  # time for the parent, if both were meant
     parent = multiprocessing.parent_process()
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 

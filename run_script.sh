@@ -24,7 +24,9 @@ finish() {
     local code=$?
     if [ "$SHUTDOWN" = 1 ]; then
         echo "SHUTDOWN=1: powering off"
-        if [ "$(id -u)" = 0 ]; then shutdown -h now; else sudo shutdown -h now; fi
+        local -a power_off=(shutdown -h now)
+        if [ "$(id -u)" != 0 ]; then power_off=(sudo -n "${power_off[@]}"); fi # -n: nobody is there to be asked
+        "${power_off[@]}" || echo "the machine could not be powered off"
     fi
     exit "$code"
 }
@@ -53,16 +55,15 @@ run() {
     return "$code"
 }
 
-precision=()
+options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
 if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
     export INSTALL_EXTRA='tensorflow[and-cuda]~=2.21.0'
 elif grep -qwE 'avx512_bf16|amx_bf16' "$CPUINFO" 2>/dev/null; then
-    precision=(--precision=bfloat16)
+    options+=(--precision=bfloat16)
 fi
 make_venv requirements.txt || exit $?
 
 folders=("--train_dir=train_$RUNNUM" "--checkpoint_dir=checkpoint_$RUNNUM" "--summary_dir=summary_$RUNNUM")
-options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE" "${precision[@]}")
 if [ -d "$DATASET" ]; then
     options=("--dataset=$DATASET" "${options[@]}")
 else

@@ -5,14 +5,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/venv.sh
 source scripts/venv.sh
 
-select=(-m "not slow")
-if [ "${1:-}" = --slow ]; then
-    select=()
-    shift
+options=(-n 2 --dist loadfile)
+if [[ " $* " != *" --slow "* ]]; then
+    options+=(-m "not slow")
 fi
+for word in "$@"; do
+    if [ "$word" != --slow ]; then
+        options+=("$word")
+    fi
+done
 make_venv requirements.txt requirements-dev.txt || exit $?
 
 "$VENV_PYTHON" -m ruff check .
 "$VENV_PYTHON" -m ruff format --check --quiet .
 .venv/bin/shellcheck -x ./*.sh scripts/*.sh .ci/run
-exec "$VENV_PYTHON" -m pytest -n 2 --dist loadfile "${select[@]}" "$@"
+exec "$VENV_PYTHON" -m pytest "${options[@]}"

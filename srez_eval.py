@@ -65,7 +65,12 @@ def evaluate(config: Config) -> int:
         print(f"no floor: {trouble}")
     if features is None:
         print(HOW)
-    about = {"faces": faces.where, "count": len(faces.names), "skipped": skipped}
+    about = {
+        "faces": faces.where,
+        "count": len(faces.names),
+        "skipped": skipped,
+        "rounds_in_training": network.config.back_projection,
+    }
     write(rows, about, config.output)
     picture = srez_files.join(config.output, "eval.png")
     srez_images.write_png(picture, gallery(faces, network, config, run))

@@ -2,32 +2,44 @@
 # Sourced by run_script.sh and run_tests.sh. The folder of this checkout must be the current one.
 
 # make_venv FILE...: a virtual environment in .venv with what the requirement files list; sets VENV_PYTHON.
-# Installs again only when a file, the Python or INSTALL_EXTRA (one more requirement) has changed.
+# INSTALL_EXTRA, if set, is one more requirement. Only what has changed since the last call is installed, and
+# .venv is made anew only for another Python: a training may be running from it.
 make_venv() {
-    local python="${PYTHON:-python3}" wanted stamp=.venv/installed
-    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    local python="${PYTHON:-python3}" version file
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
         echo "srez: needs Python 3.11 or newer; set PYTHON=/path/to/python3.12" >&2
         return 2
     fi
-    wanted="$(cat "$@"; "$python" -VV; echo "${INSTALL_EXTRA:-}")"
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        echo "srez: this Python cannot make virtual environments; on Debian or Ubuntu: apt install python3-venv" >&2
+        return 2
+    fi
+    version="$("$python" -VV)"
     VENV_PYTHON="$PWD/.venv/bin/python"
+    if ! [ -x "$VENV_PYTHON" ] || [ "$version" != "$(cat .venv/made_by 2>/dev/null)" ]; then
+        if ! "$python" -m venv --clear .venv; then
+            echo "srez: no virtual environment could be made in $PWD/.venv; see the lines above" >&2
+            return 2
+        fi
+        printf '%s\n' "$version" >.venv/made_by
+    fi
+    for file in "$@"; do
+        install_once "$file" "$(cat "$file")" -r "$file" || return
+    done
+    if [ -n "${INSTALL_EXTRA:-}" ]; then
+        install_once extra "$INSTALL_EXTRA" "$INSTALL_EXTRA"
+    fi
+}
+
+# install_once NAME WANTED ARGUMENT...: pip install with the arguments, unless NAME was the same last time
+install_once() {
+    local stamp=".venv/installed_$1" wanted="$2"
+    shift 2
     if [ -f "$stamp" ] && [ "$wanted" = "$(cat "$stamp")" ]; then
         return 0
     fi
-    echo "installing into .venv (about 2 GB, once)"
-    if ! "$python" -m venv --clear .venv; then
-        echo "srez: no virtual environment could be made; on Debian or Ubuntu: apt install python3-venv" >&2
-        return 2
-    fi
-    local options=()
-    local file
-    for file in "$@"; do
-        options+=(-r "$file")
-    done
-    if [ -n "${INSTALL_EXTRA:-}" ]; then
-        options+=("$INSTALL_EXTRA")
-    fi
-    if ! "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check "${options[@]}"; then
+    echo "installing into .venv (about 2 GB in all, once)"
+    if ! "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check "$@"; then
         echo "srez: installation failed; see the lines above (network? disk?), then run this again" >&2
         return 2
     fi

@@ -1,4 +1,4 @@
-"""run_script.sh with a Python that only notes how it was called."""
+"""run_script.sh and run_tests.sh with a Python that only notes how it was called."""
 
 import os
 import shutil
@@ -18,12 +18,17 @@ with open({log!r}, "a") as file:
     file.write(line + "\\n")
 if line.startswith("-m venv"):
     os.makedirs(".venv/bin", exist_ok=True)
-    if not os.path.exists(".venv/bin/python"):
-        os.symlink({fake!r}, ".venv/bin/python")
+    for name in ("python", "shellcheck"):
+        if not os.path.exists(".venv/bin/" + name):
+            os.symlink({fake!r}, ".venv/bin/" + name)
 if line == "-VV":
-    print("Python of the tests")
-if line.startswith("-c"):
+    print("Python of the tests" + os.environ.get("VERSION", ""))
+if line.startswith("-c import sys"):
     sys.exit(int(os.environ.get("OLD_PYTHON", "0")))
+if line.startswith("-c import ensurepip"):
+    sys.exit(int(os.environ.get("NO_ENSUREPIP", "0")))
+if line.startswith(("-m pip", "-m ruff", "-m pytest")):
+    sys.exit(int(os.environ.get(line.split()[1].upper() + "_CODE", "0")))
 if "--run=train" in line:
     if os.environ.get("SLOW"):
         signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.5), sys.exit(75)))
@@ -35,8 +40,9 @@ if "--run=train" in line:
 
 @pytest.fixture
 def machine(tmp_path):
-    """A checkout with the scripts alone, and folders of fake commands; runs run_script.sh there."""
-    for name in ("run_script.sh", "scripts", "requirements.txt", "presets"):
+    """A checkout with the scripts alone, and folders of fake commands; runs one of the scripts there."""
+    scripts = "run_script.sh", "run_tests.sh", "scripts", ".ci"
+    for name in (*scripts, "requirements.txt", "requirements-dev.txt", "presets"):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     commands = tmp_path / "commands"
@@ -44,16 +50,22 @@ def machine(tmp_path):
     log, fake = tmp_path / "calls.txt", commands / "fake_python"
     fake.write_text(FAKE.format(python=sys.executable, log=str(log), fake=str(fake)))
     fake.chmod(0o755)
-    (commands / "shutdown").write_text(f'#!/bin/sh\necho "shutdown $*" >>{log}\n')
-    (commands / "shutdown").chmod(0o755)
+    for name, program in {
+        "shutdown": f'echo "shutdown $*" >>{log}; exit "${{SHUTDOWN_CODE:-0}}"',
+        "nvidia-smi": 'exit "${GPU_CODE:-9}"',  # the machine of the tests may have one
+        "id": 'echo "${FAKE_ID:-0}"',
+        "sudo": f'echo "sudo $*" >>{log}',
+    }.items():
+        (commands / name).write_text(f"#!/bin/sh\n{program}\n")
+        (commands / name).chmod(0o755)
     (tmp_path / "cpuinfo").write_text("flags : avx2\n")
     usual = {"PYTHON": str(fake), "CPUINFO": str(tmp_path / "cpuinfo")}
     usual["PATH"] = f"{commands}:/usr/bin:/bin"
 
-    def start(*words: str, **environment: str) -> subprocess.Popen:
+    def start(*words: str, script: str = "run_script.sh", **environment: str) -> subprocess.Popen:
         kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG")}
         return subprocess.Popen(
-            ["bash", str(tmp_path / "run_script.sh"), *words],
+            ["bash", str(tmp_path / script), *words],
             env=kept | usual | environment,
             cwd="/",
             stdout=subprocess.PIPE,
@@ -70,6 +82,11 @@ def machine(tmp_path):
 def finish(process: subprocess.Popen) -> tuple[int, str]:
     out, _ = process.communicate(timeout=60)
     return process.returncode, out
+
+
+def installed(log: Path) -> list[str]:
+    """The last two words of every call of pip."""
+    return [" ".join(line.split()[-2:]) for line in log.read_text().splitlines() if "-m pip" in line]
 
 
 def calls(log: Path, mode: str) -> list[str]:
@@ -117,25 +134,42 @@ def test_bfloat16_where_the_processor_has_it(machine, flags, used):
 
 
 def test_cuda_where_nvidia_smi_answers(machine):
-    smi = machine.root / "commands" / "nvidia-smi"
-    smi.write_text("#!/bin/sh\nexit 0\n")
-    smi.chmod(0o755)
-    finish(machine())
-    assert "tensorflow[and-cuda]~=2.21.0" in machine.log.read_text()
-    smi.write_text("#!/bin/sh\nexit 9\n")
-    machine.log.unlink()
-    finish(machine())
+    (machine.root / "cpuinfo").write_text("flags : avx512_bf16\n")
+    finish(machine(GPU_CODE="9"))
     assert "and-cuda" not in machine.log.read_text()
+    assert "--precision" in calls(machine.log, "train")[0]
+    finish(machine(GPU_CODE="0"))
+    assert "tensorflow[and-cuda]~=2.21.0" in machine.log.read_text()
+    assert "--precision" not in calls(machine.log, "train")[1]
 
 
 def test_what_is_installed_is_not_installed_again(machine):
     finish(machine())
     finish(machine())
-    assert machine.log.read_text().count("pip install") == 1
+    assert installed(machine.log) == ["-r requirements.txt"]
     with (machine.root / "requirements.txt").open("a") as file:
         file.write("another\n")
     finish(machine())
-    assert machine.log.read_text().count("pip install") == 2
+    assert installed(machine.log) == ["-r requirements.txt"] * 2
+
+
+def test_both_scripts_share_one_environment(machine):
+    """The second adds what it needs: a training of the first may be running from it."""
+    for script in ("run_script.sh", "run_tests.sh", "run_script.sh", "run_tests.sh"):
+        assert finish(machine(script=script))[0] == 0
+    assert installed(machine.log) == ["-r requirements.txt", "-r requirements-dev.txt"]
+    assert machine.log.read_text().count("-m venv --clear") == 1
+    finish(machine(VERSION=" 3"))
+    assert machine.log.read_text().count("-m venv --clear") == 2
+
+
+def test_a_failed_installation_is_told_and_tried_again(machine):
+    code, out = finish(machine(PIP_CODE="1"))
+    assert code == 2
+    assert "installation failed" in out
+    assert calls(machine.log, "train") == []
+    assert finish(machine())[0] == 0
+    assert installed(machine.log) == ["-r requirements.txt"] * 2
 
 
 @pytest.mark.parametrize("code", [2, 3, 75])
@@ -148,17 +182,37 @@ def test_the_trainings_code_is_handed_on_and_no_film_made(machine, code):
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_shutdown_only_when_asked_for_and_last(machine, code):
-    if os.getuid() != 0:
-        pytest.skip("would ask sudo")
-    found, _ = finish(machine(SHUTDOWN="1", CODE=str(code)))
+    found, out = finish(machine(SHUTDOWN="1", CODE=str(code)))
     assert found == code
     assert machine.log.read_text().splitlines()[-1] == "shutdown -h now"
+    told = "film and grids" if code == 0 else "ended with code 3"
+    assert 0 <= out.index(told) < out.index("powering off")
+
+
+def test_shutdown_of_an_ordinary_user(machine):
+    assert finish(machine(SHUTDOWN="1", FAKE_ID="1000", CODE="3"))[0] == 3
+    assert machine.log.read_text().splitlines()[-1] == "sudo -n shutdown -h now"
+
+
+def test_a_shutdown_that_fails_keeps_the_trainings_code(machine):
+    code, out = finish(machine(SHUTDOWN="1", SHUTDOWN_CODE="1", CODE="3"))
+    assert code == 3
+    assert "could not be powered off" in out
 
 
 def test_an_old_python_is_told_in_one_line(machine):
-    code, out = finish(machine(OLD_PYTHON="1"))
+    for environment in ({"OLD_PYTHON": "1"}, {"PYTHON": "no_such_python"}):
+        for script in ("run_script.sh", "run_tests.sh"):
+            code, out = finish(machine(script=script, **environment))
+            assert code == 2
+            assert "needs Python 3.11" in out
+            assert out.count("\n") == 1
+
+
+def test_a_python_without_ensurepip_is_told_in_one_line(machine):
+    code, out = finish(machine(NO_ENSUREPIP="1"))
     assert code == 2
-    assert "needs Python 3.11" in out
+    assert "apt install python3-venv" in out
     assert out.count("\n") == 1
 
 
@@ -174,3 +228,31 @@ def test_a_signal_is_passed_on(machine, number):
     assert code == 75
     assert 0.4 < time.monotonic() - sent < 20
     assert calls(machine.log, "demo") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "-n 2 --dist loadfile -m not slow"),
+        (("--slow",), "-n 2 --dist loadfile"),
+        (("-k", "two words", "--slow", "-x"), "-n 2 --dist loadfile -k two words -x"),
+        (("tests/test_a.py", "-q"), "-n 2 --dist loadfile -m not slow tests/test_a.py -q"),
+    ],
+)
+def test_the_tests_are_run_after_the_linters(machine, words, expected):
+    code, out = finish(machine(*words, script="run_tests.sh"))
+    assert code == 0, out
+    log = machine.log.read_text().splitlines()
+    assert log[-1] == f"-m pytest {expected}"
+    assert log[-4] == "-m ruff check ."
+    assert log[-2].endswith("./run_script.sh ./run_tests.sh scripts/venv.sh .ci/run")
+
+
+@pytest.mark.parametrize("code", [0, 1, 5])
+def test_the_code_of_a_test_run_is_pytests(machine, code):
+    assert finish(machine(script=".ci/run", PYTEST_CODE=str(code)))[0] == code
+
+
+def test_no_tests_where_a_linter_complains(machine):
+    assert finish(machine(script="run_tests.sh", RUFF_CODE="1"))[0] == 1
+    assert "pytest" not in machine.log.read_text().splitlines()[-1]
