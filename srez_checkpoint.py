@@ -43,7 +43,10 @@ class Checkpoints:
     @property
     def paths(self) -> list[str]:
         """The kept checkpoints, oldest first."""
-        return list(self._manager.checkpoints)
+        return [self._path(batch) for batch in saved_batches(self.folder)]
+
+    def _path(self, batch: int) -> str:
+        return srez_files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}")
 
     def save(self, batch: int, minutes: float) -> str:
         """Write a checkpoint; its path."""
@@ -63,7 +66,7 @@ class Checkpoints:
         batches = saved_batches(self.folder)
         problems = []
         for batch in reversed(batches):
-            path = srez_files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}")
+            path = self._path(batch)
             try:
                 done = self.load(path)
             except UserError as error:
@@ -97,7 +100,7 @@ class Checkpoints:
 
     def _manager_knows(self, batches: list[int]) -> None:
         """Tell the manager what to keep: its own list is not whole after a kill or a damage."""
-        paths = [srez_files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}") for batch in batches]
+        paths = [self._path(batch) for batch in batches]
         now = time.time()  # without times the manager takes all for kept for ever
         tf.compat.v1.train.update_checkpoint_state(
             self.folder,

@@ -92,7 +92,7 @@ class Painter:
 
     def walk(self) -> list[np.ndarray]:
         """Frames between random points of noise and back to the first, two rows of five faces."""
-        self.checkpoints.restore()
+        self.checkpoints.load(self.checkpoints.paths[-1])
         side = self.config.noise_dimension
         random = np.random.default_rng(self.config.random_seed)
         stops = random.uniform(-1, 1, (WALK_STOPS, SHOWN, side, side, 3)).astype(np.float32)

@@ -160,7 +160,7 @@ def read_metrics(path: str) -> list[dict[str, float]]:
 
 def has_checkpoint(folder: str) -> bool:
     """Whether a folder holds a checkpoint of srez."""
-    return any(n.startswith(f"{CHECKPOINT_NAME}-") and n.endswith(".index") for n in srez_files.names(folder))
+    return bool(saved_batches(folder))
 
 
 def saved_batches(folder: str) -> list[int]:

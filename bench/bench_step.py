@@ -32,6 +32,14 @@ from srez_model import Conv, Deconv, UpscaleConv
 from srez_step import Trainer
 
 PEAK_SIDE = 2048
+CRITIC_LAYERS = (
+    (64, 3, 2),
+    (128, 3, 2),
+    (256, 3, 2),
+    (512, 3, 2),
+    (512, 3, 1),
+    (512, 1, 1),
+)  # width, kernel, stride
 
 
 # ---- arithmetic ------------------------------------------------------------------------------------
@@ -109,14 +117,7 @@ def stock_keras(
 
     y = picture = keras.Input((config.sample_size, config.sample_size, 3))
     y = layers.Rescaling(2.0, -1.0)(y)
-    for width, kernel, stride in (
-        (64, 3, 2),
-        (128, 3, 2),
-        (256, 3, 2),
-        (512, 3, 2),
-        (512, 3, 1),
-        (512, 1, 1),
-    ):
+    for width, kernel, stride in CRITIC_LAYERS:
         y = norm_relu(layers.Conv2D(width, kernel, stride, padding="same")(y))
     critic = keras.Model(picture, layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1)(y)))
 
@@ -206,14 +207,7 @@ def pytorch(config: Config, label, feature, half: bool) -> Callable[[], dict[str
     ]
     generator = nn.Sequential(*parts, nn.Sigmoid()).to(memory_format=torch.channels_last)
     parts, inputs = [], 3
-    for width, kernel, stride in (
-        (64, 3, 2),
-        (128, 3, 2),
-        (256, 3, 2),
-        (512, 3, 2),
-        (512, 3, 1),
-        (512, 1, 1),
-    ):
+    for width, kernel, stride in CRITIC_LAYERS:
         parts += [nn.Conv2d(inputs, width, kernel, stride, padding=kernel // 2), *norm_relu(width)]
         inputs = width
     critic = nn.Sequential(*parts, nn.Conv2d(512, 1, 1)).to(memory_format=torch.channels_last)
