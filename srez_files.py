@@ -7,6 +7,7 @@ import posixpath
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
+from typing import BinaryIO
 
 
 def is_remote(path: str) -> bool:
@@ -49,23 +50,35 @@ def read_bytes(path: str) -> bytes:
 
 def write_whole(path: str, data: bytes) -> None:
     """Write a file so that its name only ever holds the whole of `data`: temporary name, then rename."""
-    folder, name = os.path.split(path)
-    temporary = join(folder, f".{name}.{os.getpid()}.tmp")
-    if is_remote(path):
-        with gfile().GFile(temporary, "wb") as file:
+    if not is_remote(path):
+        with whole_file(path) as file:
             file.write(data)
-        gfile().rename(temporary, path, overwrite=True)
         return
+    temporary = _temporary(path)
+    with gfile().GFile(temporary, "wb") as file:
+        file.write(data)
+    gfile().rename(temporary, path, overwrite=True)
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[BinaryIO]:
+    """A local file to write to, which gets its name when the block ends well and is gone when it does not."""
+    temporary = _temporary(path)
     try:
         with open(temporary, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except BaseException:
         if os.path.exists(temporary):
             os.remove(temporary)
         raise
+
+
+def _temporary(path: str) -> str:
+    folder, name = os.path.split(path)
+    return join(folder, f".{name}.{os.getpid()}.tmp")
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+import srez_files
 from srez_config import UserError, one_line
 
 ENDING = ".pack"
@@ -97,34 +98,24 @@ def write(
     windows: Iterable[np.ndarray | str],
 ) -> None:
     """Write a pack, whole or not at all. `windows`: in the order of names; a reason leaves a hole."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(bytes(START))
-            entries: list[list[int] | str] = []
-            for window in windows:
-                if isinstance(window, str):
-                    entries.append(window)
-                    continue
-                data = window.tobytes()
-                entries.append([file.tell(), *window.shape[:2], zlib.crc32(data)])
-                file.write(data)
-            header = {
-                "options": dict(options),
-                "fingerprint": fingerprint,
-                "names": names,
-                "windows": entries,
-            }
-            data = json.dumps(header).encode()
-            place = PREAMBLE.pack(file.tell(), len(data), hashlib.sha256(data).digest())
+    with srez_files.whole_file(path) as file:
+        file.write(bytes(START))
+        entries: list[list[int] | str] = []
+        for window in windows:
+            if isinstance(window, str):
+                entries.append(window)
+                continue
+            data = window.tobytes()
+            entries.append([file.tell(), *window.shape[:2], zlib.crc32(data)])
             file.write(data)
-            file.seek(0)
-            file.write(MAGIC + place)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-        raise
+        header = {
+            "options": dict(options),
+            "fingerprint": fingerprint,
+            "names": names,
+            "windows": entries,
+        }
+        data = json.dumps(header).encode()
+        place = PREAMBLE.pack(file.tell(), len(data), hashlib.sha256(data).digest())
+        file.write(data)
+        file.seek(0)
+        file.write(MAGIC + place)
