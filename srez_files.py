@@ -4,6 +4,7 @@ import contextlib
 import glob
 import os
 import posixpath
+import stat
 import tempfile
 from collections.abc import Iterator
 from types import ModuleType
@@ -65,7 +66,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
     """A local file to write to, which gets its name when the block ends well and is gone when it does not."""
     temporary = _temporary(path)
     try:
-        with open(temporary, "wb") as file:
+        with named(path), open(temporary, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -79,6 +80,17 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
 def _temporary(path: str) -> str:
     folder, name = os.path.split(path)
     return join(folder, f".{name}.{os.getpid()}.tmp")
+
+
+@contextlib.contextmanager
+def named(path: str) -> Iterator[None]:
+    """Let an error of the block tell which file it is about: that of a full disk does not by itself."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, path) from None
+        raise
 
 
 @contextlib.contextmanager
@@ -114,9 +126,15 @@ def _is_above(folder: str, other: str) -> bool:
     return other == folder or other.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def size(path: str) -> int:
-    """A file's size in bytes."""
-    return gfile().stat(path).length if is_remote(path) else os.stat(path).st_size
+def size(path: str) -> int | None:
+    """A file's size in bytes; None for a pipe, socket or device, which one may read without end.
+
+    Raises OSError or tf.errors.OpError where nothing is.
+    """
+    if is_remote(path):
+        return gfile().stat(path).length
+    found = os.stat(path)
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def exists(path: str) -> bool:
@@ -145,6 +163,6 @@ def rename(old: str, new: str) -> None:
 
 
 def append(path: str, text: str) -> None:
-    """Add text at the end of a file, in one write."""
-    with gfile().GFile(path, "a") if is_remote(path) else open(path, "a") as file:
+    """Add text at the end of a file, in one write. Raises OSError or tf.errors.OpError."""
+    with named(path), gfile().GFile(path, "a") if is_remote(path) else open(path, "a") as file:
         file.write(text)

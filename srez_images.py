@@ -3,25 +3,31 @@
 import io
 import os
 import posixpath
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
+import simplejpeg
 from PIL import Image, ImageOps
 
 import srez_files
-from srez_picture import BROKEN
+from srez_picture import BROKEN, require_bearable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+JPEG_START, EXIF, HEADER_BYTES = b"\xff\xd8", b"Exif\0\0", 2**16
 MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
+
+# what Pillow warns of is read nevertheless, or refused here
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[list[str], list[int], int]:
     """Pictures below a folder: names relative to it, sorted; their sizes in bytes; how many other files.
 
-    Hidden files and folders are passed over and not counted; a link to nowhere has size 0, so that whoever
-    reads it names it. Raises OSError or tf.errors.OpError.
+    Hidden files and folders are passed over and not counted; what is no file (a pipe) counts as another one;
+    a link to nowhere has size 0, so that whoever reads it names it. Raises OSError or tf.errors.OpError.
     """
-    names, others = [], 0
+    sizes, others = {}, 0
     root = folder.rstrip("/") or folder
     for top, folders, files in srez_files.walk(root):
         folders[:] = [f for f in folders if not f.startswith(".")]
@@ -29,15 +35,17 @@ def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[lis
         for name in files:
             if name.startswith("."):
                 continue
-            if name.lower().endswith(tuple(endings)):
-                names.append(posixpath.join(inside, name))
-            else:
+            size = _size(srez_files.join(top, name)) if name.lower().endswith(tuple(endings)) else None
+            if size is None:
                 others += 1
-    names.sort()
-    return names, [_size(srez_files.join(folder, name)) for name in names], others
+            else:
+                sizes[posixpath.join(inside, name)] = size
+    names = sorted(sizes)
+    return names, [sizes[name] for name in names], others
 
 
-def _size(path: str) -> int:
+def _size(path: str) -> int | None:
+    """Bytes; 0 for a link to nowhere, None for what is no file."""
     try:
         return srez_files.size(path)
     except OSError:
@@ -53,6 +61,7 @@ def find(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     problems = []
     for word in words:
         matches = [word] if srez_files.exists(word) else srez_files.matches(word)
+        matches = [m for m in matches if m == word or srez_files.is_folder(m) or _size(m) is not None]
         if not matches:
             problems.append(f"{word}: not there")
         for path in matches:
@@ -87,7 +96,9 @@ def no_pictures(folder: str, others: int = 0) -> str:
 def open_picture(data: bytes) -> Image.Image:
     """A Pillow picture of which only the header has been read. Raises ValueError with the reason."""
     try:
-        return Image.open(io.BytesIO(data))
+        picture = Image.open(io.BytesIO(data))
+        require_bearable(picture)
+        return picture
     except BROKEN as error:
         reason = str(error) or type(error).__name__
         raise ValueError("no picture" if "cannot identify" in reason else reason) from None
@@ -115,7 +126,30 @@ def to_rgb(picture: Image.Image) -> np.ndarray:
 
 def decode(data: bytes) -> np.ndarray:
     """A picture file's content as uint8 [height, width, 3]. Raises ValueError with the reason."""
-    return to_rgb(open_picture(data))
+    plain = _decode_plain_jpeg(data)
+    return to_rgb(open_picture(data)) if plain is None else plain
+
+
+def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
+    """The same for a plain JPEG, in several threads at once; None for all others. Pillow has a lock."""
+    try:
+        return None if plain_jpeg_size(data) is None else simplejpeg.decode_jpeg(data)
+    except ValueError:  # Pillow has the better reasons, and mends what can be mended
+        return None
+
+
+def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of a JPEG file's content that needs no conversion; None for everything else.
+
+    For these Pillow, simplejpeg and TensorFlow (INTEGER_ACCURATE) give the same numbers.
+    """
+    if not data.startswith(JPEG_START) or EXIF in data[:HEADER_BYTES]:
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return (width, height) if colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS else None
 
 
 def to_uint8(pictures: np.ndarray) -> np.ndarray:

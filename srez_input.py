@@ -2,11 +2,12 @@
 same picture with the same crop and jitter, whatever came before and wherever the stream was opened."""
 
 import collections
+import contextlib
 import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from absl import logging
 
 import srez_files
 from srez_config import Config, UserError
-from srez_source import Damaged, Source, open_source
+from srez_source import Damaged, Source, corner_in, open_source
 
 CELEBA_COUNT = 202_599
 # the sixteen faces which the 2017 study looked at
@@ -91,49 +92,59 @@ class Dataset:
         crops = np.stack([centre_crop(self.source.window(i), size) for i in self.test])
         label, feature = average_down(tf.cast(crops, tf.float32) / 255.0, self.config)
         if self.config.noise_input:
-            feature = np.stack([self._noise(2**63 + i) for i in range(len(self.test))])
+            feature = self._noise(2**63, len(self.test))
         return Batch(label, tf.convert_to_tensor(feature))
 
     # -- training stream --
 
     def stream(self, position: int, ahead: int = 3) -> Iterator[Batch]:
-        """Endless batches from sample `position` on, made ahead in threads."""
-        size = self.config.batch_size
-        with ThreadPoolExecutor(os.cpu_count()) as readers, ThreadPoolExecutor(1) as batcher:
+        """Endless batches from sample `position` on, made ahead, each in a thread."""
+        size, threads = self.config.batch_size, len(os.sched_getaffinity(0))
+        with ThreadPoolExecutor(threads) as makers:
             waiting: collections.deque = collections.deque()
             try:
                 for first in itertools.count(position, size):
-                    waiting.append(batcher.submit(self.batch, first, size, readers.map))
-                    if len(waiting) > ahead:
+                    waiting.append(makers.submit(self.batch, first, size))
+                    if len(waiting) > max(ahead, threads):
                         yield waiting.popleft().result()
             finally:
                 for future in waiting:
                     future.cancel()
 
-    def batch(self, position: int, size: int, mapper: Callable = map) -> Batch:
+    def batch(self, position: int, size: int) -> Batch:
         """The samples position .. position + size - 1."""
-        crops, jitter = zip(*mapper(self.sample, range(position, position + size)), strict=True)
-        label, feature = prepare(np.stack(crops), np.stack(jitter), self.config)
+        chance = uniforms(self.config.random_seed, position, size, 6)
+        crops = self.crops(position, chance[:, :2])
+        with tf.device("CPU"):  # the same numbers whatever trains on them
+            label, feature = prepare(crops, chance[:, 2] < 0.5, 2 * chance[:, 3:] - 1, self.config)
         if self.config.noise_input:
-            feature = np.stack([self._noise(p) for p in range(position, position + size)])
+            feature = self._noise(position, size)
         return Batch(label, tf.convert_to_tensor(feature))
 
-    def sample(self, position: int) -> tuple[np.ndarray, np.ndarray]:
-        """Crop, uint8 [C, C, 3], and jitter, float32 [3] in [-1, 1], of one position."""
-        u = uniforms(self.config.random_seed, position, 6)
-        window = self._window_for(position)
-        size = self.config.crop_size
-        y = int(u[0] * (window.shape[0] - size + 1))
-        x = int(u[1] * (window.shape[1] - size + 1))
-        crop = window[y : y + size, x : x + size]
-        if u[2] < 0.5:
-            crop = crop[:, ::-1]
-        return np.ascontiguousarray(crop), (2 * u[3:] - 1).astype(np.float32)
+    def crops(self, position: int, corners: np.ndarray) -> np.ndarray:
+        """Crops, uint8 [n, C, C, 3], of positions from `position` on.
+
+        corners [n, 2] in [0, 1): how far down and across the window each crop lies.
+        """
+        side = self.config.crop_size
+        indices = [self._index_at(position + i) for i in range(len(corners))]
+        if self.source.crops is not None and self.damaged.keys().isdisjoint(indices):
+            with contextlib.suppress(Damaged):  # which of them it is turns out below
+                return self.source.crops(indices, corners, side)
+        crops = np.empty((len(corners), side, side, 3), np.uint8)
+        for i, corner in enumerate(corners):
+            window = self._window_for(position + i)
+            y, x = corner_in(*window.shape[:2], side, corner)
+            crops[i] = window[y : y + side, x : x + side]
+        return crops
+
+    def _index_at(self, position: int) -> int:
+        epoch, offset = divmod(position, len(self.train))
+        return int(self.train[self._order(epoch)[offset]])
 
     def _window_for(self, position: int) -> np.ndarray:
         """The window of a position; a damaged picture's place is filled from (seed, position, try)."""
-        epoch, offset = divmod(position, len(self.train))
-        index = self.train[self._order(epoch)[offset]]
+        index = self._index_at(position)
         for attempt in itertools.count(1):
             index = int(index)
             if index not in self.damaged:
@@ -142,7 +153,7 @@ class Dataset:
                 except Damaged as reason:
                     self._report(index, reason)
             if attempt <= TRIES:
-                u = uniforms(self.config.random_seed, position, 1, block=attempt)[0]
+                u = uniforms(self.config.random_seed, position, 1, 1, block=attempt)[0, 0]
                 index = self.train[int(u * len(self.train))]
             elif attempt <= TRIES + len(self.train):
                 index = self.train[(int(np.searchsorted(self.train, index)) + 1) % len(self.train)]
@@ -160,10 +171,10 @@ class Dataset:
                 name = srez_files.join(self.source.where, self.source.names[index])
                 logging.warning("skipped %s: %s", name, reason)
 
-    def _noise(self, position: int) -> np.ndarray:
+    def _noise(self, position: int, size: int) -> np.ndarray:
         side = self.config.noise_dimension
-        u = uniforms(self.config.random_seed, position, side * side * 3, block=TRIES + 1)
-        return (2 * u - 1).astype(np.float32).reshape(side, side, 3)
+        u = uniforms(self.config.random_seed, position, size, side * side * 3, block=TRIES + 1)
+        return (2 * u - 1).astype(np.float32).reshape(size, side, side, 3)
 
 
 def open_dataset(config: Config) -> Dataset:
@@ -179,10 +190,16 @@ def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     return tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch]).numpy()
 
 
-def uniforms(seed: int, position: int, count: int, block: int = 0) -> np.ndarray:
-    """`count` numbers in [0, 1), a pure function of (seed, position, block): Philox, read by counter."""
-    bits = np.random.Philox(key=np.array([seed, position], np.uint64), counter=block << 64)
-    return (bits.random_raw(count) >> np.uint64(11)) * 2.0**-53
+def uniforms(seed: int, position: int, size: int, count: int, block: int = 0) -> np.ndarray:
+    """`count` numbers in [0, 1) for each of `size` positions from `position` on, [size, count].
+
+    Pure functions of (seed, block, position): Philox (Salmon et al. 2011) with the position as its counter,
+    which gives four words a step.
+    """
+    steps = -(-count // 4)
+    bits = np.random.Philox(key=np.array([seed, block], np.uint64), counter=position * steps)
+    words = bits.random_raw(size * steps * 4).reshape(size, -1)[:, :count]
+    return (words >> np.uint64(11)) * 2.0**-53
 
 
 def centre_crop(window: np.ndarray, size: int) -> np.ndarray:
@@ -198,11 +215,16 @@ def average_down(pictures: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Ten
 
 
 def area_resize(pictures: tf.Tensor, size: int) -> tf.Tensor:
-    """Area-averaged [B, size, size, 3]; a plain mean over blocks where the factor is whole."""
-    factor, rest = divmod(pictures.shape[1], size)
-    if rest:
-        return tf.image.resize(pictures, [size, size], method="area")
-    return pictures if factor == 1 else tf.nn.avg_pool2d(pictures, factor, factor, "VALID")
+    """Area-averaged [B, size, size, 3] of square pictures [B, n, n, 3], n >= size."""
+    side = pictures.shape[1]
+    factor, rest = divmod(side, size)
+    if not rest:  # rows, then columns: a compiler makes more of this than of pooling
+        rows = sum(pictures[:, i::factor] for i in range(factor))
+        return sum(rows[:, :, i::factor] for i in range(factor)) / factor**2
+    edges = np.arange(size + 1)[:, None] * side / size
+    # [size + 1, side] -> [size, side]: how much of each pixel lies before an edge, then between two
+    shares = np.diff(np.clip(edges - np.arange(side), 0, 1), axis=0) * size / side
+    return tf.einsum("ij,bjkc,lk->bilc", shares.astype(np.float32), pictures, shares.astype(np.float32))
 
 
 def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
@@ -212,19 +234,27 @@ def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
     0.95..1.05 around each channel's mean; clipped to [0, 1].
     """
     saturation, brightness, contrast = tf.unstack(amounts[:, :, None, None] * 0.05, axis=1)
-    # one plane a channel: reductions over a last axis of three are slow
     red, green, blue = tf.unstack(pictures, axis=-1)
     value = tf.maximum(tf.maximum(red, green), blue)
     chroma = value - tf.minimum(tf.minimum(red, green), blue)
     # saturation is chroma / value and may not pass 1
     factor = tf.minimum(1 + saturation, value / tf.maximum(chroma, 1e-6))
-    planes = [value + factor * (plane - value) + brightness for plane in (red, green, blue)]
-    means = [tf.reduce_mean(plane, axis=[1, 2], keepdims=True) for plane in planes]
-    planes = [mean + (1 + contrast) * (plane - mean) for plane, mean in zip(planes, means, strict=True)]
-    return tf.clip_by_value(tf.stack(planes, axis=-1), 0.0, 1.0)
+    # a plane a channel, and means of columns first: sums along the last axis are slow
+    planes = tf.stack([value + factor * (plane - value) + brightness for plane in (red, green, blue)], axis=1)
+    means = tf.reduce_mean(tf.reduce_mean(planes, axis=2, keepdims=True), axis=3, keepdims=True)
+    planes = tf.clip_by_value(means + (1 + contrast[:, None]) * (planes - means), 0.0, 1.0)
+    return tf.transpose(planes, [0, 2, 3, 1])
 
 
-@tf.function
-def prepare(crops: tf.Tensor, amounts: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
-    """Label and feature of uint8 crops [B, C, C, 3]: colour jitter, then area averaging."""
-    return average_down(jitter_colours(tf.cast(crops, tf.float32) / 255.0, amounts), config)
+@tf.function(jit_compile=True)
+def prepare(
+    crops: tf.Tensor, flips: tf.Tensor, amounts: tf.Tensor, config: Config
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Label and feature of uint8 crops [B, C, C, 3]: colour jitter, area averaging, flips [B] of bools.
+
+    Flipping commutes with the others and is cheapest at the end.
+    """
+    jittered = jitter_colours(tf.cast(crops, tf.float32) / 255.0, tf.cast(amounts, tf.float32))
+    label, _ = average_down(jittered, config)
+    label = tf.where(flips[:, None, None, None], label[:, :, ::-1], label)
+    return label, area_resize(label, config.input_size)

@@ -106,11 +106,16 @@ def read(data: bytes) -> Picture:
         raise ValueError(_text(error)) from None
 
 
-def _read(picture: Image.Image) -> Picture:
+def require_bearable(picture: Image.Image) -> None:
+    """Raise ValueError where a picture's header announces more pixels than should be decoded."""
     if picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
         raise ValueError(
             f"{picture.width}x{picture.height} is more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
         )
+
+
+def _read(picture: Image.Image) -> Picture:
+    require_bearable(picture)
     notes = []
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # an MPO's first is the photograph

@@ -1,6 +1,7 @@
 """A dataset folder made whole or not at all, and the safe unpacking of a zip into one."""
 
 import contextlib
+import errno
 import filecmp
 import json
 import os
@@ -152,6 +153,10 @@ def unpack(path: Path, dest: Path, archive: Archive, marker: Marker, wanted: int
             make_dataset(dest, marker, list(new), lambda stage: _extract(file, new, stage))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path}: is damaged ({error}): fetch it again from {archive.page}") from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the file's beginning, which a damaged table names
+            raise
+        raise UserError(f"{path}: is damaged: fetch it again from {archive.page}") from None
 
 
 def safe_members(path: Path, file: zipfile.ZipFile, archive: Archive) -> dict[str, zipfile.ZipInfo]:

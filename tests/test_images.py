@@ -207,6 +207,22 @@ class TestDecode:
         with pytest.raises(ValueError, match="truncated"):
             srez_images.decode(data[: len(data) // 2])
 
+    @pytest.mark.parametrize("size", [(178, 218), (17, 31), (8, 8), (1, 1)])
+    @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"quality": 20}])
+    def test_plain_jpegs_are_decoded_as_pillow_does(self, size, options):
+        noise = np.random.RandomState(0).randint(0, 256, (*size[::-1], 3), np.uint8)
+        data = content(Image.fromarray(noise), "JPEG", **options)
+        assert srez_images._decode_plain_jpeg(data) is not None
+        np.testing.assert_array_equal(srez_images.decode(data), np.asarray(Image.open(io.BytesIO(data))))
+
+    def test_a_jpeg_whose_header_promises_too_much_is_not_begun(self):
+        data = content(Image.new("RGB", (16, 16)), "JPEG")
+        place = data.index(b"\xff\xc0") + 5  # height and width of the frame header
+        huge = data[:place] + struct.pack(">HH", 65000, 65000) + data[place + 4 :]
+        assert srez_images._decode_plain_jpeg(huge) is None
+        with pytest.raises(ValueError, match="bomb"):
+            srez_images.decode(huge)
+
     @pytest.mark.parametrize("data", [b"", b"?", b"<html>no picture</html>", bytes(1000)])
     def test_no_picture(self, data):
         with pytest.raises(ValueError, match="no picture"):

@@ -29,7 +29,7 @@ def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None =
 
 
 def first_pixels(dataset: Dataset, positions) -> list[int]:
-    return [int(dataset.sample(p)[0][0, 0, 0]) for p in positions]
+    return [int(dataset.crops(p, np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
 
 
 # ---- order -----------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_one_good_picture_among_many_broken_ones_is_found():
 def test_no_good_picture_left_is_an_error():
     dataset = Dataset(Config(test_vectors=1), numbered(20, broken=tuple(range(19))))
     with pytest.raises(UserError, match="none of its pictures"):
-        dataset.sample(0)
+        dataset.batch(0, 1)
 
 
 def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog):
@@ -113,7 +113,7 @@ def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog)
     (folder / "notes.txt").write_text("not a picture")
     dataset = open_dataset(Config(dataset=str(folder)))
     for position in range(3 * len(dataset.train)):
-        dataset.sample(position)
+        dataset.batch(position, 1)
     assert sorted(dataset.damaged) == [2, 3]
     assert caplog.text.count("000003.jpg") == 1
     assert caplog.text.count("100x200 is too small for a crop of 128x128") == 1
@@ -191,24 +191,82 @@ def test_a_crop_outside_the_picture_is_refused(framing, size):
 
 
 def test_crops_reach_every_offset_of_the_window_and_both_sides():
+    """Windows that are brighter by one level a column: a crop tells where it lay."""
     across = np.arange(144, dtype=np.uint8)[None, :, None] * np.ones((144, 1, 3), np.uint8)
     source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
     dataset = Dataset(Config(test_vectors=1), source)
-    rows = [dataset.sample(p)[0][0, :, 0].astype(int) for p in range(600)]
-    straight = [r[0] for r in rows if r[1] > r[0]]
-    flipped = [r[-1] for r in rows if r[1] < r[0]]
-    assert 0.4 < len(flipped) / len(rows) < 0.6
-    assert set(straight) | set(flipped) == set(range(17))
+    chance = srez_input.uniforms(0, 0, 600, 2)
+    assert {int(crop[0, 0, 0]) for crop in dataset.crops(0, chance)} == set(range(17))
+    labels = np.concatenate([dataset.batch(p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
+    flipped = labels[:, 0] > labels[:, -1]
+    assert 0.4 < flipped.mean() < 0.6
+    straight = np.where(flipped[:, None], labels[:, ::-1], labels)
+    assert (np.diff(straight, axis=1) >= 0).all()
+
+
+def test_a_sample_is_its_crop_turned_jittered_and_averaged(faces):
+    """The whole way of a sample, done again by hand from its random numbers."""
+    config = Config(dataset=faces, random_seed=5)
+    dataset = open_dataset(config)
+    batch = dataset.batch(7, 12)
+    for i, label in enumerate(batch.label.numpy()):
+        u = srez_input.uniforms(5, 7 + i, 1, 6)[0]
+        window = dataset.source.window(
+            int(dataset.train[srez_input.permutation(len(dataset.train), 5, 0)[7 + i]])
+        )
+        y, x = int(u[0] * 17), int(u[1] * 17)
+        crop = tf.cast(window[y : y + 128, x : x + 128], tf.float32)[None] / 255.0
+        crop = crop[:, :, ::-1] if u[2] < 0.5 else crop
+        jittered = srez_input.jitter_colours(crop, (2 * u[None, 3:] - 1).astype(np.float32))
+        expected = jittered.numpy().reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(label, expected, atol=1e-6)
+        small = expected.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
+        np.testing.assert_allclose(batch.feature[i], small, atol=1e-6)
 
 
 # ---- files of all kinds ----------------------------------------------------------------------------
 
 
-def test_tf_and_pillow_decode_the_window_alike(faces):
+def test_the_window_is_pillows(faces):
     data = (Path(faces) / "000001.jpg").read_bytes()
     whole = np.asarray(Image.open(io.BytesIO(data)))
     window = decode_window(data, Framing())
     np.testing.assert_array_equal(window, whole[52:196, 17:161])
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"quality": 30}])
+def test_crops_of_plain_jpegs_are_those_of_their_windows(tmp_path, options):
+    for number in range(4):
+        Image.open(io.BytesIO(jpeg(number))).save(tmp_path / f"{number}.jpg", **options)
+    source = open_dataset(Config(dataset=str(tmp_path), test_vectors=1)).source
+    corners = np.array([[0.0, 0.0], [0.99, 0.99], [0.5, 0.2], [0.1, 0.7]])
+    found = source.crops([3, 1, 0, 1], corners, 128)
+    for crop, index, (down, across) in zip(found, [3, 1, 0, 1], corners, strict=True):
+        y, x = int(17 * down), int(17 * across)
+        np.testing.assert_array_equal(crop, source.window(index)[y : y + 128, x : x + 128])
+
+
+@pytest.mark.parametrize("kind", ["damaged", "grey", "turned", "png"])
+def test_one_file_that_is_no_plain_jpeg_changes_no_other_sample(faces, tmp_path, kind):
+    plain = open_dataset(Config(dataset=faces, test_vectors=1)).batch(0, 8)
+    folder = tmp_path / "some"
+    shutil.copytree(faces, folder)
+    dataset = open_dataset(Config(dataset=str(folder), test_vectors=1))
+    path = folder / dataset.source.names[dataset.train[dataset._order(0)[2]]]
+    face = Image.open(path)
+    if kind == "damaged":
+        path.write_bytes(path.read_bytes()[:3000])
+    elif kind == "turned":
+        exif = face.getexif()
+        exif[0x0112] = 3
+        face.save(path, "JPEG", exif=exif)
+    else:
+        face.convert("L" if kind == "grey" else "RGB").save(path, "PNG" if kind == "png" else "JPEG")
+    found = dataset.batch(0, 8)
+    same = [np.array_equal(a, b) for a, b in zip(plain.label, found.label, strict=True)]
+    assert same == [True, True, False, True, True, True, True, True] or kind == "png"
+    assert all(same[:2] + same[3:])
+    assert (len(dataset.damaged) == 1) == (kind == "damaged")
 
 
 def test_all_kinds_of_pictures_in_nested_folders(tmp_path):
@@ -312,9 +370,17 @@ def test_noise_input_is_uniform_and_fixed_for_the_held_out_faces(faces):
 
 def test_uniforms_differ_by_seed_position_and_block():
     values = [
-        srez_input.uniforms(*key)[0] for key in [(0, 0, 1), (1, 0, 1), (0, 1, 1), (0, 0, 1, 1), (0, 0, 1, 2)]
+        srez_input.uniforms(*key)[0, 0]
+        for key in [(0, 0, 1, 1), (1, 0, 1, 1), (0, 1, 1, 1), (0, 0, 1, 1, 1), (0, 0, 1, 1, 2)]
     ]
     assert len(set(values)) == 5
-    many = np.array([srez_input.uniforms(3, p, 6) for p in range(2000)])
+    many = srez_input.uniforms(3, 0, 2000, 6)
     assert abs(many.mean() - 0.5) < 0.01
     assert np.abs(np.corrcoef(many.T) - np.eye(6)).max() < 0.08
+
+
+@pytest.mark.parametrize("count", [1, 4, 6, 48])
+def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
+    whole = srez_input.uniforms(3, 100, 8, count)
+    np.testing.assert_array_equal(whole[5:], srez_input.uniforms(3, 105, 3, count))
+    assert len(np.unique(whole)) == 8 * count

@@ -1,0 +1,136 @@
+"""How long until the pictures are good? Minutes of training to a given PSNR and SSIM of the held-out faces.
+
+python3 bench/bench_quality.py FOLDER [--recipes sharp 2017] [--psnr 24.0] [--ssim 0.75] [--minutes 15]
+    [--precision float32] [--test_vectors 240] [--period 100] [--output quality] [--all] [--json FILE]
+
+Trains each recipe from scratch (a preset's name, or 2017: the defaults), one after the other, and stops it
+where both figures are reached, unless --all is given. The minutes are the training's own: from its first
+batch, with everything that it does in between, samples and checkpoints too. Writes curve.csv and curve.png
+into --output.
+"""
+
+import argparse
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ("psnr", "ssim", "consistency")
+UNITS = {"psnr": "PSNR, dB", "ssim": "SSIM"}
+
+
+def options_of(recipe: str) -> list[str]:
+    """The options of a recipe's command line."""
+    return [] if recipe == "2017" else [f"--flagfile={ROOT / 'presets' / recipe}.flags"]
+
+
+def sampled(metrics: Path) -> list[dict[str, float]]:
+    """The lines of a metrics.jsonl that have figures of the held-out faces; a half one at the end is left."""
+    if not metrics.exists():
+        return []
+    lines = metrics.read_text().split("\n")[:-1]
+    return [row for row in map(json.loads, lines) if "psnr" in row]
+
+
+def reached(row: dict[str, float], psnr: float, ssim: float) -> bool:
+    """Whether a line has both figures."""
+    return row["psnr"] >= psnr and row["ssim"] >= ssim
+
+
+def train(recipe: str, args: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
+    """Train one recipe; its sampled lines after batch 0."""
+    words = [
+        *("--run=train", f"--dataset={os.path.abspath(args.folder)}", f"--train_time={args.minutes}"),
+        *(f"--precision={args.precision}", f"--test_vectors={args.test_vectors}"),
+        *(f"--summary_period={args.period}", *options_of(recipe)),
+        *(f"--{name}_dir={folder / name}" for name in ("train", "checkpoint", "summary")),
+    ]
+    log = (folder / "output.log").open("w")
+    process = subprocess.Popen([sys.executable, ROOT / "srez_main.py", *words], stdout=log, stderr=log)
+    told = 0
+    while process.poll() is None:
+        time.sleep(1)
+        rows = sampled(folder / "checkpoint" / "metrics.jsonl")
+        for row in rows[max(told, 1) :]:
+            print(
+                f"{recipe:<8}{row['minutes']:>7.1f} min {row['batch']:>6} batches "
+                f"{row['psnr']:>7.2f} dB {row['ssim']:>7.3f}",
+                flush=True,
+            )
+        told = len(rows)
+        if not args.all and any(reached(row, args.psnr, args.ssim) for row in rows[1:]):
+            process.send_signal(signal.SIGTERM)
+            process.wait()
+    if process.returncode not in (0, 75):
+        raise SystemExit(
+            f"{recipe} ended with code {process.returncode}:\n{(folder / 'output.log').read_text()}"
+        )
+    return sampled(folder / "checkpoint" / "metrics.jsonl")[1:]
+
+
+def write_curves(curves: dict[str, list[dict[str, float]]], args: argparse.Namespace) -> None:
+    """curve.csv and curve.png."""
+    output = Path(args.output)
+    output.mkdir(parents=True, exist_ok=True)
+    with (output / "curve.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["recipe", "batch", "minutes", *FIGURES])
+        for recipe, rows in curves.items():
+            table.writerows([recipe, *(row[name] for name in ("batch", "minutes", *FIGURES))] for row in rows)
+    figure, plots = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
+    for plot, name in zip(plots, ("psnr", "ssim"), strict=True):
+        for recipe, rows in curves.items():
+            plot.plot([r["minutes"] for r in rows], [r[name] for r in rows], marker=".", label=recipe)
+        plot.axhline(getattr(args, name), color="grey", linewidth=0.8, linestyle="--")
+        plot.set(xlabel="minutes", ylabel=UNITS[name])
+        plot.legend()
+    figure.savefig(output / "curve.png", dpi=120)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", help="pictures to train on")
+    parser.add_argument("--recipes", nargs="+", default=["sharp", "2017"])
+    parser.add_argument("--psnr", type=float, default=24.0)
+    parser.add_argument("--ssim", type=float, default=0.75)
+    parser.add_argument("--minutes", type=float, default=15.0, help="at most, for each recipe")
+    parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16", "float16"))
+    parser.add_argument("--test_vectors", type=int, default=240)
+    parser.add_argument("--period", type=int, default=100, help="batches between two looks")
+    parser.add_argument("--output", default="quality")
+    parser.add_argument("--all", action="store_true", help="train on where the figures are reached")
+    parser.add_argument("--json", metavar="FILE")
+    args = parser.parse_args()
+    curves = {}
+    for recipe in args.recipes:
+        with tempfile.TemporaryDirectory() as folder:
+            curves[recipe] = train(recipe, args, Path(folder))
+        write_curves(curves, args)
+    for recipe, rows in curves.items():
+        first = next((row for row in rows if reached(row, args.psnr, args.ssim)), None)
+        best = max(rows, key=lambda row: row["psnr"])
+        goal = f"{args.psnr:g} dB and {args.ssim:g}"
+        found = f"after {first['minutes']:.1f} minutes, {first['batch']} batches" if first else "not reached"
+        print(
+            f"{recipe}: {goal} {found}; best {best['psnr']:.2f} dB, {best['ssim']:.3f} "
+            f"after {best['minutes']:.1f} minutes"
+        )
+    if args.json:
+        Path(args.json).write_text(json.dumps(curves, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
