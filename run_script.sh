@@ -1,84 +1,104 @@
 #!/usr/bin/env bash
 # A fresh machine to a finished training: ./run_script.sh [further options of srez_main.py]
+# Settings are taken from the environment, for example RUNNUM=2 TIME=60 ./run_script.sh --loss_func=wgangp
 #
-# Set by environment, for example RUNNUM=2 TIME=60 ./run_script.sh --loss_func=wgangp
-RUNNUM="${RUNNUM:-1}"         # number of the run: its folders are train_1, checkpoint_1, summary_1
-SPERIOD="${SPERIOD:-}"        # batches between sample grids     (empty: the recipe's)
-L1FAC="${L1FAC:-0.9}"         # gene_l1_factor
-NOISE="${NOISE:-0.03}"        # train_noise
-TIME="${TIME:-}"              # minutes of training              (empty: the recipe's)
-DATASET="${DATASET:-dataset}" # folder of pictures; drawn faces where it is not there
-SHUTDOWN="${SHUTDOWN:-0}"     # 1: power the machine off at the end, whatever the end was
-CPUINFO="${CPUINFO:-/proc/cpuinfo}"
+RUNNUM="${RUNNUM:-1}"                   # number of the run: its folders are train_1, checkpoint_1, summary_1
+DATASET="${DATASET:-dataset}"           # folder of pictures; drawn faces where it is not there
+TIME="${TIME:-}"                        # minutes of training (empty: the recipe's)
+SPERIOD="${SPERIOD:-}"                  # batches between sample grids (empty: the recipe's)
+L1FAC="${L1FAC:-0.9}"                   # gene_l1_factor
+NOISE="${NOISE:-0.03}"                  # train_noise
+# On a rented machine:
+LOG="${LOG:-run_$RUNNUM.log}"           # file that all output is added to
+RETRIES="${RETRIES:-5}"                 # tries more after a crash; a new checkpoint sets the count back
+RETRY_WAIT="${RETRY_WAIT:-10}"          # seconds before the first of them; each next wait is twice as long
+SYNC="${SYNC:-}"                        # command that copies $RUN_DIRS away: after each checkpoint, at the end
+FETCH="${FETCH:-}"                      # command that copies them back: before the training, if none are here
+SYNC_LIMIT="${SYNC_LIMIT:-1800}"        # seconds after which SYNC or FETCH is ended and has failed
+PREEMPTION="${PREEMPTION:-}"            # gcp, aws or azure: save when the cloud is about to take the machine
+METADATA_URL="${METADATA_URL:-}"        # the server that tells (empty: the cloud's usual one)
+METADATA_PERIOD="${METADATA_PERIOD:-5}" # seconds between questions to it
+SHUTDOWN="${SHUTDOWN:-0}"               # 1: power off at the end, if SYNC succeeded and nobody pressed Ctrl-C
+SHUTDOWN_WAIT="${SHUTDOWN_WAIT:-60}"    # seconds before that, for a second thought
+POWER_OFF="${POWER_OFF:-}"              # command for that (empty: shutdown -h now)
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/venv.sh
 source scripts/venv.sh
 
-child=""
-signalled=0
-
-# shellcheck disable=SC2329  # the trap calls it
-finish() {
-    local code=$?
-    if [ "$SHUTDOWN" = 1 ]; then
-        echo "SHUTDOWN=1: powering off"
-        local -a power_off=(shutdown -h now)
-        if [ "$(id -u)" != 0 ]; then power_off=(sudo -n "${power_off[@]}"); fi # -n: nobody is there to be asked
-        "${power_off[@]}" || echo "the machine could not be powered off"
-    fi
-    exit "$code"
+help() {
+    sed -nE '2,/^$/{s/^# ?//; s/^([A-Z0-9_]+)="\$\{[A-Z0-9_]+:-(.*)\}" *# (.*)/  \1=\2\t\3/; p}' run_script.sh |
+        expand -t 26
 }
-trap finish EXIT
 
-# shellcheck disable=SC2329  # the traps call it
-forward() {
-    if [ -z "$child" ]; then exit 75; fi
-    signalled=1
-    kill -s TERM "$child" 2>/dev/null || true # TERM also for INT, which a background command ignores
+refuse() {
+    echo "srez: $1" >&2
+    exit 2
 }
-trap forward TERM INT
 
-# a command in the background, so that signals reach the traps at once; returns its exit code
-run() {
-    local code
-    "$@" &
-    child=$!
-    signalled=1
-    while [ "$signalled" = 1 ]; do # a signal ends the wait while the command still finishes its batch
-        signalled=0
-        code=0
-        wait "$child" || code=$?
+# must NAME PATTERN MEANING: refuse a setting that is something else
+must() {
+    [[ "${!1}" =~ ^($2)$ ]] || refuse "$1='${!1}': must be $3"
+}
+
+check_settings() {
+    local number='[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?' word
+    must RUNNUM '[0-9]+' 'a whole number'
+    must TIME "|$number" 'a number of minutes'
+    must SPERIOD '|[1-9][0-9]*' 'a whole number of batches'
+    must L1FAC "$number" 'a number'
+    must NOISE "$number" 'a number'
+    must RETRIES '[0-9]{1,4}' 'a whole number'
+    must RETRY_WAIT "$number" 'a number of seconds'
+    must SYNC_LIMIT "$number" 'a number of seconds'
+    must PREEMPTION '|gcp|aws|azure' 'gcp, aws or azure, or left out'
+    must METADATA_URL '|https?://.+' 'an address, http://...'
+    must METADATA_PERIOD "$number" 'a number of seconds'
+    must SHUTDOWN '0|1' '0 or 1'
+    must SHUTDOWN_WAIT "$number" 'a number of seconds'
+    for word in "$@"; do
+        [[ ! "$word" =~ ^--?(run|(train|checkpoint|summary)_dir)(=|$) ]] || refuse "$word: set RUNNUM instead"
     done
-    child=""
-    return "$code"
+    { : >>"$LOG"; } 2>/dev/null || refuse "LOG='$LOG': cannot be written, choose another file"
 }
 
-options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
+say() {
+    echo "$*" | tee -a "$LOG" || true # the terminal may be gone
+}
+
+if [ "${1:-}" = --help ]; then
+    help
+    exit
+fi
+check_settings "$@"
+
+# until the training is there, an end of this script is an end of all
+give_up() {
+    local code=$?
+    if [ "$SHUTDOWN" = 1 ]; then exec bash scripts/power_off.sh "$code"; fi
+}
+trap give_up EXIT
+trap 'exit 75' TERM HUP
+trap 'SHUTDOWN=0; exit 75' INT
+export RUNNUM LOG RETRIES RETRY_WAIT SYNC FETCH SYNC_LIMIT PREEMPTION METADATA_URL METADATA_PERIOD
+export SHUTDOWN SHUTDOWN_WAIT POWER_OFF PRECISION=""
+
 if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
     export INSTALL_EXTRA='tensorflow[and-cuda]~=2.21.0'
-elif grep -qwE 'avx512_bf16|amx_bf16' "$CPUINFO" 2>/dev/null; then
-    options+=(--precision=bfloat16)
+elif grep -qwE 'avx512_bf16|amx_bf16' "${CPUINFO:-/proc/cpuinfo}" 2>/dev/null; then
+    PRECISION=bfloat16
 fi
-make_venv requirements.txt || exit $?
+make_venv requirements.txt 2>&1 | { tee -ai "$LOG" || true; }
 
-folders=("--train_dir=train_$RUNNUM" "--checkpoint_dir=checkpoint_$RUNNUM" "--summary_dir=summary_$RUNNUM")
+options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
 if [ -d "$DATASET" ]; then
     options=("--dataset=$DATASET" "${options[@]}")
 else
-    echo "no folder '$DATASET': training on drawn faces (not photographs) with presets/quick.flags"
+    say "no folder '$DATASET': training on drawn faces (not photographs) with presets/quick.flags"
     options=(--dataset=synthetic --flagfile=presets/quick.flags "${options[@]}")
 fi
 if [ -n "$SPERIOD" ]; then options+=("--summary_period=$SPERIOD"); fi
 if [ -n "$TIME" ]; then options+=("--train_time=$TIME"); fi
 
-code=0
-run "$VENV_PYTHON" srez_main.py --run=train "${folders[@]}" "${options[@]}" "$@" || code=$?
-if [ "$code" -ne 0 ]; then
-    echo "training ended with code $code (2: see the line above, 3: diverged, 75: interrupted and saved)"
-    exit "$code"
-fi
-run "$VENV_PYTHON" srez_main.py --run=demo "${folders[@]}" || code=$?
-echo "film and grids: train_$RUNNUM   checkpoints and figures: checkpoint_$RUNNUM   TensorBoard: summary_$RUNNUM"
-exit "$code"
+exec "$VENV_PYTHON" scripts/supervise.py "$VENV_PYTHON" "${options[@]}" "$@"

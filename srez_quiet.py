@@ -1,6 +1,8 @@
-"""Keep the chatter of libraries off the screen."""
+"""The screen: without the chatter of libraries, and without stopping the work when it goes away."""
 
 import contextlib
+import errno
+import io
 import os
 import sys
 import tempfile
@@ -26,3 +28,41 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+class _Screen(io.FileIO):
+    """A standard stream whose reader may go away: what is written after that goes nowhere."""
+
+    def write(self, data: bytes) -> int | None:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # a closed pipe, a terminal that hung up
+                raise
+        _lead_nowhere(self.fileno())
+        return len(data)
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    if nowhere != descriptor:
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def outlive_screen() -> None:
+    """Let no terminal that hangs up, closed pipe or odd file name stop the work through a print.
+
+    Ctrl-C with `| tee log` ends tee as well, and a batch that is to be saved is told of before.
+    """
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed from the start
+            _lead_nowhere(descriptor)
+        else:
+            stream.flush()
+        raw = _Screen(descriptor, "w", closefd=False)
+        encoding = getattr(stream, "encoding", "utf-8")
+        # names of files need not be text: they are shown with escapes
+        text = io.TextIOWrapper(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=True)
+        setattr(sys, name, text)

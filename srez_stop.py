@@ -1,34 +1,54 @@
-"""Signals let the batch finish and its checkpoint be saved; a second one leaves at once."""
+"""Signals let the batch finish and its checkpoint be saved; a second one, seconds later, leaves at once."""
 
+import contextlib
 import os
 import signal
-import sys
+import threading
+import time
 
 from srez_config import EXIT_INTERRUPTED
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# seconds in which signals are one: job managers signal every process, and a study its trainings; more under
+# run_script.sh, since a machine that shuts down signals again what was told of the notice before
+ONE = float(os.environ.get("SREZ_GRACE", "2"))
 
 
 class Stop:
-    """Whether a signal asked the command to stop. Until `defer` is set, a signal ends the process at once."""
+    """Whether a signal asked the command to stop. Until `defer` is set, a signal ends the process at once.
+
+    A thread waits for them: Python's own handlers run between two operations of the main thread, and one (a
+    step, the compilation of a network) may take longer than somebody who wants to leave has patience.
+    """
 
     def __init__(self):
-        self.requested, self.defer = "", False
+        self.requested, self.defer, self._since = "", False, 0.0
         self._stderr = os.dup(2)  # descriptor 2 itself is set aside while TensorFlow is imported
 
     def install(self) -> "Stop":
         """Take the signals over; before TensorFlow is imported, which takes seconds."""
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP on purpose
-                signal.signal(number, self._receive)
+        taken = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing)
+        threading.Thread(target=self._wait, args=(reading, taken), daemon=True).start()
+        for number in taken:
+            signal.signal(number, lambda *_: None)  # without a handler nothing comes through the pipe
         return self
 
-    def _receive(self, number: int, frame: object) -> None:
+    def _wait(self, pipe: int, taken: list[signal.Signals]) -> None:
+        while True:
+            for number in os.read(pipe, 64):
+                if number in taken:
+                    self._receive(number)
+
+    def _receive(self, number: int) -> None:
         name = signal.Signals(number).name
         if self.defer and not self.requested:
-            self.requested = name
+            self.requested, self._since = name, time.monotonic()
             return
-        # os.write: the signal may have come in the middle of a print
-        os.write(self._stderr, f"\nsrez: {name}, left at once\n".encode())
-        sys.stdout.flush()
+        if self.requested and time.monotonic() - self._since < ONE:
+            return
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            os.write(self._stderr, f"\nsrez: {name}, left at once\n".encode())
         os._exit(EXIT_INTERRUPTED)

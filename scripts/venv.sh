@@ -1,7 +1,9 @@
 # shellcheck shell=bash
 # Sourced by run_script.sh and run_tests.sh. The folder of this checkout must be the current one.
 
-# make_venv FILE...: a virtual environment in .venv with what the requirement files list; sets VENV_PYTHON.
+VENV_PYTHON="$PWD/.venv/bin/python"
+
+# make_venv FILE...: a virtual environment in .venv with what the requirement files list.
 # INSTALL_EXTRA, if set, is one more requirement. Only what has changed since the last call is installed, and
 # .venv is made anew only for another Python: a training may be running from it.
 make_venv() {
@@ -15,7 +17,6 @@ make_venv() {
         return 2
     fi
     version="$("$python" -VV)"
-    VENV_PYTHON="$PWD/.venv/bin/python"
     if ! [ -x "$VENV_PYTHON" ] || [ "$version" != "$(cat .venv/made_by 2>/dev/null)" ]; then
         if ! "$python" -m venv --clear .venv; then
             echo "srez: no virtual environment could be made in $PWD/.venv; see the lines above" >&2
