@@ -1,19 +1,19 @@
 """Every option of srez, declared once, with its checks; flags, help and README's table are made from it."""
 
 import dataclasses
+import re
 import textwrap
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from srez_option import option, out_of_range
+from srez_rules import NEWEST, contradictions
 
 EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
 SYNTHETIC = "synthetic"
 IN_USE = ("upscale", "eval", "export")  # what is done with a trained network
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
-RUNS = ("train", "demo", *IN_USE)
-NEWEST = "newest"
+RUNS = ("train", "demo", *IN_USE, "study", "report")
 KERAS_CACHE = "cache"
 
 
@@ -232,6 +232,17 @@ class Config:
         group="use",
     )
 
+    study: str = option(
+        "studies/paper.toml", "grid of trainings: a file, or the name of one in studies/", group="study"
+    )
+    study_dir: str = option("study", "folder for a study's trainings and its report", group="study")
+    jobs: int = option(
+        1, "trainings at once, each on a GPU of its own where there are several", low=1, group="study"
+    )
+    study_shard: str = option(
+        "1/1", "I/N: only every N-th training, from the I-th (counted from 1)", group="study"
+    )
+
     @property
     def noise_input(self) -> bool:
         return self.input == "noise"
@@ -263,10 +274,21 @@ def to_dict(config: Config) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Config:
-    """The Config of a config.json; options that it does not know keep their defaults."""
-    known = {f.name for f in fields()}
-    kept = {name: value for name, value in values.items() if name in known}
-    return Config(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()})
+    """The Config of a config.json; what that does not have keeps its default, what is unknown is left out.
+
+    Raises ValueError where a value is of another kind, or not allowed.
+    """
+    kept = {}
+    for f in fields():
+        if f.name in values:
+            value = values[f.name]
+            if f.type is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
+                value = tuple(value)
+            number = f.type is float and type(value) is int
+            if (type(value) is not f.type and not number) or out_of_range(value, f.metadata):
+                raise ValueError(f"{f.name} is {value!r}")
+            kept[f.name] = value
+    return Config(**kept)
 
 
 def replace_folders(config: Config, other: Config) -> Config:
@@ -278,8 +300,9 @@ def replace_folders(config: Config, other: Config) -> Config:
 
 
 def one_line(error: object) -> str:
-    """The text of an error on one line, at most 300 characters."""
-    return textwrap.shorten(" ".join(str(error).split()), 300, placeholder=" ...")
+    """The text of an error on one line, at most 300 characters, without TensorFlow's names of operations."""
+    text = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", str(error))
+    return textwrap.shorten(text, 300, placeholder=" ...")
 
 
 def check(config: Config) -> None:
@@ -290,29 +313,5 @@ def check(config: Config) -> None:
             value = getattr(config, f.name)
             shown = ",".join(value) if isinstance(value, tuple) else value
             raise UserError(f"--{f.name}={shown}: must be {problem} ({f.metadata['help']})")
-    for message in _contradictions(config):
+    for message in contradictions(config):
         raise UserError(message)
-
-
-def _contradictions(c: Config) -> Iterator[str]:
-    if c.loss_func == "wgangp" and c.LAMBDA == 0:
-        yield "--LAMBDA=0 with --loss_func=wgangp: the gradient penalty needs a weight, 10 is usual"
-    if c.noise_input and c.sample_size not in [c.noise_dimension * k for k in (2, 4, 8, 16)]:
-        yield (
-            f"--noise_dimension={c.noise_dimension} with --sample_size={c.sample_size}: "
-            "the output must be 2, 4, 8 or 16 times as large as the noise"
-        )
-    if c.noise_input and c.back_projection:
-        yield f"--back_projection={c.back_projection} with --input=noise: noise is no picture to be true to"
-    if c.noise_input and c.gene_pixel_factor:
-        yield f"--gene_pixel_factor={c.gene_pixel_factor:g} with --input=noise: noise has no label"
-    if c.crop_size < c.sample_size:
-        yield f"--crop_size={c.crop_size} with --sample_size={c.sample_size}: the crop may not be smaller"
-    if (c.crop_x == -1) != (c.crop_y == -1):
-        yield f"--crop_x={c.crop_x} with --crop_y={c.crop_y}: set both or neither"
-    if c.compare and not c.face:
-        yield "--compare without --face: only a face that was averaged down has an original to compare with"
-    if c.all_checkpoints and c.checkpoint != NEWEST:
-        yield f"--all_checkpoints with --checkpoint={c.checkpoint}: give one of them"
-    if c.run == "train" and not c.train_time and not c.max_batches:
-        yield "--train_time=0 with --max_batches=0: nothing says when to stop, set one of them"

@@ -20,6 +20,7 @@ GROUPS = {
     "optimizer": "Optimizer",
     "machine": "Machine",
     "use": "Use of a trained network",
+    "study": "Studies",
 }
 _DEFINE = {
     bool: flags.DEFINE_boolean,
@@ -46,7 +47,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     """
     try:
         leftover = values(list(argv))[1:]
-    except (flags.Error, OSError) as error:  # OSError: a flagfile that is not there
+    except (flags.Error, OSError, ValueError) as error:  # a flagfile that is not there, or is no text
         raise UserError(f"{one_line(error)} (--help lists all options)") from None
     if values.help:
         return None
@@ -60,6 +61,19 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     config = Config(**given)
     check(config)
     return config
+
+
+def given(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
+    """The options that a parsed command line sets itself, with what it sets them to."""
+    return {f.name: _value(values[f.name], f, values.run) for f in fields() if values[f.name].present}
+
+
+def read_flagfile(path: str) -> dict[str, object]:
+    """The options that a flagfile sets. Raises UserError as `parse` does."""
+    values = flags.FlagValues()
+    define_flags(values)
+    parse(["", f"--flagfile={path}"], values)
+    return given(values)
 
 
 def _value(flag: flags.Flag, f: dataclasses.Field, run: str) -> object:

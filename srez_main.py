@@ -10,7 +10,7 @@ import srez_flags
 import srez_images
 import srez_pack
 from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError, one_line
-from srez_quiet import quiet_stderr
+from srez_quiet import outlive_screen, quiet_stderr
 from srez_run import Run, load_config, pick
 from srez_stop import Stop
 
@@ -26,12 +26,15 @@ def main(argv: Sequence[str]) -> int:
             return EXIT_DONE
         check_folders(config)
         check_use(config)
-        start_tensorflow(config, verbose=srez_flags.verbose())
+        if config.run not in WITHOUT_TENSORFLOW:
+            start_tensorflow(config, verbose=srez_flags.verbose())
         return MODES[config.run](config, stop)
     except UserError as error:
         return complain(error)
     except (OSError, MemoryError) as error:
-        return complain(f"{one_line(error)}: free some space or memory, or choose other folders")
+        return complain(
+            f"{one_line(error) or 'out of memory'}: free some space or memory, or choose other folders"
+        )
     except Exception as error:
         tensorflow = sys.modules.get("tensorflow")
         if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
@@ -41,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
 
 def complain(problem: object) -> int:
     """One line on standard error; the exit code for what the user can mend."""
-    print(f"srez: {problem}", file=sys.stderr)
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(problem))  # a name may hold anything
+    print(f"srez: {text if len(text) < 1000 else f'{text[:600]} ... {text[-300:]}'}", file=sys.stderr)
     return EXIT_USER
 
 
@@ -137,13 +141,29 @@ def run_export(config: Config, stop: Stop) -> int:
     return srez_export.export(config)
 
 
+def run_study(config: Config, stop: Stop) -> int:
+    import srez_study
+
+    return srez_study.run_study(config, stop, srez_flags.given())
+
+
+def run_report(config: Config, stop: Stop) -> int:
+    import srez_study
+
+    return srez_study.write_report(config)
+
+
 MODES: dict[str, Callable[[Config, Stop], int]] = {
     "train": run_train,
     "demo": run_demo,
     "upscale": run_upscale,
     "eval": run_eval,
     "export": run_export,
+    "study": run_study,
+    "report": run_report,
 }
+WITHOUT_TENSORFLOW = ("study", "report")
 
 if __name__ == "__main__":
+    outlive_screen()
     sys.exit(main(sys.argv))

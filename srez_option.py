@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+MOST = 2**31 - 1  # of whole numbers, which become TensorFlow's
+
 
 def option(
     default: Any,
@@ -47,9 +49,11 @@ def out_of_range(value: Any, rule: dict[str, Any]) -> str:
     if rule["choices"] is not None:
         return "" if value in rule["choices"] else "one of " + ", ".join(map(str, rule["choices"]))
     if isinstance(value, str):
-        return "" if value.strip() else "a name"
-    if not math.isfinite(value):
+        return "" if value.strip() and "\0" not in value else "a name"
+    if isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
+    if isinstance(value, int) and abs(value) > MOST:
+        return f"at most {MOST} in size"
     bounds = (
         (rule["low"], "at least", lambda v, b: v >= b),
         (rule["above"], "above", lambda v, b: v > b),

@@ -159,11 +159,12 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "checkpoint_dir": (folders, "elsewhere", {}),
     "summary_dir": (folders, "elsewhere", {}),
 }
-# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; use: test_upscale ...
+# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; use: test_upscale ...;
+# study: test_study
 ELSEWHERE = (
     {"run", "dry_run", "resume"}
     | {"on_divergence"}
-    | {f.name for f in fields() if f.metadata["group"] == "use"}
+    | {f.name for f in fields() if f.metadata["group"] in ("use", "study")}
 )
 
 
