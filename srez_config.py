@@ -15,6 +15,7 @@ IN_USE = ("upscale", "eval", "export")  # what is done with a trained network
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *IN_USE, "study", "report")
 KERAS_CACHE = "cache"
+OBJECTIVES = ("dcgan", "wgan", "wgangp", "lsgan", "hinge")
 
 
 class UserError(Exception):
@@ -123,7 +124,7 @@ class Config:
     critic_norm: str = option(
         "batch",
         "normalization in the critic",
-        choices=("batch", "layer", "none"),
+        choices=("batch", "layer", "spectral", "none"),
         group="networks",
         fixed=True,
     )
@@ -149,9 +150,7 @@ class Config:
         fixed=True,
     )
 
-    loss_func: str = option(
-        "dcgan", "objective", choices=("dcgan", "wgan", "wgangp"), group="objective", fixed=True
-    )
+    loss_func: str = option("dcgan", "objective", choices=OBJECTIVES, group="objective", fixed=True)
     gene_l1_factor: float = option(
         0.9,
         "share of mean |averaged-down output - input| in the generator's loss",

@@ -1,4 +1,5 @@
-"""Objectives as a table, and the gradient penalty; signs as in 2017: a Wasserstein critic is low for real."""
+"""Objectives as a table, and the gradient penalty; signs as in 2017: a Wasserstein critic is low for real,
+all others are high."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ def _cross_entropy_zero(logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.math.softplus(logits))
 
 
+def _half_square_from(target: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    return lambda outputs: tf.reduce_mean(tf.square(outputs - target)) / 2
+
+
 OBJECTIVES = {
     # Goodfellow et al. 2014, with the generator's non-saturating loss
     "dcgan": Objective(_cross_entropy_one, _cross_entropy_zero, _cross_entropy_one),
@@ -35,6 +40,14 @@ OBJECTIVES = {
     "wgan": Objective(tf.reduce_mean, tf.reduce_mean, tf.reduce_mean, fake_sign=-1.0),
     # Gulrajani et al. 2017, equation 3
     "wgangp": Objective(tf.reduce_mean, tf.reduce_mean, tf.reduce_mean, fake_sign=-1.0, penalized=True),
+    # Mao et al. 2017, equation 9
+    "lsgan": Objective(_half_square_from(1.0), _half_square_from(0.0), _half_square_from(1.0)),
+    # Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17
+    "hinge": Objective(
+        lambda real: tf.reduce_mean(tf.nn.relu(1 - real)),
+        lambda fake: tf.reduce_mean(tf.nn.relu(1 + fake)),
+        lambda fake: -tf.reduce_mean(fake),
+    ),
 }
 
 

@@ -19,6 +19,7 @@ LOSSES = (
     "discriminator_tot_loss",
     "gradient_penalty",
 )
+GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
 NOTHING_BAD = (-1, -1)
 
 
@@ -140,6 +141,16 @@ class Trainer(tf.Module):
         parts = [self._infer(feature[i : i + size]) for i in range(0, len(feature), size)]
         return np.concatenate(parts)
 
+    def judge(self, pictures: tf.Tensor) -> float:
+        """The critic's mean over pictures [N, S, S, 3], in whole batches, as its norm needs them."""
+        size = min(self.config.batch_size, len(pictures))
+        starts = range(0, len(pictures) - size + 1, size)
+        return float(np.mean([self._judge(pictures[i : i + size]) for i in starts]))
+
+    @tf.function(reduce_retracing=True)
+    def _judge(self, pictures: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(self.critic(pictures))
+
     @tf.function(reduce_retracing=True)
     def _infer(self, feature: tf.Tensor) -> tf.Tensor:
         return generate(self.average, feature, feature, self.config.back_projection)
@@ -157,8 +168,7 @@ class Trainer(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """Train both networks on one batch (number counted from 1, int64); the losses by name."""
         found = self.gradients(label, feature, *self._chance(feature, batch, 0))
-        self._update(found, batch, rate)
-        return found.losses
+        return found.losses | self._update(found, batch, rate)
 
     @tf.function
     def critic_step(
@@ -178,14 +188,19 @@ class Trainer(tf.Module):
         alpha = tf.random.stateless_uniform(tf.shape(feature)[:1], tf.stack([seed[0], seed[1] + 1]))
         return feature + noise, alpha
 
-    def _update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> None:
-        """Both optimizers' updates, then clipping; nothing at all where a number is not finite."""
+    def _update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Both optimizers' updates, then clipping; nothing at all where a number is not finite.
+
+        Both gradients' norms by name.
+        """
         losses_finite = [tf.math.is_finite(found.losses.get(name, 0.0)) for name in LOSSES]
         # a generator without gradients (critic step) counts as finite
-        gradients = [*(found.generator or [tf.zeros([])] * len(self.generator_variables)), *found.critic]
-        gradients_finite = [tf.math.is_finite(tf.reduce_sum(tf.square(g))) for g in gradients]
-        finite = tf.reduce_all(tf.stack(losses_finite + gradients_finite))
-        self._note_bad(tf.stack(losses_finite), tf.stack(gradients_finite), batch)
+        count = len(self.generator_variables)
+        gradients = [*(found.generator or [tf.zeros([])] * count), *found.critic]
+        squares = tf.stack([2 * tf.nn.l2_loss(gradient) for gradient in gradients])
+        gradients_finite = tf.math.is_finite(squares)
+        finite = tf.reduce_all(tf.concat([tf.stack(losses_finite), gradients_finite], 0))
+        self._note_bad(tf.stack(losses_finite), gradients_finite, batch)
         if self.loss_scale is not None:
             self.loss_scale.update(finite)
         if finite:
@@ -198,6 +213,8 @@ class Trainer(tf.Module):
                     variable.assign(
                         tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value)
                     )
+        norms = (tf.sqrt(tf.reduce_sum(part)) for part in (squares[:count], squares[count:]))
+        return dict(zip(GRADIENT_NORMS, norms, strict=True))
 
     def _follow(self, batch: tf.Tensor) -> None:
         """Move the average towards the generator, moving statistics too; faster in the first batches."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
-from srez_model import Conv, Deconv, UpscaleConv
+from srez_layers import Conv, Deconv, UpscaleConv
 
 PROJECTION_REACH = 2  # bicubic interpolation by 2, 4 or 8 looks at two pixels each way
 

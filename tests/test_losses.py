@@ -22,12 +22,24 @@ DCGAN = {
 }
 
 
+# half mean squares: from one for real, from zero for fake, from one for the generator
+LSGAN = (
+    ((LN3 - 1) ** 2 + 1) / 4,
+    3 * LN3**2 / 8,
+    (2 * (LN3 - 1) ** 2 + (LN3 + 1) ** 2 + 1) / 8,
+)
+# ln 3 is beyond the margin of one: no loss for real, and none for fake where it is negative
+HINGE = ((0 + 1) / 2, (2 * (1 + LN3) + 0 + 1) / 4, -LN3 / 4)
+
+
 @pytest.mark.parametrize(
     ("name", "real", "fake", "total", "generator"),
     [
         ("dcgan", DCGAN["real"], DCGAN["fake"], DCGAN["real"] + DCGAN["fake"], DCGAN["generator"]),
         ("wgan", MEAN_REAL, MEAN_FAKE, MEAN_REAL - MEAN_FAKE, MEAN_FAKE),
         ("wgangp", MEAN_REAL, MEAN_FAKE, MEAN_REAL - MEAN_FAKE, MEAN_FAKE),
+        ("lsgan", *LSGAN[:2], sum(LSGAN[:2]), LSGAN[2]),
+        ("hinge", *HINGE[:2], sum(HINGE[:2]), HINGE[2]),
     ],
 )
 def test_objectives(name, real, fake, total, generator):

@@ -9,12 +9,8 @@ import pytest
 import tensorflow as tf
 
 from srez_config import Config
+from srez_layers import Conv, CriticNorm, Deconv, GeneratorNorm, SpectralConv, UpscaleConv
 from srez_model import (
-    Conv,
-    CriticNorm,
-    Deconv,
-    GeneratorNorm,
-    UpscaleConv,
     back_project,
     build_critic,
     build_generator,
@@ -354,7 +350,7 @@ def test_critic_norm(kind, scale):
         np.testing.assert_allclose(norm(x, training=training), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize(("kind", "count"), [("batch", 6), ("layer", 6), ("none", 0)])
+@pytest.mark.parametrize(("kind", "count"), [("batch", 6), ("layer", 6), ("none", 0), ("spectral", 0)])
 def test_every_hidden_layer_of_the_critic_is_normed_as_chosen(kind, count):
     norms = norms_of(build("critic", width=0.03125, critic_norm=kind))
     assert len(norms) == count
@@ -389,6 +385,58 @@ def test_second_order_gradient_of_the_critic_norm(kind):
     expected = differentiate(penalty, x, 1e-3)
     assert float(square) == pytest.approx(penalty(x), rel=1e-4)
     np.testing.assert_allclose(outer.gradient(square, at), expected, atol=1e-3 * np.abs(expected).max())
+
+
+def largest_singular_value(kernel: np.ndarray) -> float:
+    return float(np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]).astype(np.float64), 2))
+
+
+def test_spectral_convolution_divides_its_kernel_by_the_largest_singular_value():
+    layer = SpectralConv(5, seed=3)
+    x = tf.constant(random(2, 6, 6, 4, seed=1))
+    layer(x)
+    layer.offset.assign(random(5, seed=2))
+    for _ in range(200):  # power iteration goes on in training alone
+        layer(x, training=True)
+    before = layer.direction.numpy()
+    kernel = layer.kernel.numpy()
+    expected = tf.nn.conv2d(x, kernel / largest_singular_value(kernel), 1, "SAME") + layer.offset
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    np.testing.assert_array_equal(layer.direction, before)
+    layer.kernel.assign(10 * kernel)  # the scale of a kernel means nothing
+    np.testing.assert_allclose(layer(x, training=True), expected, atol=1e-5)
+
+
+def test_gradient_through_the_spectral_norm():
+    """Miyato et al. 2018, equation 12, by numerical differentiation of W / sigma(W)."""
+    layer = SpectralConv(3, size=1, seed=3)
+    x = tf.constant(random(1, 2, 2, 2, seed=1))
+    weights = random(1, 2, 2, 3, seed=4)
+    layer(x)
+    for _ in range(200):
+        layer(x, training=True)
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(layer(x) * weights)
+    found = tape.gradient(value, layer.kernel.value)
+    kernel = layer.kernel.numpy().astype(np.float64)
+
+    def function(kernel):
+        whole = kernel[0, 0] / np.linalg.norm(kernel[0, 0], 2)
+        return np.sum((x.numpy().astype(np.float64) @ whole) * weights)
+
+    for place in np.ndindex(*kernel.shape):
+        step = np.zeros_like(kernel)
+        step[place] = 1e-6
+        slope = (function(kernel + step) - function(kernel - step)) / 2e-6
+        assert float(found[place]) == pytest.approx(slope, rel=1e-3, abs=1e-4)
+
+
+def test_every_convolution_of_a_spectral_critic_is_spectral():
+    critic = build("critic", width=0.03125, critic_norm="spectral")
+    convolutions = [layer for layer in critic.layers if isinstance(layer, Conv)]
+    assert len(convolutions) == 7
+    assert all(isinstance(layer, SpectralConv) for layer in convolutions)
+    assert len(trainable(critic)) == 14  # the kept directions are not trained
 
 
 @pytest.mark.parametrize("kind", [*AXES, "none"])

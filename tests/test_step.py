@@ -177,7 +177,11 @@ def test_generator_loss_for_noise_is_adversarial_alone(loss_func):
     stir(trainer)
     p = pieces(trainer, label, feature, feature)
     losses = trainer.gradients.python_function(label, feature, feature, ALPHA).losses
-    expected = softplus(-p["fake"]) if loss_func == "dcgan" else p["fake"].mean()
+    expected = {
+        "dcgan": lambda fake: softplus(-fake),
+        "lsgan": lambda fake: np.square(fake - 1).mean() / 2,
+        "hinge": lambda fake: -fake.mean(),
+    }.get(loss_func, np.mean)(p["fake"])
     assert float(losses["generator_loss"]) == pytest.approx(expected, rel=1e-4)
 
 
@@ -403,6 +407,29 @@ def test_good_gradients_are_applied(trainer):
 
 
 # ---- the generator's average -----------------------------------------------------------------------
+
+
+def test_a_step_tells_the_norms_of_both_gradients(trainer):
+    label, feature = batch_of(trainer.config)
+    found = trainer.gradients(label, feature, feature, ALPHA)
+    told = trainer.step(label, feature, number(1), RATE)  # with noise: near, not the same
+    losses = trainer._update(found, number(1), RATE)
+    for name, gradients in (
+        ("generator_gradient_norm", found.generator),
+        ("discriminator_gradient_norm", found.critic),
+    ):
+        expected = math.sqrt(sum(float(np.square(g.numpy().astype(np.float64)).sum()) for g in gradients))
+        assert float(losses[name]) == pytest.approx(expected, rel=1e-5)
+        assert float(told[name]) == pytest.approx(expected, rel=0.5)
+
+
+def test_held_out_pictures_are_judged_in_whole_batches(trainer):
+    """The critic's norm is over a batch: seven pictures are two batches of three, and one left out."""
+    pictures = tf.constant(np.random.RandomState(4).rand(7, 64, 64, 3), tf.float32)
+    expected = [float(tf.reduce_mean(trainer.critic(pictures[i : i + 3]))) for i in (0, 3)]
+    assert trainer.judge(pictures) == pytest.approx(np.mean(expected), rel=1e-5)
+    few = float(tf.reduce_mean(trainer.critic(pictures[:2])))
+    assert trainer.judge(pictures[:2]) == pytest.approx(few, rel=1e-5)
 
 
 def test_the_average_follows_the_generator():

@@ -94,6 +94,8 @@ def test_files_of_a_training(whole):
     lines = read_metrics(str(whole / "checkpoint" / "metrics.jsonl"))
     assert [line["batch"] for line in lines] == [0, 10, 20]
     assert {"psnr", "ssim", "consistency", "l1_quality", "mse_quality"} <= lines[0].keys()
+    assert {"swd", "diversity", "heldout_wasserstein_estimate"} <= lines[0].keys()
+    assert {"generator_gradient_norm", "discriminator_gradient_norm"} <= lines[1].keys()
     assert {"generator_loss", "discriminator_tot_loss", "wasserstein_estimate", "psnr"} <= lines[1].keys()
     config = json.loads((whole / "checkpoint" / "config.json").read_text())
     assert config["options"]["width"] == 0.125
@@ -338,7 +340,11 @@ def pairwise(choices: dict[str, tuple]) -> list[dict]:
 
 
 EVERY = [dict(zip(CHOICES, values, strict=True)) for values in itertools.product(*CHOICES.values())]
-PAIRS = pairwise(CHOICES)
+NEWER = {
+    "loss_func": (*CHOICES["loss_func"], "lsgan", "hinge"),
+    "critic_norm": (*CHOICES["critic_norm"], "spectral"),
+}
+PAIRS = pairwise(CHOICES | NEWER)
 
 
 def name_of(one: dict) -> str:

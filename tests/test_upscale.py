@@ -24,7 +24,8 @@ import srez_picture
 import srez_portrait
 import srez_upscale
 from srez_config import Config, UserError
-from srez_model import UpscaleConv, back_project, build_generator
+from srez_layers import UpscaleConv
+from srez_model import back_project, build_generator
 from srez_network import Network
 from srez_source import Damaged
 from srez_tiles import reach, spans

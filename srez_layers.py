@@ -1,0 +1,198 @@
+"""Layers of generator and critic, as Keras layers."""
+
+import math
+from collections.abc import Iterable
+
+import keras
+import tensorflow as tf
+
+BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
+MOMENTUM = 0.99
+
+# variance of the initial weights, times sqrt(in * out) * kernel^2
+GAIN_RESIDUAL, GAIN_LINEAR, GAIN_BEFORE_RELU = 1e-3, 1.0, 2.0
+
+# ---- convolutions ----------------------------------------------------------------------------------
+
+
+class Kernel(keras.layers.Layer):
+    """A layer with a kernel [size, size, in, width] and an offset per channel."""
+
+    def __init__(self, width: int, size: int = 3, gain: float = GAIN_BEFORE_RELU, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.size, self.gain, self.seed = width, size, gain, seed
+
+    def build(self, input_shape):
+        inputs = input_shape[-1]
+        stddev = math.sqrt(self.gain / (math.sqrt(inputs * self.width) * self.size**2))
+        self.kernel = self.add_weight(
+            shape=(self.size, self.size, inputs, self.width),
+            initializer=keras.initializers.TruncatedNormal(stddev=stddev, seed=self.seed),
+            name="kernel",
+        )
+        self.offset = self.add_weight(shape=(self.width,), initializer="zeros", name="offset")
+
+    def get_config(self):
+        config = {"width": self.width, "size": self.size, "gain": self.gain, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable("srez")
+class Conv(Kernel):
+    """Convolution, SAME padding: [B, h, w, in] -> [B, ceil(h/stride), ceil(w/stride), width]."""
+
+    def __init__(self, width: int, size: int = 3, stride: int = 1, **kwargs):
+        super().__init__(width, size, **kwargs)
+        self.stride = stride
+
+    def call(self, x):
+        x = tf.nn.conv2d(x, self.kernel, self.stride, "SAME")
+        return tf.nn.bias_add(x, self.offset)
+
+    def get_config(self):
+        return {**super().get_config(), "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable("srez")
+class SpectralConv(Conv):
+    """Convolution whose kernel is divided by its largest singular value, as [size * size * in, width].
+
+    One step of power iteration in every training pass, whose vector is kept (Miyato et al. 2018,
+    algorithm 1).
+    """
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.direction = self.add_weight(
+            shape=(1, self.width),
+            initializer=keras.initializers.RandomNormal(seed=self.seed),
+            trainable=False,
+            autocast=False,
+            name="direction",
+        )
+
+    def call(self, x, training=False):
+        matrix = tf.reshape(tf.cast(self.kernel, tf.float32), [-1, self.width])
+        right = tf.convert_to_tensor(self.direction)
+        left = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(right, matrix, transpose_b=True)))
+        if training:
+            right = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(left, matrix)))
+            self.direction.assign(right)
+        else:
+            right = tf.math.l2_normalize(right)
+        largest = tf.reduce_sum(tf.matmul(left, matrix) * right)
+        kernel = tf.cast(self.kernel / tf.cast(largest, self.kernel.dtype), x.dtype)
+        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, self.stride, "SAME"), self.offset)
+
+
+@keras.saving.register_keras_serializable("srez")
+class Deconv(Kernel):
+    """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
+
+    def call(self, x):
+        return tf.nn.bias_add(enlarge(x, tf.transpose(self.kernel, [0, 1, 3, 2])), self.offset)
+
+
+@keras.saving.register_keras_serializable("srez")
+class UpscaleConv(Kernel):
+    """Nearest x2, then a 3x3 transposed convolution with stride 1: [B, h, w, in] -> [B, 2h, 2w, width].
+
+    Done as one transposed convolution with stride 2, whose 4x4 kernel is the sum of the 3x3 one shifted by
+    0 or 1 each way: the same numbers for 4/9 of the multiplications, borders included.
+    """
+
+    def call(self, x):
+        return tf.nn.bias_add(enlarge(x, self.merged()), self.offset)
+
+    def merged(self) -> tf.Tensor:
+        """The kernel of the one transposed convolution, [4, 4, width, in]."""
+        kernel = tf.transpose(self.kernel, [0, 1, 3, 2])
+        return sum(tf.pad(kernel, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for i in (0, 1) for j in (0, 1))
+
+
+def enlarge(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """Transposed convolution with stride 2 and a kernel [k, k, out, in]."""
+    batch, height, width = tf.unstack(tf.shape(x)[:3])
+    y = tf.nn.conv2d_transpose(x, kernel, [batch, 2 * height, 2 * width, kernel.shape[2]], 2, "SAME")
+    height, width = (None if n is None else 2 * n for n in x.shape[1:3])
+    return tf.ensure_shape(y, [x.shape[0], height, width, kernel.shape[2]])
+
+
+# ---- norms -----------------------------------------------------------------------------------------
+
+
+@keras.saving.register_keras_serializable("srez")
+class GeneratorNorm(keras.layers.Layer):
+    """Batch norm with an offset and no scale, through TensorFlow's fused kernel.
+
+    In training the batch's own statistics (2017 knew nothing else); otherwise moving averages with bias
+    correction; mean 0 and variance 1 before the first update.
+    """
+
+    def build(self, input_shape):
+        shape = (input_shape[-1],)
+        self.offset = self.add_weight(shape=shape, initializer="zeros", name="offset")
+        moving = {"initializer": "zeros", "trainable": False, "autocast": False}
+        self.moving_mean = self.add_weight(shape=shape, name="moving_mean", **moving)
+        self.moving_variance = self.add_weight(shape=shape, name="moving_variance", **moving)
+        self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
+        self.keeps_averages = True
+
+    def call(self, x, training=False):
+        offset = tf.cast(self.offset, tf.float32)
+        scale = tf.ones_like(offset)
+        if not training:
+            mean, variance = self.averages()
+            y, *_ = tf.compat.v1.nn.fused_batch_norm(
+                x, scale, offset, mean, variance, BATCH_NORM_EPSILON, is_training=False
+            )
+            return y
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)
+        if self.keeps_averages:
+            count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
+            self._update(mean, variance * (count - 1) / count)  # the kernel returns the unbiased variance
+        return y
+
+    def get_config(self):
+        # Keras' own default refuses the dtype policy among the arguments
+        return super().get_config()
+
+    def averages(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and variance [channels], bias corrected; 0 and 1 before the first update."""
+        weight = tf.convert_to_tensor(self.moving_weight)
+        divisor = tf.where(weight > 0, weight, 1.0)
+        variance = tf.where(weight > 0, self.moving_variance / divisor, 1.0)
+        return self.moving_mean / divisor, variance
+
+    def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        for average, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+            (self.moving_weight, tf.ones([])),
+        ):
+            average.assign(MOMENTUM * average + (1 - MOMENTUM) * tf.stop_gradient(value))
+
+
+@keras.saving.register_keras_serializable("srez")
+class CriticNorm(keras.layers.Layer):
+    """Mean and variance over `axes`, an offset per channel, no scale, no moving averages.
+
+    Written out, since the gradient penalty differentiates through the statistics twice.
+    """
+
+    def __init__(self, axes: Iterable[int], epsilon: float, **kwargs):
+        super().__init__(**kwargs)
+        self.axes, self.epsilon = list(axes), epsilon
+
+    def build(self, input_shape):
+        self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
+
+    def call(self, x):
+        y = tf.cast(x, tf.float32)
+        y -= tf.reduce_mean(y, self.axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(y), self.axes, keepdims=True)
+        y = y * tf.math.rsqrt(variance + self.epsilon) + tf.cast(self.offset, tf.float32)
+        return tf.cast(y, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}
