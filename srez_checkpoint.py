@@ -33,12 +33,7 @@ class Checkpoints:
             parts["average"] = trainer.average
         self._checkpoint = tf.train.Checkpoint(**parts)
         self._keep = config.checkpoint_keep
-        self._manager = self._new_manager()
-
-    def _new_manager(self) -> tf.train.CheckpointManager:
-        return tf.train.CheckpointManager(
-            self._checkpoint, self.folder, self._keep, checkpoint_name=CHECKPOINT_NAME
-        )
+        self._manager: tf.train.CheckpointManager | None = None  # made when it is known what is there
 
     @property
     def paths(self) -> list[str]:
@@ -55,6 +50,8 @@ class Checkpoints:
         # TensorFlow counts saves in a variable of the checkpoint and names files by it: let it count batches,
         # so that a checkpoint does not depend on how often its run was saved
         self._checkpoint.save_counter.assign(batch - 1)
+        if self._manager is None:
+            self._manager_knows(saved_batches(self.folder))
         return self._manager.save()
 
     def restore(self) -> tuple[int, float]:
@@ -99,14 +96,20 @@ class Checkpoints:
                 srez_files.rename(old, f"{old}.damaged")
 
     def _manager_knows(self, batches: list[int]) -> None:
-        """Tell the manager what to keep: its own list is not whole after a kill or a damage."""
+        """Tell the manager what to keep: the list that it finds is not whole after a kill or a damage."""
         paths = [self._path(batch) for batch in batches]
+        its_list = srez_files.join(self.folder, "checkpoint")
         now = time.time()  # without times the manager takes all for kept for ever
-        tf.compat.v1.train.update_checkpoint_state(
-            self.folder,
-            paths[-1],
-            paths,
-            all_model_checkpoint_timestamps=[now + i for i in range(len(paths))],
-            last_preserved_timestamp=now - 1,
+        if paths:
+            tf.compat.v1.train.update_checkpoint_state(
+                self.folder,
+                paths[-1],
+                paths,
+                all_model_checkpoint_timestamps=[now + i for i in range(len(paths))],
+                last_preserved_timestamp=now - 1,
+            )
+        elif srez_files.exists(its_list):
+            tf.io.gfile.remove(its_list)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, self.folder, self._keep, checkpoint_name=CHECKPOINT_NAME
         )
-        self._manager = self._new_manager()

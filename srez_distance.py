@@ -86,12 +86,14 @@ def sliced_wasserstein(one: np.ndarray, other: np.ndarray, repeats: int = REPEAT
 # ---- diversity -------------------------------------------------------------------------------------
 
 
-def diversity(pictures: np.ndarray, reals: np.ndarray) -> float:
+def diversity(pictures: np.ndarray, reals: np.ndarray) -> float | None:
     """Mean distance between two of the pictures [N, S, S, 3], N >= 2, over that between two real ones.
 
     Distances are root mean squares over pixels and channels. 1: as varied as reality; 0: all alike.
+    None where the real ones are all alike.
     """
-    return _mean_distance(pictures) / _mean_distance(reals)
+    reality = _mean_distance(reals)
+    return _mean_distance(pictures) / reality if reality else None
 
 
 def _mean_distance(pictures: np.ndarray) -> float:

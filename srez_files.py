@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import os
+import platform
 import posixpath
 import stat
 import tempfile
@@ -43,10 +44,10 @@ def real(path: str) -> str:
     return path if is_remote(path) else os.path.realpath(path)
 
 
-def read_bytes(path: str) -> bytes:
-    """A file's content. Raises OSError (local) or tf.errors.OpError (remote)."""
+def read_bytes(path: str, most: int = -1) -> bytes:
+    """A file's content, or the first `most` bytes. Raises OSError (local) or tf.errors.OpError (remote)."""
     with gfile().GFile(path, "rb") if is_remote(path) else open(path, "rb") as file:
-        return file.read()
+        return file.read(most)
 
 
 def write_whole(path: str, data: bytes) -> None:
@@ -79,7 +80,7 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
 
 def _temporary(path: str) -> str:
     folder, name = os.path.split(path)
-    return join(folder, f".{name}.{os.getpid()}.tmp")
+    return join(folder, f".{name}.{platform.node()}.{os.getpid()}.tmp")  # a folder may be shared by machines
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import srez_files
 from srez_picture import BROKEN, require_bearable
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-JPEG_START, EXIF, HEADER_BYTES = b"\xff\xd8", b"Exif\0\0", 2**16
+JPEG_START, PROGRESSIVE, EXIF, HEADER_BYTES = b"\xff\xd8", b"\xff\xc2", b"Exif\0\0", 2**16
 MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
 
 # what Pillow warns of is read nevertheless, or refused here
@@ -141,9 +141,11 @@ def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
 def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) of a JPEG file's content that needs no conversion; None for everything else.
 
-    For these Pillow, simplejpeg and TensorFlow (INTEGER_ACCURATE) give the same numbers.
+    For these Pillow, simplejpeg and TensorFlow (INTEGER_ACCURATE) give the same numbers; of a progressive one
+    with a hole in it they do not.
     """
-    if not data.startswith(JPEG_START) or EXIF in data[:HEADER_BYTES]:
+    header = data[:HEADER_BYTES]
+    if not header.startswith(JPEG_START) or EXIF in header or PROGRESSIVE in header:
         return None
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)

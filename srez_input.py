@@ -17,6 +17,7 @@ from absl import logging
 
 import srez_files
 from srez_config import Config, UserError
+from srez_machine import processors
 from srez_source import Damaged, Source, corner_in, open_source
 
 CELEBA_COUNT = 202_599
@@ -99,7 +100,7 @@ class Dataset:
 
     def stream(self, position: int, ahead: int = 3) -> Iterator[Batch]:
         """Endless batches from sample `position` on, made ahead, each in a thread."""
-        size, threads = self.config.batch_size, len(os.sched_getaffinity(0))
+        size, threads = self.config.batch_size, processors()
         with ThreadPoolExecutor(threads) as makers:
             waiting: collections.deque = collections.deque()
             try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from srez_cells import StudyRun
 from srez_claim import Claim
+from srez_machine import processors
 from srez_study_store import FOLDERS, LOG, StudyStore
 
 MAIN = Path(__file__).resolve().parent / "srez_main.py"
@@ -145,8 +146,7 @@ def share(slot: int, jobs: int, devices: list[str]) -> dict[str, str]:
         return {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]}
     if jobs == 1:
         return {}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = str(max(1, cores // jobs))
+    threads = str(max(1, processors() // jobs))
     return {
         name: os.environ.get(name, threads) for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     }

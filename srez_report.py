@@ -123,9 +123,8 @@ class Report:
             "swd": float(np.mean(list(levels.values()))),
             "heldout_wasserstein_estimate": self.trainer.judge(output) - self.trainer.judge(label),
         }
-        if len(output) > 1:
-            figures["diversity"] = diversity(clipped, label)
-        return figures
+        varied = diversity(clipped, label) if len(output) > 1 else None
+        return figures if varied is None else figures | {"diversity": varied}
 
     def _write(self, name: str, picture: np.ndarray) -> None:
         srez_images.write_png(srez_files.join(self.config.train_dir, name), picture)

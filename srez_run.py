@@ -2,10 +2,12 @@
 
 import fcntl
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
 import re
+import shutil
 from typing import Any, TextIO
 
 import srez_files
@@ -15,6 +17,7 @@ MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder as
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "lock"
 CHECKPOINT_NAME = "srez"
 WEIGHTS = "generator.weights.h5"  # written by --run export
+GRID, STRIP = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # pictures in train_dir, by batch
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 
@@ -26,6 +29,8 @@ class Run:
         self.folders = list(dict.fromkeys([config.checkpoint_dir, config.train_dir, config.summary_dir]))
         self.changes: list[str] = []
         self._lock: TextIO | None = None
+        self._disks: dict[str, int] = {}  # device numbers of the local folders
+        self._description = b""
 
     # ---- before TensorFlow is there ----
 
@@ -92,21 +97,36 @@ class Run:
         if srez_files.is_remote(self.config.checkpoint_dir):
             return
         path = srez_files.join(self.config.checkpoint_dir, LOCK)
-        self._lock = open(path, "a+")  # noqa: SIM115  (open as long as the process)
-        self._lock.seek(0)
-        owner = self._lock.read().strip()
+        lock = open(path, "a+", errors="replace")  # noqa: SIM115  (open as long as the process)
+        lock.seek(0)
+        owner = lock.read().strip()
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             raise UserError(
                 f"'{self.config.checkpoint_dir}' is in use by another training ({owner or 'just starting'}): "
                 "stop that one, or choose another --checkpoint_dir"
             ) from None
+        except OSError as error:
+            print(f"{path}: no lock there ({one_line(error)}), so do not train twice into this folder")
         if owner:
             print(f"taking over the lock of a training that has ended without leaving it ({owner})")
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {platform.node()}\n")
-        self._lock.flush()
+        with srez_files.named(path):
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()} on {platform.node()}\n")
+            lock.flush()
+        self._lock = lock
+        self._disks = {f: disk_of(f) for f in self.folders if not srez_files.is_remote(f)}
+        self._clear()
+
+    def _clear(self) -> None:
+        """Delete what a killed training left half written."""
+        for name in srez_files.names(self.config.checkpoint_dir):
+            path = srez_files.join(self.config.checkpoint_dir, name)
+            if re.fullmatch(rf"{CHECKPOINT_NAME}-\d+_temp", name):
+                shutil.rmtree(path)
+            elif re.fullmatch(rf"\.({CONFIG}|{METRICS})\..+\.\d+\.tmp", name):
+                os.remove(path)
 
     def unlock(self) -> None:
         """Let go of the lock at an orderly end."""
@@ -114,6 +134,47 @@ class Run:
             self._lock.truncate(0)
             self._lock.close()
             self._lock = None
+
+    def make_again(self) -> list[str]:
+        """Make folders that were deleted, moved or emptied in the middle of a training again; which they are.
+
+        Raises UserError where another training has taken checkpoint_dir meanwhile, or where a folder's disk
+        has gone: what would be written below its mount point could not be seen later.
+        """
+        lost = []
+        for folder, disk in self._disks.items():
+            if disk_of(folder) != disk:
+                raise UserError(
+                    f"'{folder}' has vanished, and its disk with it: mount that again, then the same command "
+                    "goes on from the last checkpoint"
+                )
+            if self._is_deserted(folder):
+                self._make(folder)
+                lost.append(folder)
+        if self._lock is not None and not self._lock_is_there():
+            self._lock.close()
+            self._lock = None
+            self.lock()
+            path = srez_files.join(self.config.checkpoint_dir, CONFIG)
+            if not srez_files.exists(path):
+                srez_files.write_whole(path, self._description)
+                lost = list(dict.fromkeys([self.config.checkpoint_dir, *lost]))
+        return lost
+
+    def _is_deserted(self, folder: str) -> bool:
+        if not os.path.isdir(folder):
+            return True
+        with os.scandir(folder) as found:
+            left = {entry.name for entry in itertools.islice(found, 2)}
+        # a TensorBoard file lies there from the beginning
+        return not left or (folder == self.config.summary_dir and left == {MARKER})
+
+    def _lock_is_there(self) -> bool:
+        try:
+            found = os.stat(srez_files.join(self.config.checkpoint_dir, LOCK))
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(found, os.fstat(self._lock.fileno()))
 
     # ---- once the dataset is known ----
 
@@ -131,8 +192,8 @@ class Run:
             "versions": {"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in PACKAGES},
         }
-        path = srez_files.join(self.config.checkpoint_dir, CONFIG)
-        srez_files.write_whole(path, (json.dumps(content, indent=1) + "\n").encode())
+        self._description = (json.dumps(content, indent=1) + "\n").encode()
+        srez_files.write_whole(srez_files.join(self.config.checkpoint_dir, CONFIG), self._description)
 
     # ---- metrics.jsonl ----
 
@@ -146,16 +207,36 @@ class Run:
 
     def drop_metrics_after(self, batch: int) -> None:
         """Keep the lines up to a batch, and only whole ones: the others will be written again."""
-        if srez_files.exists(self.metrics_path):
-            kept = [line for line in read_metrics(self.metrics_path) if line["batch"] <= batch]
-            text = "".join(json.dumps(line) + "\n" for line in kept)
-            srez_files.write_whole(self.metrics_path, text.encode())
+        path = self.metrics_path
+        if not srez_files.exists(path):
+            return
+        before, good = srez_files.read_bytes(path), read_metrics(path)
+        if bad := sum(figures_of(line) is None for line in before.split(b"\n")[:-1]):
+            srez_files.write_whole(f"{path}.damaged", before)
+            print(f"{path}: {bad} damaged lines left out; as it was it is kept as {path}.damaged")
+        text = "".join(json.dumps(line) + "\n" for line in good if line["batch"] <= batch)
+        srez_files.write_whole(path, text.encode())
 
 
 def read_metrics(path: str) -> list[dict[str, float]]:
-    """The whole lines of a metrics.jsonl; a last one that was cut short is left out."""
-    lines = srez_files.read_bytes(path).decode().split("\n")
-    return [json.loads(line) for line in lines[:-1]]
+    """The good lines of a metrics.jsonl; one that was cut short or damaged is left out."""
+    return [figures for line in srez_files.read_bytes(path).split(b"\n") if (figures := figures_of(line))]
+
+
+def figures_of(line: bytes) -> dict[str, float] | None:
+    """A line of metrics.jsonl; None where it is damaged."""
+    try:
+        figures = json.loads(line)
+        return figures if isinstance(figures["batch"], int) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def disk_of(folder: str) -> int:
+    """The device number of a local folder, or of the nearest one above it that is there."""
+    while not os.path.exists(folder):
+        folder = os.path.dirname(os.path.abspath(folder))
+    return os.stat(folder).st_dev
 
 
 def has_checkpoint(folder: str) -> bool:
@@ -177,8 +258,8 @@ def pick(folder: str, which: str) -> str:
         return weights
     if which == NEWEST and batches:
         which = str(batches[-1])
-    if which.isdigit() and int(which) in batches:
-        return srez_files.join(folder, f"{CHECKPOINT_NAME}-{int(which)}")
+    if which in map(str, batches):
+        return srez_files.join(folder, f"{CHECKPOINT_NAME}-{which}")
     which = which.removesuffix(".index")
     for path in (which, srez_files.join(folder, which)):
         if srez_files.exists(f"{path}.index") or (path.endswith(".h5") and srez_files.exists(path)):
@@ -196,8 +277,10 @@ def load(folder: str) -> dict[str, Any]:
         raise UserError(f"'{folder}' has no {CONFIG}: --checkpoint_dir must name the folder of a training")
     try:
         content = json.loads(srez_files.read_bytes(path))
-        return {"options": dict(content["options"]), "dataset": dict(content["dataset"])}
-    except (ValueError, KeyError, TypeError) as error:
+        options, dataset = dict(content["options"]), content["dataset"]
+        from_dict(options)
+        return {"options": options, "dataset": {name: dataset[name] for name in ("fingerprint", "pictures")}}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"'{path}' is damaged ({one_line(error)}): put its backup back or use --noresume"
         ) from None

@@ -135,13 +135,13 @@ class Files:
 
     def _box(self, index: int) -> tuple[int, int, int, int] | None:
         if index not in self._boxes:
-            size = srez_images.plain_jpeg_size(self._read(index))
+            size = srez_images.plain_jpeg_size(self._read(index, srez_images.HEADER_BYTES))
             self._boxes[index] = size and self.framing.window(*size)
         return self._boxes[index]
 
-    def _read(self, index: int) -> bytes:
+    def _read(self, index: int, most: int = -1) -> bytes:
         try:
-            return srez_files.read_bytes(self.paths[index])
+            return srez_files.read_bytes(self.paths[index], most)
         except (OSError, tf.errors.OpError) as error:
             if not srez_files.is_remote(self.folder) and not srez_images.has_pictures(self.folder):
                 raise UserError(

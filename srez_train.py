@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ def train(config: Config, stop: Stop) -> int:
 
 def train_run(config: Config, run: Run, stop: Stop) -> int:
     """The training of an opened run; the exit code."""
+    stop.defer = False  # until there is a batch to save
     dataset = open_dataset(config)
     run.describe(dataset.source.fingerprint, len(dataset.source))
     trainer = Trainer(config)
@@ -123,6 +125,10 @@ def train_run(config: Config, run: Run, stop: Stop) -> int:
             saving = last or budget.checkpoint_due
             if (telling or saving) and (bad := trainer.what_diverged()):
                 return say_diverged(report, bad, budget.saved_batch, checkpoints)
+            if (telling or saving) and (lost := run.make_again()):
+                report.say(f"vanished, made again: {', '.join(lost)}; saving batch {batch} at once")
+                report.reopen()
+                saving = True
             if telling:
                 tell(report, budget, losses, sampling)
             if saving:
@@ -150,10 +156,16 @@ def due(batch: int, *periods: int) -> bool:
     return any(batch % period == 0 for period in periods)
 
 
+def numbers(losses: dict[str, tf.Tensor]) -> dict[str, float]:
+    """Losses as numbers; waits for the device."""
+    return {name: float(value) for name, value in losses.items()}
+
+
 def tell(report: Report, budget: Budget, losses: dict[str, tf.Tensor], sampling: bool) -> None:
     """A batch's figures, with those of the held-out faces if it is sampled."""
     figures = {"batch": budget.batch, "minutes": budget.minutes}
-    figures |= {name: float(value) for name, value in losses.items()}
+    # float16 gradients may overflow, which its loss scale mends; what may not was looked for before
+    figures |= {name: value for name, value in numbers(losses).items() if math.isfinite(value)}
     figures |= {
         "learning_rate": learning_rate(budget.config, budget.batch),
         "images_per_second": report.speed(),

@@ -208,11 +208,18 @@ class TestDecode:
             srez_images.decode(data[: len(data) // 2])
 
     @pytest.mark.parametrize("size", [(178, 218), (17, 31), (8, 8), (1, 1)])
-    @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"quality": 20}])
+    @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"quality": 20}])
     def test_plain_jpegs_are_decoded_as_pillow_does(self, size, options):
         noise = np.random.RandomState(0).randint(0, 256, (*size[::-1], 3), np.uint8)
         data = content(Image.fromarray(noise), "JPEG", **options)
         assert srez_images._decode_plain_jpeg(data) is not None
+        np.testing.assert_array_equal(srez_images.decode(data), np.asarray(Image.open(io.BytesIO(data))))
+
+    def test_progressive_jpegs_are_left_to_pillow(self):
+        noise = np.random.RandomState(0).randint(0, 256, (31, 17, 3), np.uint8)
+        data = content(Image.fromarray(noise), "JPEG", progressive=True)
+        assert srez_images.plain_jpeg_size(data) is None
+        assert srez_images.plain_jpeg_size(content(Image.fromarray(noise), "JPEG")) == (17, 31)
         np.testing.assert_array_equal(srez_images.decode(data), np.asarray(Image.open(io.BytesIO(data))))
 
     def test_a_jpeg_whose_header_promises_too_much_is_not_begun(self):

@@ -234,7 +234,7 @@ def test_the_window_is_pillows(faces):
     np.testing.assert_array_equal(window, whole[52:196, 17:161])
 
 
-@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"progressive": True}, {"quality": 30}])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"quality": 30}])
 def test_crops_of_plain_jpegs_are_those_of_their_windows(tmp_path, options):
     for number in range(4):
         Image.open(io.BytesIO(jpeg(number))).save(tmp_path / f"{number}.jpg", **options)

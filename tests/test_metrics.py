@@ -132,7 +132,6 @@ def test_sliced_wasserstein_of_a_shift():
     assert sliced_wasserstein(points, points[::-1]) < 1e-12  # the order of sums alone
 
 
-
 def test_sliced_wasserstein_of_two_spreads():
     """In one dimension: mean |x| * (3 - 1) for x and 3x."""
     points = np.random.default_rng(0).normal(size=(400, 1))
@@ -264,3 +263,7 @@ def even(*values: float) -> np.ndarray:
 def test_diversity(values, expected):
     found = srez_distance.diversity(even(*values), even(0.0, 0.3, 0.6))
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_diversity_beside_faces_that_are_all_alike_is_unknown():
+    assert srez_distance.diversity(even(0.0, 1.0), even(0.5, 0.5)) is None

@@ -1,21 +1,31 @@
-"""What a run survives: kill -9, damaged checkpoints, a second training beside it, a full disk."""
+"""What a run survives: kill -9, signals, damage, a second training beside it, folders and disks that go."""
 
+import contextlib
 import dataclasses
+import errno
+import fcntl
 import json
 import os
+import pty
 import random
+import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from conftest import ROOT
+from conftest import ROOT, jpeg
 from PIL import Image
-from test_train import assert_equal_checkpoints, folders, newest, quick, train
+from test_train import assert_equal_checkpoints, folders, newest, quick, start, train, wait_for
 
+import srez_files
+import srez_run
 import srez_train
 from srez_config import Config, UserError
 from srez_run import Run
@@ -92,6 +102,225 @@ def test_five_kills_change_nothing(faces, tmp_path):
 @pytest.mark.slow
 def test_twenty_five_kills_change_nothing(faces, tmp_path):
     compare_with_uninterrupted(faces, tmp_path, times=25, batches=300, seed=1)
+
+
+def test_what_a_kill_left_half_written_is_cleared_away(copy):
+    folder = Path(copy.checkpoint_dir)
+    (folder / "srez-7_temp").mkdir()
+    (folder / "srez-7_temp" / "part-00000-of-00001.data-00000-of-00001.tempstate1").write_text("half")
+    ours = [".config.json.some-host.123.tmp", ".metrics.jsonl.other.host.4.tmp"]
+    others = ["notes.tmp", ".notes.5.tmp", "srez-7_temporary", "config.json.6.tmp"]
+    for name in (*ours, *others):
+        (folder / name).write_text("x")
+    before = {p.name for p in folder.iterdir()}
+    run = Run(copy).open()
+    run.lock()
+    run.unlock()
+    assert {p.name for p in folder.iterdir()} == before - {"srez-7_temp", *ours}
+
+
+# ---- signals ---------------------------------------------------------------------------------------
+
+LONG_CALL = """
+import hashlib, signal, sys
+sys.path.insert(0, {root!r})
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_IGN if number in {ignored} else signal.SIG_DFL)
+from srez_stop import Stop
+stop = Stop().install()
+stop.defer = {defer}
+print("ready", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"", b"", {rounds})  # one operation: no handler of Python's own runs in it
+print(stop.requested or "nothing", flush=True)
+"""
+
+
+def long_call(defer: bool, rounds: int = 2**31 - 1, ignored: tuple[int, ...] = ()) -> subprocess.Popen:
+    """A process that has taken the signals over and computes without end, unless `rounds` are fewer."""
+    program = LONG_CALL.format(root=str(ROOT), defer=defer, rounds=rounds, ignored=list(ignored))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_leaves_at_once_whatever_is_computed(number):
+    process = long_call(defer=False)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert err == f"\nsrez: {number.name}, left at once\n"
+
+
+def test_a_first_signal_waits_and_a_second_one_leaves_at_once(monkeypatch):
+    """Those that come together count as one: a terminal signals a whole group, and a script passes them on."""
+    monkeypatch.setenv("SREZ_GRACE", "1")
+    process = long_call(defer=True)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 75
+    assert err == "\nsrez: SIGINT, left at once\n"
+
+
+def test_a_first_signal_is_kept_until_somebody_asks():
+    process = long_call(defer=True, rounds=3_000_000)
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "SIGHUP\n", "")
+
+
+def test_what_nohup_ignores_stays_ignored():
+    process = long_call(defer=False, rounds=3_000_000, ignored=(signal.SIGHUP.value,))
+    process.send_signal(signal.SIGHUP)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "nothing\n", "")
+
+
+DEFAULT_SIZE = {"width": 1, "summary_period": 200, "log_period": 1, "max_batches": 1000}
+
+
+@pytest.mark.slow
+def test_signals_at_default_size(faces, tmp_path, monkeypatch):
+    """Each ends the same run within ten seconds (three batches, on a machine that takes more than three
+    seconds for one), in its start-up too, and the same command goes on."""
+
+    def stop(process: subprocess.Popen, number: int, limit: float) -> str:
+        sent = time.monotonic()
+        process.send_signal(number)
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 75, err
+        assert time.monotonic() - sent < limit
+        assert "Traceback" not in err
+        return out + err
+
+    for moment in (0.7, 2, 5, 8):  # folders, TensorFlow's import, networks, tracing
+        process = start(faces, tmp_path, **DEFAULT_SIZE)
+        time.sleep(moment)
+        said = stop(process, signal.SIGTERM, limit=10)
+        assert "left at once" in said or "saved; the same command goes on" in said
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        done = max((int(p.stem[5:]) for p in (tmp_path / "checkpoint").glob("*.index")), default=0)
+        process = start(faces, tmp_path, **DEFAULT_SIZE)
+        wait_for(process, f"Batch [{done + 1:4d}]")
+        begin = time.monotonic()
+        wait_for(process, f"Batch [{done + 2:4d}]")
+        said = stop(process, number, limit=max(10, 3 * (time.monotonic() - begin)))
+        last = int(re.search(rf"{number.name}: stopped after batch (\d+), saved", said)[1])
+        assert last in (done + 3, done + 2)
+        assert newest(tmp_path / "checkpoint")["batch/.ATTRIBUTES/VARIABLE_VALUE"] == last
+    monkeypatch.setenv("SREZ_GRACE", "0")
+    process = start(faces, tmp_path, **DEFAULT_SIZE)
+    wait_for(process, f"continuing after batch {last}")
+    wait_for(process, f"Batch [{last + 1:4d}]")
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "left at once" in err
+    assert newest(tmp_path / "checkpoint")["batch/.ATTRIBUTES/VARIABLE_VALUE"] == last
+
+
+# ---- a screen that goes away -----------------------------------------------------------------------
+
+TALK = """
+import os, sys, time
+sys.path.insert(0, {root!r})
+from srez_quiet import outlive_screen
+outlive_screen()
+print("first", flush=True)
+os.read(0, 1)
+for i in range(3):
+    print("a name that is no text: \\udce9", i)
+    print("and more", file=sys.stderr)
+open({path!r}, "w").write("whole")
+"""
+
+
+@pytest.fixture
+def talk(tmp_path) -> tuple[list[str], Path]:
+    """A command that prints, waits for its standard input, prints more and writes a file; that file."""
+    path = tmp_path / "result"
+    return [sys.executable, "-c", TALK.format(root=str(ROOT), path=str(path))], path
+
+
+def test_a_closed_pipe_stops_nothing(talk):
+    command, path = talk
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    assert process.stdout.readline() == b"first\n"
+    process.stdout.close()
+    process.stdin.write(b"x")
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert path.read_text() == "whole"
+
+
+def test_a_terminal_that_hangs_up_stops_nothing(talk):
+    command, path = talk
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, start_new_session=True
+    )
+    os.close(slave)
+    assert os.read(master, 100) == b"first\r\n"
+    os.close(master)
+    process.stdin.write(b"x")
+    process.stdin.close()
+    assert process.wait(timeout=60) == 0
+    assert path.read_text() == "whole"
+
+
+def test_streams_that_are_closed_from_the_start(talk):
+    command, path = talk
+    quoted = " ".join(map(repr_for_shell, command))
+    done = subprocess.run(["sh", "-c", f"{quoted} >&- 2>&- </dev/null"], check=False, timeout=60)
+    assert done.returncode == 0
+    assert path.read_text() == "whole"
+
+
+def repr_for_shell(word: str) -> str:
+    return "'" + word.replace("'", "'\\''") + "'"
+
+
+def test_names_that_are_no_text_are_shown_with_escapes(talk):
+    command, _ = talk
+    done = subprocess.run(command, input=b"x", capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1:] == [f"a name that is no text: \\udce9 {i}".encode() for i in range(3)]
+
+
+@pytest.mark.slow
+def test_a_training_whose_terminal_hangs_up_saves_and_ends(faces, tmp_path):
+    """The terminal's end sends SIGHUP, and the batch that is finished then can be told to nobody."""
+    master, slave = pty.openpty()
+
+    def own_terminal() -> None:
+        os.setsid()
+        import termios
+
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    process = subprocess.Popen(
+        command(faces, tmp_path, 100_000), stdin=slave, stdout=slave, stderr=slave, preexec_fn=own_terminal
+    )
+    os.close(slave)
+    metrics = tmp_path / "checkpoint" / "metrics.jsonl"
+    while not metrics.exists() or metrics.read_text().count("\n") < 6:
+        os.read(master, 1000)  # its bar is drawn ten times a second
+    os.close(master)
+    assert process.wait(timeout=60) == 75
+    last = newest(tmp_path / "checkpoint")["batch/.ATTRIBUTES/VARIABLE_VALUE"]
+    lines = (tmp_path / "checkpoint" / "metrics.jsonl").read_text().splitlines()
+    assert last == json.loads(lines[-1])["batch"] >= 5
 
 
 # ---- damaged checkpoints ---------------------------------------------------------------------------
@@ -211,6 +440,17 @@ def test_the_lock_of_a_dead_training_is_taken_over(copy, capsys):
     assert (Path(copy.checkpoint_dir) / "lock").read_text() == ""
 
 
+def test_a_filesystem_without_locks_is_told_and_used(copy, capsys, monkeypatch):
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    run = Run(copy).open()
+    run.lock()
+    assert "No locks available" in capsys.readouterr().out
+    run.unlock()
+
+
 def test_checkpoints_by_the_clock(copy, monkeypatch):
     config = dataclasses.replace(copy, checkpoint_period=1000)
     now = time.monotonic()
@@ -255,3 +495,181 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(srez, faces, tmp_path, 
     left = newest(config.checkpoint_dir)
     assert left.keys() == good.keys()
     assert tf.train.latest_checkpoint(config.checkpoint_dir).endswith("srez-1")
+
+
+def test_no_file_that_finds_the_disk_full_does_harm(copy, tmp_path, monkeypatch):
+    """Each is named, the checkpoints stay, and with room again the run goes on."""
+    longer = dataclasses.replace(copy, max_batches=6, log_period=1, summary_period=2)
+    before = newest(copy.checkpoint_dir)
+    metrics, describe = tmp_path / "checkpoint" / "metrics.jsonl", Run.describe
+
+    def full(path: Path) -> None:
+        if path.exists():
+            path.rename(tmp_path / "aside")
+        path.symlink_to("/dev/full")
+
+    def described(*words: object) -> None:
+        full(Path(srez_files._temporary(str(tmp_path / "checkpoint" / "config.json"))))
+        describe(*words)
+
+    def fails(name: str) -> None:
+        with pytest.raises(OSError, match="No space left on device") as error:
+            train(longer)
+        assert str(error.value.filename).endswith(f"/{name}")
+        monkeypatch.undo()
+
+    monkeypatch.setattr(Run, "describe", described)
+    fails("config.json")
+    during(monkeypatch, 5, lambda: full(metrics))
+    fails("metrics.jsonl")
+    (tmp_path / "aside").rename(metrics)
+    after = newest(copy.checkpoint_dir)
+    assert all((before[n] == after[n]).all() for n in before)
+    full(Path(srez_files._temporary(str(tmp_path / "train" / "batch000006_out_l.png"))))
+    fails("batch000006_out_l.png")
+    assert not [p for p in tmp_path.rglob(".*.tmp") if p.is_symlink() or p.is_file()]
+    assert train(longer) == 0
+    lines = [json.loads(t)["batch"] for t in metrics.read_text().splitlines()]
+    assert lines == [0, 4, 5, 6]
+    assert Image.open(tmp_path / "train" / "batch000006_out_l.png").size == (256, 128)
+
+
+@contextlib.contextmanager
+def files_no_larger_than(size: int):
+    """Every write beyond `size` bytes of a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_tensorboard_file_that_finds_the_disk_full_does_no_harm(faces, tmp_path):
+    """It grows with every sample, to more than a checkpoint or a grid, which here still fit."""
+    config = quick(faces, tmp_path, max_batches=60, summary_period=1, checkpoint_period=1)
+    with files_no_larger_than(150_000), pytest.raises(tf.errors.OpError, match="tfevents"):
+        train(config)
+    done = int(newest(config.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"])
+    assert 2 < done < 60
+    assert train(dataclasses.replace(config, max_batches=done + 1)) == 0
+    lines = [json.loads(t)["batch"] for t in (tmp_path / "checkpoint/metrics.jsonl").read_text().splitlines()]
+    assert lines == list(range(done + 2))
+
+
+def refuse_to_open(*_: object, **__: object) -> None:
+    raise OSError(errno.EROFS, "Read-only file system", "a_file")
+
+
+def test_a_read_only_disk_is_one_line_at_the_start(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(srez_files, "open", refuse_to_open, raising=False)
+    with pytest.raises(UserError, match=r"Read-only file system.*choose folders that can be written"):
+        Run(quick(faces, tmp_path)).open()
+
+
+def test_a_disk_that_becomes_read_only_keeps_the_checkpoints(copy, monkeypatch):
+    before = {p.name: p.read_bytes() for p in Path(copy.checkpoint_dir).glob("srez-*")}
+    during(monkeypatch, 5, lambda: monkeypatch.setattr(srez_files, "open", refuse_to_open, raising=False))
+    with pytest.raises(OSError, match="Read-only file system"):
+        train(dataclasses.replace(copy, log_period=1))
+    assert {p.name: p.read_bytes() for p in Path(copy.checkpoint_dir).glob("srez-*")} == before
+
+
+# ---- folders that go -------------------------------------------------------------------------------
+
+
+def during(monkeypatch: pytest.MonkeyPatch, batch: int, act: Callable[[], object]) -> None:
+    """Do something while a batch of the training is computed."""
+    whole = srez_train.train_batch
+
+    def disturbed(trainer: object, stream: object, number: int) -> dict:
+        losses = whole(trainer, stream, number)
+        if number == batch:
+            act()
+        return losses
+
+    monkeypatch.setattr(srez_train, "train_batch", disturbed)
+
+
+def emptied(folder: Path, pattern: str = "*") -> None:
+    for path in folder.glob(pattern):
+        path.unlink()
+
+
+VANISH = {
+    "removed": shutil.rmtree,
+    "emptied": emptied,
+    "moved": lambda folder: folder.rename(folder.with_name("elsewhere")),
+}
+
+
+@pytest.mark.parametrize("how", VANISH)
+def test_folders_that_vanish_are_made_again_and_nothing_is_lost(
+    four, faces, tmp_path, capsys, monkeypatch, how
+):
+    """The training lives on, saves at once, and ends with the same numbers as without."""
+    config = quick(faces, tmp_path, max_batches=4, summary_period=1)
+    checkpoint, pictures, summary = tmp_path / "checkpoint", tmp_path / "train", tmp_path / "summary"
+    during(monkeypatch, 2, lambda: VANISH[how](checkpoint))
+    during(monkeypatch, 3, lambda: (shutil.rmtree(pictures), emptied(summary, "[!.]*")))
+    assert train(config) == 0
+    said = capsys.readouterr().out
+    assert f"vanished, made again: {checkpoint}; saving batch 2 at once" in said
+    assert f"vanished, made again: {pictures}, {summary}; saving batch 3 at once" in said
+    assert_equal_checkpoints(Path(four.checkpoint_dir), checkpoint)
+    assert {".srez", "config.json", "lock", "srez-2.index", "srez-3.index", "srez-4.index"} <= {
+        p.name for p in checkpoint.iterdir()
+    }
+    lines = [json.loads(t)["batch"] for t in (checkpoint / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [2, 3, 4]
+    assert {p.name for p in pictures.glob("b*")} == {f"batch{n:06d}_out_l.png" for n in (3, 4)}
+    (events,) = summary.glob("*tfevents*")
+    assert events.stat().st_size > 10_000  # with the pictures of two samples
+    if how == "removed":
+        assert train(dataclasses.replace(config, max_batches=5)) == 0
+        assert newest(checkpoint)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 5
+
+
+def test_a_disk_that_goes_is_one_line_and_nothing_is_written_below_its_place(copy, monkeypatch):
+    """Where a disk was mounted there is a folder below; what is written there could not be seen later."""
+    folder = Path(copy.checkpoint_dir)
+
+    def unmount() -> None:
+        folder.rename(folder.parent / "elsewhere")
+        monkeypatch.setattr(srez_run, "disk_of", lambda _: -1)
+
+    during(monkeypatch, 5, unmount)
+    with pytest.raises(UserError, match="vanished, and its disk with it: mount that again") as error:
+        train(copy)
+    assert "\n" not in str(error.value)
+    assert not folder.exists()
+
+
+def test_a_folder_that_another_training_has_taken_meanwhile_is_left_to_it(copy, monkeypatch):
+    folder = Path(copy.checkpoint_dir)
+    other = Run(copy)
+
+    def replace() -> None:
+        folder.rename(folder.parent / "elsewhere")
+        other.open()
+        other.lock()
+
+    during(monkeypatch, 5, replace)
+    with pytest.raises(UserError, match="in use by another training"):
+        train(copy)
+    assert sorted(p.name for p in folder.iterdir()) == [".srez", "lock"]
+    assert (folder / "lock").read_text().startswith(f"process {os.getpid()} on ")
+    other.unlock()
+
+
+@pytest.mark.parametrize("vanish", [shutil.rmtree, emptied])
+def test_a_dataset_that_vanishes_is_one_line(tmp_path, monkeypatch, vanish):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(40):
+        (pictures / f"{number}.jpg").write_bytes(jpeg(number))
+    during(monkeypatch, 2, lambda: vanish(pictures))
+    config = quick(str(pictures), tmp_path, max_batches=20, checkpoint_period=1)
+    with pytest.raises(UserError, match="pictures' has vanished: put it back, then the same command goes on"):
+        train(config)
+    assert newest(config.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] >= 2
