@@ -100,7 +100,8 @@ class Conductor:
         self.devices, self.claims = gpus(), Claims()
         self.progress, self.screen = Progress(store, runs, config.jobs), Screen()
         self.report = ReportJob(store)
-        self._scan_at = self._show_at = self._busy_at = 0.0
+        self._scan_at = self._show_at = 0.0
+        self._busy_at = time.monotonic()
         self._said: set[str] = set()
 
     def conduct(self) -> int:

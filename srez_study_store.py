@@ -8,7 +8,7 @@ import srez_files
 import srez_grid
 from srez_cells import Study, StudyRun, differences
 from srez_config import EXIT_DIVERGED, EXIT_DONE, UserError, one_line
-from srez_run import METRICS, read_metrics
+from srez_run import METRICS, figures_of, read_metrics
 
 STUDY, RUNS, OUTCOME, LOG = "study.toml", "runs", "outcome.json", "output.log"
 FOLDERS = ("checkpoint", "train", "summary")  # of a training, in its folder
@@ -52,7 +52,11 @@ class StudyStore:
     def outcome(self, name: str) -> dict[str, Any] | None:
         """How a training ended or None: exit (0 done, 3 diverged, else failed), batches, minutes, message."""
         path = self.run(name, OUTCOME)
-        return json.loads(srez_files.read_bytes(path)) if os.path.exists(path) else None
+        try:
+            found = json.loads(srez_files.read_bytes(path))
+            return found if {"exit", "batches"} <= found.keys() else None
+        except (FileNotFoundError, ValueError, AttributeError):  # none, or damaged: to be made again
+            return None
 
     def write_outcome(self, name: str, outcome: dict[str, Any]) -> None:
         """Note how a training ended; whole or not at all."""
@@ -78,4 +82,4 @@ class StudyStore:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TWO_LINES))
             lines = file.read().split(b"\n")
-        return json.loads(lines[-2]) if len(lines) > 1 else {}
+        return next((figures for line in lines[:0:-1] if (figures := figures_of(line))), {})

@@ -483,6 +483,20 @@ def test_a_machine_that_lives_keeps_its_training(study, tmp_path, monkeypatch, c
     assert "1 training in other hands (process 7 on elsewhere, ...)" in out
 
 
+def test_what_others_hold_at_the_first_look_is_waited_for(study, tmp_path, monkeypatch):
+    """Holders that have just died: their claims look alive for a while."""
+    names = ["0.25-s0", "0.25-s1", "0.5-s0", "0.5-s1"]
+    for name in names:
+        folder = tmp_path / "study" / "runs" / name
+        folder.mkdir(parents=True)
+        claim = {"process": 7, "host": "elsewhere", "boot": "another"}
+        (folder / "claim.1").write_text(json.dumps(claim))
+    monkeypatch.setattr("srez_claim.PATIENCE", 1.0)
+    monkeypatch.setattr(srez_study, "RESCAN", 0.1)
+    assert study() == 0
+    assert sorted(started(tmp_path)) == names
+
+
 def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("srez_claim.BEAT", 0.0)
     monkeypatch.setattr(srez_study, "LINGER", 0.0)
@@ -572,6 +586,18 @@ def test_the_last_line_is_the_last_whole_one(tmp_path):
     with open(store.run("0-s0", "checkpoint", "metrics.jsonl"), "a") as file:
         file.write('{"batch": 3000, "minu')
     assert store.last_metrics("0-s0")["batch"] == 2999
+
+
+def test_damaged_figures_and_outcomes_count_as_none(tmp_path):
+    store = StudyStore(str(tmp_path))
+    tell(store, "0-s0", 7, 1.0)
+    with open(store.run("0-s0", "checkpoint", "metrics.jsonl"), "ab") as file:
+        file.write(b"\0\0\0\n")
+    assert store.last_metrics("0-s0")["batch"] == 7
+    for content in ("", "\0\0", "[]", '{"exit": 0}'):
+        Path(store.run("0-s0", "outcome.json")).write_text(content)
+        assert store.outcome("0-s0") is None
+    assert not store.finished(a_run(0))
 
 
 @pytest.mark.parametrize(
