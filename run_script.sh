@@ -3,7 +3,7 @@
 # Settings are taken from the environment, for example RUNNUM=2 TIME=60 ./run_script.sh --loss_func=wgangp
 #
 RUNNUM="${RUNNUM:-1}"                   # number of the run: its folders are train_1, checkpoint_1, summary_1
-DATASET="${DATASET:-dataset}"           # folder of pictures; drawn faces where it is not there
+DATASET="${DATASET:-}"                  # what to train on; if not set: dataset/, drawn faces where that is not there
 TIME="${TIME:-}"                        # minutes of training (empty: the recipe's)
 SPERIOD="${SPERIOD:-}"                  # batches between sample grids (empty: the recipe's)
 L1FAC="${L1FAC:-0.9}"                   # gene_l1_factor
@@ -73,10 +73,24 @@ if [ "${1:-}" = --help ]; then
 fi
 check_settings "$@"
 
+# whether any run of this checkout goes on
+runs_go_on() {
+    local lock
+    for lock in .run_*.lock; do
+        if [ -e "$lock" ] && ! flock -n "$lock" true; then return 0; fi
+    done
+    return 1
+}
+
 # until the training is there, an end of this script is an end of all
 give_up() {
     local code=$?
-    if [ "$SHUTDOWN" = 1 ]; then exec bash scripts/power_off.sh "$code"; fi
+    if [ "$SHUTDOWN" != 1 ]; then return; fi
+    if runs_go_on; then
+        say "a run goes on here: the machine stays on"
+    else
+        exec bash scripts/power_off.sh "$code"
+    fi
 }
 trap give_up EXIT
 trap 'exit 75' TERM HUP
@@ -92,10 +106,10 @@ fi
 make_venv requirements.txt 2>&1 | { tee -ai "$LOG" || true; }
 
 options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
-if [ -d "$DATASET" ]; then
-    options=("--dataset=$DATASET" "${options[@]}")
+if [ -n "$DATASET" ] || [ -d dataset ]; then
+    options=("--dataset=${DATASET:-dataset}" "${options[@]}")
 else
-    say "no folder '$DATASET': training on drawn faces (not photographs) with presets/quick.flags"
+    say "no folder 'dataset': training on drawn faces (not photographs) with presets/quick.flags"
     options=(--dataset=synthetic --flagfile=presets/quick.flags "${options[@]}")
 fi
 if [ -n "$SPERIOD" ]; then options+=("--summary_period=$SPERIOD"); fi

@@ -24,11 +24,11 @@ LAST = 3  # evaluations that are averaged
 def train(precision: str, seed: int, args: argparse.Namespace, folder: str) -> dict[str, float]:
     """Train once; the mean of the last evaluations of each figure."""
     words = [
+        *options_of(args.recipe),  # first: what follows holds
         *("--run=train", f"--dataset={os.path.abspath(args.folder)}", f"--max_batches={args.batches}"),
         *("--train_time=0", f"--precision={precision}", f"--random_seed={seed}", f"--width={args.width}"),
         *(f"--test_vectors={args.test_vectors}", f"--summary_period={args.batches // 5}"),
         *(f"--{name}_dir={Path(folder, name)}" for name in ("train", "checkpoint", "summary")),
-        *options_of(args.recipe),
     ]
     done = subprocess.run(
         [sys.executable, ROOT / "srez_main.py", *words], capture_output=True, text=True, check=False

@@ -22,8 +22,11 @@ from pathlib import Path
 
 import matplotlib
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+from srez_run import read_metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ("psnr", "ssim", "consistency")
@@ -36,11 +39,8 @@ def options_of(recipe: str) -> list[str]:
 
 
 def sampled(metrics: Path) -> list[dict[str, float]]:
-    """The lines of a metrics.jsonl that have figures of the held-out faces; a half one at the end is left."""
-    if not metrics.exists():
-        return []
-    lines = metrics.read_text().split("\n")[:-1]
-    return [row for row in map(json.loads, lines) if "psnr" in row]
+    """The lines of a metrics.jsonl that have figures of the held-out faces."""
+    return [row for row in read_metrics(str(metrics)) if "psnr" in row] if metrics.exists() else []
 
 
 def reached(row: dict[str, float], psnr: float, ssim: float) -> bool:
@@ -51,9 +51,10 @@ def reached(row: dict[str, float], psnr: float, ssim: float) -> bool:
 def train(recipe: str, args: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
     """Train one recipe; its sampled lines after batch 0."""
     words = [
+        *options_of(recipe),  # first: what follows holds
         *("--run=train", f"--dataset={os.path.abspath(args.folder)}", f"--train_time={args.minutes}"),
         *(f"--precision={args.precision}", f"--test_vectors={args.test_vectors}"),
-        *(f"--summary_period={args.period}", *options_of(recipe)),
+        f"--summary_period={args.period}",
         *(f"--{name}_dir={folder / name}" for name in ("train", "checkpoint", "summary")),
     ]
     log = (folder / "output.log").open("w")

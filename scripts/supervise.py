@@ -139,7 +139,10 @@ class Supervisor:
     def fetch(self) -> bool:
         """FETCH where no checkpoint is; whether the training may start."""
         folder, cut_short = self.settings.checkpoint_dir, Path(f".run_{self.settings.runnum}.fetching")
-        if not self.settings.fetch or (saved_batches(folder) and not cut_short.exists()):
+        if not self.settings.fetch:
+            cut_short.unlink(missing_ok=True)  # what is trained from here on is the newest
+            return True
+        if saved_batches(folder) and not cut_short.exists():
             return True
         self.log.say(f"{folder} holds no checkpoint: FETCH")
         cut_short.touch()

@@ -463,6 +463,14 @@ def test_nothing_is_trained_where_fetch_fails(rented):
     assert len(lines(rented, "fetch")) == 3
 
 
+def test_a_fetch_that_failed_is_forgotten_once_something_was_trained_without_it(rented):
+    assert finish(rented(FETCH="exit 5", RETRIES="0"))[0] == 2
+    assert finish(rented())[0] == 0
+    put_checkpoint(rented.root / "checkpoint_1", "float32")
+    assert finish(rented(FETCH="echo fetch >>calls.txt"))[0] == 0
+    assert lines(rented, "fetch") == []
+
+
 def test_a_place_with_nothing_in_it_is_a_fresh_start(rented):
     assert finish(rented(FETCH="true"))[0] == 0
     assert len(calls(rented.log, "train")) == 1
@@ -508,6 +516,16 @@ def test_an_installation_that_fails_powers_off_too(rented):
     assert lines(rented, "shutdown") == ["shutdown -h now"]
     assert "installation failed" in (rented.root / "run_1.log").read_text()
     assert "installation failed" in out
+
+
+def test_a_start_that_fails_leaves_the_machine_to_others(rented):
+    other = rented(STEPS="sleep 2.5, exit 0", RUNNUM="2")
+    wait_for(lambda: training(rented))
+    code, out = finish(rented(SHUTDOWN="1", PYTHON="/nowhere/python3"))
+    assert code == 2
+    assert "a run goes on here: the machine stays on" in out
+    assert lines(rented, "shutdown") == []
+    finish(other)
 
 
 def test_the_last_of_several_runs_powers_off(rented):

@@ -357,7 +357,7 @@ PUBLISHED = {
     "deconv": {"gen_architect": "deconv", "loss_func": "dcgan"},
     "noise": {"input": "noise", "noise_dimension": 4, "factor": 16, "loss_func": "wgangp", "critic_iters": 5},
     "quick": {"train_time": 5.0, "width": 0.5, "gene_pixel_factor": 10.0, "back_projection": 2},
-    "sharp": {"gene_pixel_factor": 10.0, "back_projection": 2, "width": 1.0},
+    "sharp": {"gene_pixel_factor": 30.0, "gene_ema": 0.99, "back_projection": 2, "width": 1.0},
 }
 
 

@@ -159,6 +159,14 @@ def test_drawn_faces_where_there_is_no_dataset(machine):
     assert "shutdown" not in machine.log.read_text()
 
 
+@pytest.mark.parametrize("dataset", ["faces.pack", "gs://bucket/faces", "not/there"])
+def test_a_dataset_that_is_named_is_used_or_refused_but_never_replaced(machine, dataset):
+    finish(machine(DATASET=dataset))
+    (train,) = calls(machine.log, "train")
+    assert f"--dataset={dataset} " in train
+    assert "quick.flags" not in train
+
+
 def test_parameters_by_environment(machine):
     (machine.root / "dataset").mkdir()
     code, out = finish(machine(RUNNUM="7", SPERIOD="50", L1FAC="0.5", NOISE="0", TIME="3"))
