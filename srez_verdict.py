@@ -16,6 +16,7 @@ LAST_PART = 1 / 3  # of the batches: what verdicts look at
 FEWEST_IN_PART = 4  # samples in the last part without which nothing is said
 WINDOW = 3  # samples whose median counts as one level
 CHANGE, FALLBACK, SWING = 0.05, 0.1, 0.2  # shares of the gain
+GROWTH = 0.05  # of diversity over the last part, beyond which it is still coming
 LEAST_DIVERSITY = 0.25  # halfway between one picture for all inputs (0) and two at even odds (0.5)
 CONFIDENCE = 0.95
 
@@ -156,7 +157,8 @@ def _collapsed(e: Evidence) -> str:
     _, values = last_part(finite(e.diversity))
     if not len(values) or np.median(values) >= LEAST_DIVERSITY:
         return ""
-    return f"diversity {np.median(values):.2f} in the last third"
+    growth = np.median(values[-WINDOW:]) - np.median(values[:WINDOW])
+    return "" if growth > GROWTH else f"diversity {np.median(values):.2f} in the last third"
 
 
 def _too_short(e: Evidence) -> str:
@@ -196,17 +198,18 @@ VERDICTS = {
     "diverged": Rule(
         "✕", f"The training stopped with exit code {DIVERGED_EXIT}, or a loss was not finite.", _diverged
     ),
-    "collapsed": Rule(
-        "○",
-        "In the last third of the training the median of the output's diversity is below "
-        f"{LEAST_DIVERSITY:g} of that of real faces: halfway between a network that draws one picture "
-        "whatever its input (0) and one that draws two at even odds (0.5).",
-        _collapsed,
-    ),
     "too short": Rule(
         "…",
         f"Fewer than {FEWEST_IN_PART} samples lie in the last third of the training, and nothing is said.",
         _too_short,
+    ),
+    "collapsed": Rule(
+        "○",
+        "In the last third of the training the median of the output's diversity is below "
+        f"{LEAST_DIVERSITY:g} of that of real faces, halfway between a network that draws one picture "
+        "whatever its input (0) and one that draws two at even odds (0.5); and it is not on its way up, by "
+        f"more than {GROWTH:g} from the first three samples of that third to the last three.",
+        _collapsed,
     ),
     "no gain": Rule(
         "▁",

@@ -167,6 +167,13 @@ def test_collapse_is_judged_by_the_end():
     assert word(plateau(0), curve([*np.ones(5), *np.zeros(10), *np.ones(15), 0.0])) == "converged"
 
 
+@pytest.mark.parametrize(("growth", "expected"), [(0.04, "collapsed"), (0.06, "converged")])
+def test_diversity_that_is_on_its_way_up_has_not_collapsed(growth, expected):
+    """The last third has eleven samples: three low, five between, three high."""
+    late = [*[0.1] * 3, *[0.1 + growth / 2] * 5, *[0.1 + growth] * 3]
+    assert word(plateau(0), curve([*np.full(20, 0.05), *late])) == expected
+
+
 def test_collapse_without_a_number():
     assert word(plateau(0), curve(np.full(31, np.nan))) == "converged"
 
@@ -186,7 +193,7 @@ def test_divergence(exit, losses, expected):
 
 def test_divergence_needs_no_curve():
     assert word(NOTHING, exit=3) == "diverged"
-    assert word(NOTHING) == "too short"
+    assert word(NOTHING, curve(np.zeros(31))) == "too short"
 
 
 def test_the_first_rule_wins():
