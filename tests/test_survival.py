@@ -155,7 +155,7 @@ def test_a_signal_leaves_at_once_whatever_is_computed(number):
 
 
 def test_a_first_signal_waits_and_a_second_one_leaves_at_once(monkeypatch):
-    """Those that come together count as one: a terminal signals a whole group, and a script passes them on."""
+    """Those that come together count as one: a terminal signals a whole group, a script passes them on."""
     monkeypatch.setenv("SREZ_GRACE", "1")
     process = long_call(defer=True)
     process.send_signal(signal.SIGTERM)
