@@ -21,13 +21,15 @@ HOLDS, EXCEPTIONS, PARTLY, FAILS, OPEN = (
 PENALIZED, CONTROL = "wgangp", "dcgan"  # values of --loss_func
 ARCHITECTURE = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
 MOST_EXCEPTIONS = 0.2  # of the trainings; more, and it does not hold
+FEWEST_SEEDS = 3
+NO_PROGRESS = ("too short", "no gain", "collapsed", "diverged")
 STRONG = 0.5  # a rank correlation from which on one may steer by an indicator
 SHOWN = 6  # trainings that are named, at most
 ESTIMATE = "wasserstein_estimate"
 
 STABILITY_RULES = {
     OPEN: "WGAN-GP was not trained, a training with it is unfinished or too short for a verdict, or there "
-    "are fewer than two architectures or two seeds.",
+    f"are fewer than two architectures or {FEWEST_SEEDS} seeds.",
     HOLDS: "Every training with WGAN-GP converged.",
     PARTLY: "Every one is stable (none diverged, collapsed, oscillated or ended without gain), but some had "
     "not converged when their batches were over.",
@@ -35,8 +37,9 @@ STABILITY_RULES = {
     FAILS: f"More than {MOST_EXCEPTIONS:.0%} of them are not stable.",
 }
 INDICATOR_RULES = {
-    OPEN: "No Wasserstein objective was trained, a training with one is unfinished, or no cell has two seeds "
-    "with enough samples.",
+    OPEN: "No Wasserstein objective was trained, a training with one is unfinished, there are fewer than "
+    f"{FEWEST_SEEDS} seeds, most of these trainings made no progress (too short, no gain, collapsed or "
+    "diverged), or none has enough samples.",
     HOLDS: f"For every Wasserstein objective and quality figure the interval of the correlation lies above "
     f"{STRONG:g}, and that of the changes above 0.",
     PARTLY: "For at least half of them the interval of the correlation lies above 0.",
@@ -91,6 +94,11 @@ def _missing(cells: list[CellResult]) -> str:
     return ""
 
 
+def _few_seeds(results: Results) -> str:
+    count = len(results.study.seeds)
+    return f"{count} seeds are fewer than {FEWEST_SEEDS}" if count < FEWEST_SEEDS else ""
+
+
 def _undecided(results: Results, cells: list[CellResult]) -> str:
     """Why the first claim cannot be judged, or nothing."""
     if not cells:
@@ -101,7 +109,7 @@ def _undecided(results: Results, cells: list[CellResult]) -> str:
         _missing(cells): _missing(cells),
         f"{trainings(short)} had too few samples for a verdict": short,
         "all its WGAN-GP trainings share one architecture": len(kinds) < 2,
-        "there is one seed alone": len(results.study.seeds) < 2,
+        _few_seeds(results): _few_seeds(results),
     }
     return next((reason for reason, applies in reasons.items() if applies), "")
 
@@ -212,8 +220,7 @@ def indicator(results: Results) -> Claim:
         for quality in results.qualities
     }
     graded = {where: word for where, word in found.items() if word}
-    missing = "" if graded else "no cell has two finished seeds with eight samples each"
-    missing = _missing(cells) or missing if cells else "no training here has a Wasserstein objective"
+    missing = _unmeasured(results, cells) or ("" if graded else "no training has enough samples")
     answer = OPEN if missing else answer_to(list(graded.values()))
     reason = f"because {missing}" if missing else _counted(list(graded.values()))
     return Claim(
@@ -224,6 +231,19 @@ def indicator(results: Results) -> Claim:
         list(_indicator_evidence(results, groups)),
         INDICATOR_RULES,
     )
+
+
+def _unmeasured(results: Results, cells: list[CellResult]) -> str:
+    """Why the second claim cannot be judged, or nothing."""
+    runs = _finished(cells)
+    still = sum(r.verdict.word in NO_PROGRESS for r in runs)
+    reasons = {
+        "no training here has a Wasserstein objective": not cells,
+        _missing(cells): _missing(cells),
+        _few_seeds(results): _few_seeds(results),
+        f"{still} of its {trainings(len(runs))} made no progress that could be told": still > len(runs) / 2,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), "")
 
 
 def _two(results: Results, group: str, name: str, quality: str) -> tuple[Interval, Interval]:

@@ -82,4 +82,4 @@ class StudyStore:
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TWO_LINES))
             lines = file.read().split(b"\n")
-        return next((figures for line in lines[:0:-1] if (figures := figures_of(line))), {})
+        return next((figures for line in reversed(lines) if (figures := figures_of(line))), {})

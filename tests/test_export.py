@@ -181,7 +181,10 @@ def test_bicubic_as_a_convolution(factor, pictures):
 def test_noise_networks_are_exported_as_they_are(tmp_path):
     config = Config(input="noise", width=0.03125, gen_architect="deconv")
     build_generator(config).save_weights(tmp_path / "generator.weights.h5")
-    content = {"options": {"input": "noise", "width": 0.03125, "gen_architect": "deconv"}, "dataset": {}}
+    content = {
+        "options": {"input": "noise", "width": 0.03125, "gen_architect": "deconv"},
+        "dataset": {"fingerprint": "made up", "pictures": 1},
+    }
     (tmp_path / "config.json").write_text(json.dumps(content))
     assert export(str(tmp_path), tmp_path / "out", export_formats=("keras",)) == 0
     model = keras.models.load_model(tmp_path / "out" / "generator.keras")

@@ -646,8 +646,7 @@ def test_a_damaged_zip_is_refused_or_unpacked_whole(tmp_path, examples):
 
 
 @pytest.mark.slow
-@often(12, 60)
-def test_options_that_are_accepted_train(faces, tmp_path, examples):
+def test_options_that_are_accepted_train(faces, tmp_path):
     """Anything that the checks let pass trains for a batch, diverges or is refused in words."""
     fixed = {"run", "dataset", "train_dir", "checkpoint_dir", "summary_dir", "dry_run", "resume", "xla"}
     fixed |= {"deterministic", "log_device_placement", "max_batches", "train_time", "gene_ema"}
@@ -676,6 +675,6 @@ def test_options_that_are_accepted_train(faces, tmp_path, examples):
         return 2 if said else code
 
     one = st.sampled_from(free).flatmap(lambda f: value(f).map(lambda v: (f.name, v)))
-    seen = fuzz(examples, check, st.lists(one, max_size=5).map(dict))
+    seen = fuzz(60, check, st.lists(one, max_size=5).map(dict))
     assert seen.keys() <= {0, 2, 3}
-    assert seen[0] > examples / 5
+    assert seen[0] > 12
