@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 # shellcheck source=scripts/venv.sh
 source scripts/venv.sh
 
-options=(-n 2 --dist loadfile)
+options=(-n 2 --dist worksteal)
 if [[ " $* " != *" --slow "* ]]; then
     options+=(-m "not slow")
 fi

@@ -22,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 TOLERANCE = 0.03
 WARM_UP = 0.25, 10.0  # share of the time, and minutes at most
+ENDING = 2  # looks that may fall into the end of the process
 FIGURES = ("resident, MB", "open files", "threads")
 # checkpoints, grids and lines of 100 hours at the default periods come in one
 PERIODS = {"checkpoint_period": 500, "summary_period": 100, "log_period": 10, "checkpoint_minutes": 0}
@@ -62,7 +63,10 @@ def look(pid: int) -> tuple[float, int, int]:
 
 
 def watch(words: list[str], minutes: float, every: float) -> tuple[list[tuple], int]:
-    """A training as [(seconds, resident MB, open files, threads)] from its first batch on; its exit code."""
+    """A training as [(seconds, resident MB, open files, threads)] from its first batch on; its exit code.
+
+    Without the last looks: a process that ends frees what it has, which would hide a rise.
+    """
     with tempfile.TemporaryDirectory() as folder, open(Path(folder, "screen.txt"), "w+") as screen:
         process = subprocess.Popen(
             [sys.executable, str(ROOT / "srez_main.py"), "--run=train", *words, f"--train_time={minutes}"],
@@ -87,7 +91,7 @@ def watch(words: list[str], minutes: float, every: float) -> tuple[list[tuple], 
             code = process.wait()
         screen.seek(0)
         print("\n".join(screen.read().splitlines()[-3:]))
-    return seen, code
+    return seen[:-ENDING], code
 
 
 def after_warm_up(seen: list[tuple]) -> list[tuple]:

@@ -1,10 +1,13 @@
 """What all tests share: quiet TensorFlow, a folder of drawn faces, the command line as a user runs it."""
 
+import contextlib
+import ctypes
 import io
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -14,10 +17,15 @@ from PIL import Image
 
 import srez_faces
 
-# under nohup it is ignored, and so it would be in everything that the tests start
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
 ROOT = Path(__file__).resolve().parent.parent
+PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
+PR_SET_PDEATHSIG = 1
+
+# under nohup or in the background they are ignored, and so they would be in everything that the tests start
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+if PRCTL and "PYTEST_XDIST_WORKER" in os.environ:  # a worker whose pytest was ended goes on by itself
+    PRCTL(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def jpeg(number: int, quality: int = 95) -> bytes:
@@ -34,6 +42,44 @@ def faces(tmp_path_factory) -> str:
     for number in range(1, 61):
         (folder / f"{number:06d}.jpg").write_bytes(jpeg(number))
     return str(folder)
+
+
+def at_its_start() -> None:
+    """What a process does before the program that the tests start in it."""
+    if PRCTL:  # tests that are killed end no context
+        PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def running(
+    command: list[str], then: Callable[[], object] = lambda: None, **options
+) -> Iterator[subprocess.Popen]:
+    """A process, its output read as text unless told otherwise, that leads a session and a group.
+
+    It and what is left of its group are killed at the end. `then`: done in it before its program.
+    """
+    process = subprocess.Popen(
+        command,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
+        start_new_session=True,
+        preexec_fn=lambda: (at_its_start(), then()),
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+
+@pytest.fixture
+def spawn() -> Iterator[Callable[..., subprocess.Popen]]:
+    """`running` until the test is over."""
+    with contextlib.ExitStack() as started:
+        yield lambda *words, **options: started.enter_context(running(*words, **options))
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 import srez_claim
 from srez_claim import Claim, Claims, State, holder
@@ -79,11 +80,16 @@ time.sleep(60)
 """
 
 
-def holding(folder: Path, child_lives: float) -> tuple[subprocess.Popen, int]:
-    """A process that holds a claim, and the child that shares it."""
-    words = [sys.executable, "-c", HOLD, str(folder), str(child_lives)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": "."})
-    return process, int(process.stdout.readline())
+@pytest.fixture
+def holding(spawn):
+    """Starts a process that holds a claim, and a child of it that shares the claim."""
+
+    def start(folder: Path, child_lives: float) -> tuple[subprocess.Popen, int]:
+        words = [sys.executable, "-c", HOLD, str(folder), str(child_lives)]
+        process = spawn(words, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        return process, int(process.stdout.readline())
+
+    return start
 
 
 def take_soon(folder: Path) -> Claim:
@@ -110,7 +116,7 @@ def test_a_claim_is_held_while_its_holder_lives(tmp_path):
     again.release()
 
 
-def test_a_killed_holder_leaves_its_claim_at_once(tmp_path):
+def test_a_killed_holder_leaves_its_claim_at_once(tmp_path, holding):
     process, child = holding(tmp_path / "run", 60)
     os.kill(child, signal.SIGKILL)
     assert Claims().take(tmp_path / "run") is None
@@ -119,7 +125,7 @@ def test_a_killed_holder_leaves_its_claim_at_once(tmp_path):
     assert take_soon(tmp_path / "run").path.name == "claim.2"
 
 
-def test_a_killed_holder_leaves_nothing_while_its_training_lives(tmp_path):
+def test_a_killed_holder_leaves_nothing_while_its_training_lives(tmp_path, holding):
     process, child = holding(tmp_path / "run", 60)
     process.kill()
     process.wait()

@@ -3,7 +3,6 @@
 The trainings are made up (STEPS in test_scripts.py), the metadata servers are the tests' own.
 """
 
-import contextlib
 import json
 import os
 import pty
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from test_scripts import build_machine, calls, finish
+from test_scripts import build_machine, calls, finish, kill_all_in, processes
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -33,8 +32,9 @@ SYNCED = "echo sync $(sed -n s/.*path://p $CHECKPOINT_DIR/checkpoint) >>calls.tx
 
 
 @pytest.fixture
-def rented(tmp_path):
-    return build_machine(tmp_path)
+def rented(tmp_path, spawn):
+    yield build_machine(tmp_path, spawn)
+    kill_all_in(tmp_path)
 
 
 def lines(rented, *starts: str) -> list[str]:
@@ -52,16 +52,6 @@ def wait_for(condition, seconds: float = 20) -> None:
 
 def training(rented) -> bool:
     return bool(lines(rented, "ready"))
-
-
-def processes(folder: Path) -> list[str]:
-    """The commands of all processes whose current folder this is."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if path.joinpath("cwd").readlink() == folder:
-                found.append(path.joinpath("cmdline").read_text().replace("\0", " "))
-    return found
 
 
 # ---- settings --------------------------------------------------------------------------------------
@@ -266,13 +256,13 @@ def test_the_script_killed_leaves_the_training_alone_and_nothing_that_watches(re
     process.kill()
     process.wait(timeout=5)
     wait_for(lambda: len(processes(rented.root)) == 1)
-    (left,) = processes(rented.root)
+    (left,) = processes(rented.root).values()
     assert "--run=train" in left
     code, out = finish(rented(SHUTDOWN="1"))
     assert code == 2
     assert "run 1 is going on already" in out
     assert lines(rented, "shutdown") == []
-    wait_for(lambda: processes(rented.root) == [])
+    wait_for(lambda: processes(rented.root) == {})
     assert lines(rented, "ends") == ["ends"]
     assert finish(rented())[0] == 0
 
@@ -729,6 +719,15 @@ def test_after_a_notice_the_cloud_has_time_to_end_the_machine_itself(rented, ser
     assert "powering off in 0.5 seconds" in out
 
 
+def test_nobody_is_asked_unless_a_cloud_is_named(rented, server):
+    google(server, True)
+    settings = {"METADATA_URL": server.url, "METADATA_PERIOD": "0.05"}
+    code, out = finish(rented(STEPS="sleep 0.5, exit 0", **settings))
+    assert code == 0, out
+    assert server.asked == []
+    assert lines(rented, "SIGTERM", "ends") == ["ends"]
+
+
 def test_without_a_server_the_training_goes_on(rented):
     settings = {"PREEMPTION": "aws", "METADATA_URL": "http://127.0.0.1:9", "METADATA_PERIOD": "0.05"}
     code, out = finish(rented(STEPS="sleep 1, exit 0", **settings))
@@ -740,7 +739,7 @@ def test_without_a_server_the_training_goes_on(rented):
 
 
 @pytest.mark.slow
-def test_a_preempted_training_goes_on_elsewhere_by_the_same_command(tmp_path, server):
+def test_a_preempted_training_goes_on_elsewhere_by_the_same_command(rented, spawn, tmp_path, server):
     """Two machines with an empty disk each, a safe place, and the same command on both."""
     settings = {
         "PREEMPTION": "gcp",
@@ -753,9 +752,9 @@ def test_a_preempted_training_goes_on_elsewhere_by_the_same_command(tmp_path, se
     options += ["--max_batches=300", "--checkpoint_period=50", "--summary_period=100", "--nodeterministic"]
     (tmp_path / "safe").mkdir()
 
-    def machine(name: str):
+    def start_on(name: str):
         (tmp_path / name).mkdir()
-        start = build_machine(tmp_path / name)
+        start = build_machine(tmp_path / name, spawn)
         folder = tmp_path / name / ".venv"
         (folder / "bin").mkdir(parents=True)
         python = folder / "bin" / "python"
@@ -766,14 +765,14 @@ def test_a_preempted_training_goes_on_elsewhere_by_the_same_command(tmp_path, se
         return start(*options, **settings)
 
     google(server, False)
-    first = machine("first")
+    first = start_on("first")
     wait_for(lambda: (tmp_path / "safe" / "checkpoint_1" / "srez-50.index").exists(), 120)
     google(server, True)
     code, out = finish(first)
     assert code == 75, out
     saved = int(re.search(r"SIGTERM: stopped after batch (\d+), saved", out)[1])
     google(server, False)
-    code, out = finish(machine("second"))
+    code, out = finish(start_on("second"))
     assert code == 0, out
     assert 50 <= saved < 300
     assert f"continuing after batch {saved} " in out

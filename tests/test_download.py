@@ -883,18 +883,10 @@ class TestSynthetic:
         assert os.listdir(tmp_path) == []
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    def test_interrupted_while_processes_draw(self, tmp_path, number):
+    def test_interrupted_while_processes_draw(self, tmp_path, spawn, number):
         """Ctrl-C goes to the whole group: exit 75, no traceback, nothing left over, no process either."""
-        child = subprocess.Popen(
-            [sys.executable, str(COMMAND), "--source", "synthetic", "--count", "100000"],
-            cwd=tmp_path,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # whoever runs the tests in the background has SIGINT ignored, and children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        words = ["--source", "synthetic", "--count", "100000"]
+        child = spawn([sys.executable, str(COMMAND), *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 40
         while not list(tmp_path.glob("dataset/.srez_unfinished/*.jpg")) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -1043,7 +1035,7 @@ class TestCommandLine:
         assert done.stderr.startswith("download_data: page.zip: is a web page, not a zip: ")
         assert os.listdir(tmp_path) == ["page.zip"]
 
-    def test_terminated_while_fetching(self, drive, tmp_path):
+    def test_terminated_while_fetching(self, drive, tmp_path, spawn):
         """SIGTERM: exit 75, and what arrived is kept for the next call."""
         drive.answers = iter([stalling])
         script = (
@@ -1052,11 +1044,10 @@ class TestCommandLine:
             f"sys.exit(d.main([], Archive(**{dataclasses.asdict(archive_of(ZIP, drive.url))!r})))"
         )
         paths = os.pathsep.join([str(COMMAND.parent), os.environ.get("PYTHONPATH", "")])
-        child = subprocess.Popen(
+        child = spawn(
             [sys.executable, "-c", script],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": paths},
-            stderr=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
         )
         for _ in range(1000):
@@ -1064,7 +1055,7 @@ class TestCommandLine:
                 break
             time.sleep(0.02)
         child.terminate()
-        err = child.communicate(timeout=20)[1].decode()
+        err = child.communicate(timeout=20)[1]
         assert child.returncode == 75
         assert "interrupted" in err
         assert "Traceback" not in err

@@ -35,10 +35,18 @@ def network(trained) -> srez_network.Network:
 
 
 @pytest.fixture(scope="module")
-def exported(trained, tmp_path_factory) -> Path:
+def command(srez, trained, tmp_path_factory) -> tuple[subprocess.CompletedProcess, Path]:
+    """An export as a user runs it, and the folder in which."""
     root = tmp_path_factory.mktemp("exported")
-    assert export(trained, root, export_formats=("savedmodel", "tflite", "keras", "weights")) == 0
-    return root
+    words = ("--run=export", "--export_formats=savedmodel,tflite,keras,weights")
+    return srez(*words, checkpoint_dir=trained, output="out", cwd=root), root
+
+
+@pytest.fixture(scope="module")
+def exported(command) -> Path:
+    done, root = command
+    assert done.returncode == 0, done.stderr
+    return root / "out"
 
 
 @pytest.fixture(scope="module")
@@ -118,22 +126,22 @@ def test_a_difference_is_noticed(trained, tmp_path, monkeypatch):
     assert not (tmp_path / "generator.keras").exists()
 
 
-def test_options_of_export(trained, tmp_path, pictures):
-    outputs = []
-    for n, options in enumerate(({}, {"back_projection": 0}, {"checkpoint": "3"})):
-        assert export(trained, tmp_path / str(n), export_formats=("keras",), **options) == 0
-        model = keras.models.load_model(tmp_path / str(n) / "generator.keras")
-        outputs.append(model.predict_on_batch(pictures))
+def test_options_of_export(trained, exported, tmp_path, pictures):
+    folders = [exported, tmp_path / "no rounds", tmp_path / "batch 3"]
+    for folder, options in zip(folders[1:], ({"back_projection": 0}, {"checkpoint": "3"}), strict=True):
+        assert export(trained, folder, export_formats=("keras",), **options) == 0
+    models = [keras.models.load_model(folder / "generator.keras") for folder in folders]
+    outputs = [model.predict_on_batch(pictures) for model in models]
     assert np.abs(outputs[0] - outputs[1]).max() > 0.01
     assert np.abs(outputs[0] - outputs[2]).max() > 0.01
 
 
-def test_export_as_a_user_runs_it(srez, trained, tmp_path):
-    words = ("--run=export", "--export_formats=weights,tflite")
-    done = srez(*words, checkpoint_dir=trained, output="out", cwd=tmp_path)
+def test_export_as_a_user_runs_it(srez, trained, command):
+    done, root = command
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("loaded again, differs by") == 2
+    assert done.stdout.count("loaded again, differs by") == 4
     assert "tolerance 1e-04" in done.stdout
+    assert [p.name for p in root.iterdir()] == ["out"]
     done = srez("--run=export", "--export_formats=zip", checkpoint_dir=trained)
     assert done.returncode == 2
     assert "--export_formats=zip: must be one of savedmodel" in done.stderr

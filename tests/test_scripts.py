@@ -1,10 +1,13 @@
 """run_script.sh and run_tests.sh with a Python that only notes how it was called."""
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,7 +79,7 @@ for step in attempts[min(attempt, len(attempts)) - 1].split(","):
 """
 
 
-def build_machine(folder: Path):
+def build_machine(folder: Path, spawn: Callable):
     """A checkout without tests in a folder, and fake commands; a function that starts one of the scripts."""
     for name in ("run_script.sh", "run_tests.sh", "requirements.txt", "requirements-dev.txt"):
         shutil.copy(ROOT / name, folder)
@@ -103,25 +106,36 @@ def build_machine(folder: Path):
 
     def start(*words: str, script: str = "run_script.sh", before=(), **environment: str) -> subprocess.Popen:
         kept = {k: v for k, v in os.environ.items() if k in ("HOME", "LANG")}
-        return subprocess.Popen(
-            [*before, "bash", str(folder / script), *words],
-            env=kept | usual | environment,
-            cwd="/",
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-            # whoever runs the tests in the background has SIGINT ignored, and children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+        command = [*before, "bash", str(folder / script), *words]
+        return spawn(command, env=kept | usual | environment, cwd="/", stderr=subprocess.STDOUT)
 
     start.root, start.log = folder, log
     return start
 
 
 @pytest.fixture
-def machine(tmp_path):
-    return build_machine(tmp_path)
+def machine(tmp_path, spawn):
+    yield build_machine(tmp_path, spawn)
+    kill_all_in(tmp_path)
+
+
+def processes(folder: Path) -> dict[int, str]:
+    """All processes whose current folder this is or lies in it: number -> command."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if path.joinpath("cwd").readlink().is_relative_to(folder):
+                found[int(path.name)] = path.joinpath("cmdline").read_text().replace("\0", " ")
+    return found
+
+
+def kill_all_in(folder: Path) -> None:
+    """End what a script left behind: its training has a group of its own."""
+    while left := processes(folder):
+        for number in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+        time.sleep(0.01)
 
 
 def finish(process: subprocess.Popen) -> tuple[int, str]:
@@ -273,10 +287,10 @@ def test_a_python_without_ensurepip_is_told_in_one_line(machine):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ((), "-n 2 --dist loadfile -m not slow"),
-        (("--slow",), "-n 2 --dist loadfile"),
-        (("-k", "two words", "--slow", "-x"), "-n 2 --dist loadfile -k two words -x"),
-        (("tests/test_a.py", "-q"), "-n 2 --dist loadfile -m not slow tests/test_a.py -q"),
+        ((), "-n 2 --dist worksteal -m not slow"),
+        (("--slow",), "-n 2 --dist worksteal"),
+        (("-k", "two words", "--slow", "-x"), "-n 2 --dist worksteal -k two words -x"),
+        (("tests/test_a.py", "-q"), "-n 2 --dist worksteal -m not slow tests/test_a.py -q"),
     ],
 )
 def test_the_tests_are_run_after_the_linters(machine, words, expected):
@@ -285,7 +299,7 @@ def test_the_tests_are_run_after_the_linters(machine, words, expected):
     log = machine.log.read_text().splitlines()
     assert log[-1] == f"-m pytest {expected}"
     assert log[-4] == "-m ruff check ."
-    assert log[-2].endswith("./run_script.sh ./run_tests.sh scripts/power_off.sh scripts/venv.sh .ci/run")
+    assert log[-2].endswith("./run_script.sh ./run_tests.sh scripts/power_off.sh scripts/slurm.sh scripts/venv.sh .ci/run")
 
 
 @pytest.mark.parametrize("code", [0, 1, 5])

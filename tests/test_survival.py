@@ -14,21 +14,26 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, jpeg
+from conftest import ROOT, jpeg, running
 from PIL import Image
-from test_train import assert_equal_checkpoints, folders, newest, quick, start, train, wait_for
+from test_train import assert_equal_checkpoints, copy_of, folders, newest, quick, start, train, wait_for
 
+import srez_budget
 import srez_files
 import srez_run
 import srez_train
+from srez_checkpoint import Checkpoints
 from srez_config import Config, UserError
 from srez_run import Run
+from srez_step import Trainer
 
 TINY = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 4, "test_vectors": 2}
 PERIODS = {"summary_period": 2, "checkpoint_period": 2, "log_period": 1, "checkpoint_keep": 3}
@@ -45,9 +50,7 @@ def four(faces, tmp_path_factory) -> Config:
 @pytest.fixture
 def copy(four, tmp_path) -> Config:
     """The same in a folder of its own."""
-    root = Path(four.train_dir).parent
-    shutil.copytree(root, tmp_path, dirs_exist_ok=True)
-    return dataclasses.replace(four, **folders(tmp_path), max_batches=5)
+    return dataclasses.replace(copy_of(four, tmp_path), max_batches=5)
 
 
 # ---- kill -9 ---------------------------------------------------------------------------------------
@@ -63,13 +66,11 @@ def kill_at_random_moments(faces: str, root: Path, times: int, batches: int, see
     """Start, kill some time after the first batch, and so on; then let it finish."""
     moments = random.Random(seed)
     for _ in range(times):
-        process = subprocess.Popen(command(faces, root, batches), stdout=subprocess.PIPE, text=True)
-        for line in process.stdout:
-            if "Batch [" in line:
-                break
-        time.sleep(moments.uniform(0, 0.4))
-        process.kill()
-        process.communicate()
+        with running(command(faces, root, batches)) as process:
+            wait_for(process, "Batch [")
+            time.sleep(moments.uniform(0, 0.4))
+            process.kill()
+            process.communicate()
         assert_nothing_is_half(root)
     done = subprocess.run(command(faces, root, batches), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -79,8 +80,14 @@ def assert_nothing_is_half(root: Path) -> None:
     for path in (root / "train").glob("*.png"):
         if not path.name.startswith("."):
             Image.open(path).load()
-    if (root / "checkpoint" / "config.json").exists():
-        json.loads((root / "checkpoint" / "config.json").read_text())
+    folder = root / "checkpoint"
+    for path in folder.glob("srez-*.index"):
+        assert newest(path.with_suffix(""))["batch/.ATTRIBUTES/VARIABLE_VALUE"] == int(path.stem[5:])
+    if (folder / "config.json").exists():
+        json.loads((folder / "config.json").read_text())
+    if (folder / "metrics.jsonl").exists():
+        lines = (folder / "metrics.jsonl").read_text().splitlines()
+        assert [json.loads(line)["batch"] for line in lines] == list(range(len(lines)))
 
 
 def compare_with_uninterrupted(faces: str, tmp_path: Path, times: int, batches: int, seed: int) -> None:
@@ -135,18 +142,21 @@ print(stop.requested or "nothing", flush=True)
 """
 
 
-def long_call(defer: bool, rounds: int = 2**31 - 1, ignored: tuple[int, ...] = ()) -> subprocess.Popen:
+@pytest.fixture
+def long_call(spawn):
     """A process that has taken the signals over and computes without end, unless `rounds` are fewer."""
-    program = LONG_CALL.format(root=str(ROOT), defer=defer, rounds=rounds, ignored=list(ignored))
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    return process
+
+    def call(defer: bool, rounds: int = 2**31 - 1, ignored: tuple[int, ...] = ()) -> subprocess.Popen:
+        program = LONG_CALL.format(root=str(ROOT), defer=defer, rounds=rounds, ignored=list(ignored))
+        process = spawn([sys.executable, "-c", program])
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    return call
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_leaves_at_once_whatever_is_computed(number):
+def test_a_signal_leaves_at_once_whatever_is_computed(long_call, number):
     process = long_call(defer=False)
     process.send_signal(number)
     _, err = process.communicate(timeout=30)
@@ -154,7 +164,7 @@ def test_a_signal_leaves_at_once_whatever_is_computed(number):
     assert err == f"\nsrez: {number.name}, left at once\n"
 
 
-def test_a_first_signal_waits_and_a_second_one_leaves_at_once(monkeypatch):
+def test_a_first_signal_waits_and_a_second_one_leaves_at_once(long_call, monkeypatch):
     """Those that come together count as one: a terminal signals a whole group, a script passes them on."""
     monkeypatch.setenv("SREZ_GRACE", "1")
     process = long_call(defer=True)
@@ -169,14 +179,14 @@ def test_a_first_signal_waits_and_a_second_one_leaves_at_once(monkeypatch):
     assert err == "\nsrez: SIGINT, left at once\n"
 
 
-def test_a_first_signal_is_kept_until_somebody_asks():
+def test_a_first_signal_is_kept_until_somebody_asks(long_call):
     process = long_call(defer=True, rounds=3_000_000)
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "SIGHUP\n", "")
 
 
-def test_what_nohup_ignores_stays_ignored():
+def test_what_nohup_ignores_stays_ignored(long_call):
     process = long_call(defer=False, rounds=3_000_000, ignored=(signal.SIGHUP.value,))
     process.send_signal(signal.SIGHUP)
     out, err = process.communicate(timeout=60)
@@ -187,7 +197,7 @@ DEFAULT_SIZE = {"width": 1, "summary_period": 200, "log_period": 1, "max_batches
 
 
 @pytest.mark.slow
-def test_signals_at_default_size(faces, tmp_path, monkeypatch):
+def test_signals_at_default_size(spawn, faces, tmp_path, monkeypatch):
     """Each ends the same run within ten seconds (three batches, on a machine that takes more than three
     seconds for one), in its start-up too, and the same command goes on."""
 
@@ -201,13 +211,13 @@ def test_signals_at_default_size(faces, tmp_path, monkeypatch):
         return out + err
 
     for moment in (0.7, 2, 5, 8):  # folders, TensorFlow's import, networks, tracing
-        process = start(faces, tmp_path, **DEFAULT_SIZE)
+        process = start(spawn, faces, tmp_path, **DEFAULT_SIZE)
         time.sleep(moment)
         said = stop(process, signal.SIGTERM, limit=10)
         assert "left at once" in said or "saved; the same command goes on" in said
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         done = max((int(p.stem[5:]) for p in (tmp_path / "checkpoint").glob("*.index")), default=0)
-        process = start(faces, tmp_path, **DEFAULT_SIZE)
+        process = start(spawn, faces, tmp_path, **DEFAULT_SIZE)
         wait_for(process, f"Batch [{done + 1:4d}]")
         begin = time.monotonic()
         wait_for(process, f"Batch [{done + 2:4d}]")
@@ -216,7 +226,7 @@ def test_signals_at_default_size(faces, tmp_path, monkeypatch):
         assert last in (done + 3, done + 2)
         assert newest(tmp_path / "checkpoint")["batch/.ATTRIBUTES/VARIABLE_VALUE"] == last
     monkeypatch.setenv("SREZ_GRACE", "0")
-    process = start(faces, tmp_path, **DEFAULT_SIZE)
+    process = start(spawn, faces, tmp_path, **DEFAULT_SIZE)
     wait_for(process, f"continuing after batch {last}")
     wait_for(process, f"Batch [{last + 1:4d}]")
     process.send_signal(signal.SIGTERM)
@@ -251,11 +261,9 @@ def talk(tmp_path) -> tuple[list[str], Path]:
     return [sys.executable, "-c", TALK.format(root=str(ROOT), path=str(path))], path
 
 
-def test_a_closed_pipe_stops_nothing(talk):
+def test_a_closed_pipe_stops_nothing(talk, spawn):
     command, path = talk
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    process = spawn(command, stdin=subprocess.PIPE, stderr=subprocess.STDOUT, text=False)
     assert process.stdout.readline() == b"first\n"
     process.stdout.close()
     process.stdin.write(b"x")
@@ -264,12 +272,10 @@ def test_a_closed_pipe_stops_nothing(talk):
     assert path.read_text() == "whole"
 
 
-def test_a_terminal_that_hangs_up_stops_nothing(talk):
+def test_a_terminal_that_hangs_up_stops_nothing(talk, spawn):
     command, path = talk
     master, slave = pty.openpty()
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, start_new_session=True
-    )
+    process = spawn(command, stdin=subprocess.PIPE, stdout=slave, stderr=slave, text=False)
     os.close(slave)
     assert os.read(master, 100) == b"first\r\n"
     os.close(master)
@@ -299,19 +305,12 @@ def test_names_that_are_no_text_are_shown_with_escapes(talk):
 
 
 @pytest.mark.slow
-def test_a_training_whose_terminal_hangs_up_saves_and_ends(faces, tmp_path):
+def test_a_training_whose_terminal_hangs_up_saves_and_ends(faces, tmp_path, spawn):
     """The terminal's end sends SIGHUP, and the batch that is finished then can be told to nobody."""
     master, slave = pty.openpty()
-
-    def own_terminal() -> None:
-        os.setsid()
-        import termios
-
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
-    process = subprocess.Popen(
-        command(faces, tmp_path, 100_000), stdin=slave, stdout=slave, stderr=slave, preexec_fn=own_terminal
-    )
+    terminal = {"stdin": slave, "stdout": slave, "stderr": slave}
+    own = lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0)  # noqa: E731
+    process = spawn(command(faces, tmp_path, 100_000), own, **terminal)
     os.close(slave)
     metrics = tmp_path / "checkpoint" / "metrics.jsonl"
     while not metrics.exists() or metrics.read_text().count("\n") < 6:
@@ -343,14 +342,41 @@ DAMAGES = {
 }
 
 
+@pytest.fixture(scope="module")
+def trainer(four) -> Trainer:
+    """Networks to restore into."""
+    return Trainer(four)
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(copy, capsys, damage):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(four, copy, trainer, capsys, damage):
+    """Every variable is that of batch 3: nothing stays of what could be read of batch 4."""
     folder = Path(copy.checkpoint_dir)
     DAMAGES[damage](folder)
-    assert train(copy) == 0
+    for variable in trainer.generator_variables + trainer.critic_variables:
+        variable.assign(tf.fill(variable.shape, 9.0))
+    checkpoints = Checkpoints(copy, trainer)
+    assert checkpoints.restore()[0] == 3
     out = capsys.readouterr().out
     assert "srez-4" in out
     assert "going on from that of batch 3" in out
+    assert (folder / "srez-4.index.damaged").exists()
+    checkpoints.save(5, 0.0)
+    before, after = newest(Path(four.checkpoint_dir) / "srez-3"), newest(folder)
+    assert after.pop("batch/.ATTRIBUTES/VARIABLE_VALUE") == 5
+    assert before.pop("batch/.ATTRIBUTES/VARIABLE_VALUE") == 3
+    before.pop("save_counter/.ATTRIBUTES/VARIABLE_VALUE", None)
+    after.pop("save_counter/.ATTRIBUTES/VARIABLE_VALUE", None)
+    assert before.keys() == after.keys()
+    for name in before:
+        np.testing.assert_array_equal(before[name], after[name], err_msg=name)
+
+
+def test_a_training_goes_on_past_a_damaged_checkpoint(copy, capsys):
+    folder = Path(copy.checkpoint_dir)
+    DAMAGES["data cut"](folder)
+    assert train(copy) == 0
+    assert "going on from that of batch 3" in capsys.readouterr().out
     assert newest(folder)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 5
     assert (folder / "srez-4.index.damaged").exists()
     lines = [json.loads(t)["batch"] for t in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -454,8 +480,8 @@ def test_a_filesystem_without_locks_is_told_and_used(copy, capsys, monkeypatch):
 def test_checkpoints_by_the_clock(copy, monkeypatch):
     config = dataclasses.replace(copy, checkpoint_period=1000)
     now = time.monotonic()
-    budget = srez_train.Budget(config, 5, 0.0)
-    never = srez_train.Budget(dataclasses.replace(config, checkpoint_minutes=0.0), 5, 0.0)
+    budget = srez_budget.Budget(config, 5, 0.0)
+    never = srez_budget.Budget(dataclasses.replace(config, checkpoint_minutes=0.0), 5, 0.0)
     assert not budget.checkpoint_due
     monkeypatch.setattr(time, "monotonic", lambda: now + 60 * 10.1)
     assert budget.checkpoint_due
@@ -464,11 +490,9 @@ def test_checkpoints_by_the_clock(copy, monkeypatch):
     assert not budget.checkpoint_due
 
 
-def test_a_full_disk_is_one_line_and_keeps_what_is_there(srez, faces, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_line_and_keeps_what_is_there(copy):
     """Every file is limited to a size at which pictures still fit, and a checkpoint does not."""
-    config = quick(faces, tmp_path, max_batches=1)
-    assert train(config) == 0
-    good = newest(config.checkpoint_dir)
+    good = newest(copy.checkpoint_dir)
     limited = (
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
@@ -477,24 +501,18 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(srez, faces, tmp_path, 
         "import srez_main\n"
         "sys.exit(srez_main.main(sys.argv))\n"
     )
-    options = {
-        "dataset": faces,
-        "max_batches": 2,
-        "gen_architect": "deconv",
-        "width": 0.03125,
-        "batch_size": 2,
-    }
-    options |= {"test_vectors": 2, **folders(tmp_path)}
-    words = ["--run=train", *(f"--{name}={value}" for name, value in options.items())]
+    usual = Config()
+    words = [f"--{n}={v}" for n, v in dataclasses.asdict(copy).items() if v != getattr(usual, n)]
     done = subprocess.run(
         [sys.executable, "-c", limited, *words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
-    left = newest(config.checkpoint_dir)
+    left = newest(copy.checkpoint_dir)
     assert left.keys() == good.keys()
-    assert tf.train.latest_checkpoint(config.checkpoint_dir).endswith("srez-1")
+    assert all((left[n] == good[n]).all() for n in good)
+    assert tf.train.latest_checkpoint(copy.checkpoint_dir).endswith("srez-4")
 
 
 def test_no_file_that_finds_the_disk_full_does_harm(copy, tmp_path, monkeypatch):
@@ -548,7 +566,7 @@ def files_no_larger_than(size: int):
 def test_a_tensorboard_file_that_finds_the_disk_full_does_no_harm(faces, tmp_path):
     """It grows with every sample, to more than a checkpoint or a grid, which here still fit."""
     config = quick(faces, tmp_path, max_batches=60, summary_period=1, checkpoint_period=1)
-    with files_no_larger_than(150_000), pytest.raises(tf.errors.OpError, match="tfevents"):
+    with files_no_larger_than(100_000), pytest.raises(tf.errors.OpError, match="tfevents"):
         train(config)
     done = int(newest(config.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"])
     assert 2 < done < 60
@@ -603,31 +621,40 @@ VANISH = {
 }
 
 
-@pytest.mark.parametrize("how", VANISH)
-def test_folders_that_vanish_are_made_again_and_nothing_is_lost(
-    four, faces, tmp_path, capsys, monkeypatch, how
-):
-    """The training lives on, saves at once, and ends with the same numbers as without."""
+def test_folders_that_vanish_are_made_again_and_nothing_is_lost(four, faces, tmp_path, capsys, monkeypatch):
+    """The training lives on, saves at once each time, and ends with the same numbers as without."""
     config = quick(faces, tmp_path, max_batches=4, summary_period=1)
     checkpoint, pictures, summary = tmp_path / "checkpoint", tmp_path / "train", tmp_path / "summary"
-    during(monkeypatch, 2, lambda: VANISH[how](checkpoint))
-    during(monkeypatch, 3, lambda: (shutil.rmtree(pictures), emptied(summary, "[!.]*")))
+
+    def lines() -> list[int]:
+        return [json.loads(t)["batch"] for t in (checkpoint / "metrics.jsonl").read_text().splitlines()]
+
+    def assert_saved_since_it_vanished(batch: int) -> None:
+        names = {p.name for p in checkpoint.iterdir()}
+        assert {".srez", "config.json", "lock", f"srez-{batch}.index"} <= names
+        assert lines()[-1] == batch
+
+    def vanish_again(batch: int, how: str) -> None:
+        assert_saved_since_it_vanished(batch - 1)
+        VANISH[how](checkpoint)
+
+    during(monkeypatch, 1, lambda: (shutil.rmtree(pictures), emptied(summary, "[!.]*")))
+    for batch, how in enumerate(VANISH, 2):
+        during(monkeypatch, batch, lambda batch=batch, how=how: vanish_again(batch, how))
     assert train(config) == 0
     said = capsys.readouterr().out
-    assert f"vanished, made again: {checkpoint}; saving batch 2 at once" in said
-    assert f"vanished, made again: {pictures}, {summary}; saving batch 3 at once" in said
+    assert f"vanished, made again: {pictures}, {summary}; saving batch 1 at once" in said
+    for batch in (2, 3, 4):
+        assert f"vanished, made again: {checkpoint}; saving batch {batch} at once" in said
+    assert_saved_since_it_vanished(4)
+    assert lines() == [4]
     assert_equal_checkpoints(Path(four.checkpoint_dir), checkpoint)
-    assert {".srez", "config.json", "lock", "srez-2.index", "srez-3.index", "srez-4.index"} <= {
-        p.name for p in checkpoint.iterdir()
-    }
-    lines = [json.loads(t)["batch"] for t in (checkpoint / "metrics.jsonl").read_text().splitlines()]
-    assert lines == [2, 3, 4]
-    assert {p.name for p in pictures.glob("b*")} == {f"batch{n:06d}_out_l.png" for n in (3, 4)}
-    (events,) = summary.glob("*tfevents*")
-    assert events.stat().st_size > 10_000  # with the pictures of two samples
-    if how == "removed":
-        assert train(dataclasses.replace(config, max_batches=5)) == 0
-        assert newest(checkpoint)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 5
+    assert {p.name for p in pictures.glob("b*")} == {f"batch{n:06d}_out_l.png" for n in (1, 2, 3, 4)}
+    sizes = [events.stat().st_size for events in summary.glob("*tfevents*")]
+    assert len(sizes) == 4  # one begun after each time
+    assert min(sizes) > 5_000  # with the pictures of a sample
+    assert train(dataclasses.replace(config, max_batches=5)) == 0
+    assert newest(checkpoint)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 5
 
 
 def test_a_disk_that_goes_is_one_line_and_nothing_is_written_below_its_place(copy, monkeypatch):
