@@ -8,8 +8,9 @@ from multiprocessing.pool import ThreadPool
 
 import srez_files
 import srez_images
-from srez_config import Config, UserError, one_line
+from srez_config import Config, UserError
 from srez_download import progress
+from srez_quiet import one_line
 
 NAMED = 20  # how many names of a long list are shown
 

@@ -5,7 +5,8 @@ import time
 import tensorflow as tf
 
 import srez_files
-from srez_config import Config, UserError, one_line
+from srez_config import Config, UserError
+from srez_quiet import one_line
 from srez_run import CHECKPOINT_NAME, saved_batches
 from srez_step import Trainer
 

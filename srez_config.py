@@ -1,8 +1,6 @@
 """Every option of srez, declared once, with its checks; flags, help and README's table are made from it."""
 
 import dataclasses
-import re
-import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,6 +189,13 @@ class Config:
         group="machine",
         fixed=True,
     )
+    strategy: str = option(
+        "none",
+        "devices that train together; mirrored: all GPUs here, multiworker: those of all machines in "
+        "TF_CONFIG, auto: mirrored where there are two GPUs or more",
+        choices=("none", "mirrored", "multiworker", "auto"),
+        group="machine",
+    )
     xla: bool = option(False, "compile the training step with XLA (GPUs)", group="machine")
     log_device_placement: bool = option(False, "print on which device every operation runs", group="machine")
 
@@ -296,12 +301,6 @@ def replace_folders(config: Config, other: Config) -> Config:
     if other.dataset != Config.dataset:
         folders["dataset"] = other.dataset
     return dataclasses.replace(config, **folders)
-
-
-def one_line(error: object) -> str:
-    """The text of an error on one line, at most 300 characters, without TensorFlow's names of operations."""
-    text = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", str(error))
-    return textwrap.shorten(text, 300, placeholder=" ...")
 
 
 def check(config: Config) -> None:

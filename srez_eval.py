@@ -10,13 +10,14 @@ from tqdm import tqdm
 
 import srez_files
 import srez_images
-from srez_config import EXIT_DONE, EXIT_USER, Config, UserError, one_line, replace_folders
+from srez_config import EXIT_DONE, EXIT_USER, Config, UserError, replace_folders
 from srez_distance import frechet, kernel_distance, sliced_wasserstein_levels
 from srez_inception import HOW, inception
 from srez_input import Batch, Dataset, average_down, centre_crop, open_dataset
 from srez_metrics import EVAL_METRICS
 from srez_network import Network, load
 from srez_portrait import framing, read_face, to_batch
+from srez_quiet import one_line
 from srez_run import load as load_run
 from srez_run import pick, saved_batches
 from srez_source import Damaged

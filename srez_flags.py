@@ -8,7 +8,8 @@ from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 import srez_files
-from srez_config import IN_USE, RUNS, Config, UserError, check, fields, one_line
+from srez_config import IN_USE, RUNS, Config, UserError, check, fields
+from srez_quiet import one_line
 
 GROUPS = {
     "command": "What to do",

@@ -34,7 +34,8 @@ from typing import Any, NoReturn
 
 import srez_flags
 from srez_cells import Cell, Exclusion, Study, slug
-from srez_config import Config, UserError, check, fields, one_line
+from srez_config import Config, UserError, check, fields
+from srez_quiet import one_line
 
 HOME = Path(__file__).resolve().parent  # presets/ and studies/ lie there
 OPTIONS = {f.name: f for f in fields()}

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 import srez_files
-from srez_config import KERAS_CACHE, UserError, one_line
+from srez_config import KERAS_CACHE, UserError
+from srez_quiet import one_line
 
 FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 SIDE, AT_ONCE = 299, 16

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 import keras
 import tensorflow as tf
 
+from srez_replicas import assign, in_sync, mean_over_replicas
+
 BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
+BATCH_AXES = [0, 1, 2]
 MOMENTUM = 0.99
 
 # variance of the initial weights, times sqrt(in * out) * kernel^2
@@ -77,7 +80,7 @@ class SpectralConv(Conv):
         left = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(right, matrix, transpose_b=True)))
         if training:
             right = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(left, matrix)))
-            self.direction.assign(right)
+            assign(self.direction, right)
         else:
             right = tf.math.l2_normalize(right)
         largest = tf.reduce_sum(tf.matmul(left, matrix) * right)
@@ -121,6 +124,22 @@ def enlarge(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
 # ---- norms -----------------------------------------------------------------------------------------
 
 
+def normalize(
+    x: tf.Tensor, axes: list[int], epsilon: float, offset: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """x with mean 0 and variance 1 over `axes`, plus an offset; mean and variance, float32.
+
+    Where the axes include the batch's, it is the whole batch of all replicas.
+    """
+    over_all = mean_over_replicas if 0 in axes else tf.identity
+    y = tf.cast(x, tf.float32)
+    mean = over_all(tf.reduce_mean(y, axes, keepdims=True))
+    y -= mean
+    variance = over_all(tf.reduce_mean(tf.square(y), axes, keepdims=True))
+    y = y * tf.math.rsqrt(variance + epsilon) + offset
+    return tf.cast(y, x.dtype), mean, variance
+
+
 @keras.saving.register_keras_serializable("srez")
 class GeneratorNorm(keras.layers.Layer):
     """Batch norm with an offset and no scale, through TensorFlow's fused kernel.
@@ -147,10 +166,14 @@ class GeneratorNorm(keras.layers.Layer):
                 x, scale, offset, mean, variance, BATCH_NORM_EPSILON, is_training=False
             )
             return y
-        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)
-        if self.keeps_averages:
+        if in_sync() > 1:  # the kernel knows its own replica only
+            y, mean, variance = normalize(x, BATCH_AXES, BATCH_NORM_EPSILON, offset)
+        else:
+            y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)
             count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
-            self._update(mean, variance * (count - 1) / count)  # the kernel returns the unbiased variance
+            variance *= (count - 1) / count  # it returns the unbiased one
+        if self.keeps_averages:
+            self._update(tf.squeeze(mean), tf.squeeze(variance))
         return y
 
     def get_config(self):
@@ -170,7 +193,7 @@ class GeneratorNorm(keras.layers.Layer):
             (self.moving_variance, variance),
             (self.moving_weight, tf.ones([])),
         ):
-            average.assign(MOMENTUM * average + (1 - MOMENTUM) * tf.stop_gradient(value))
+            assign(average, MOMENTUM * average + (1 - MOMENTUM) * tf.stop_gradient(value))
 
 
 @keras.saving.register_keras_serializable("srez")
@@ -188,11 +211,8 @@ class CriticNorm(keras.layers.Layer):
         self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
 
     def call(self, x):
-        y = tf.cast(x, tf.float32)
-        y -= tf.reduce_mean(y, self.axes, keepdims=True)
-        variance = tf.reduce_mean(tf.square(y), self.axes, keepdims=True)
-        y = y * tf.math.rsqrt(variance + self.epsilon) + tf.cast(self.offset, tf.float32)
-        return tf.cast(y, x.dtype)
+        y, *_ = normalize(x, self.axes, self.epsilon, tf.cast(self.offset, tf.float32))
+        return y
 
     def get_config(self):
         return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}

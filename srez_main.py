@@ -9,8 +9,8 @@ import srez_files
 import srez_flags
 import srez_images
 import srez_pack
-from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError, one_line
-from srez_quiet import outlive_screen, quiet_stderr
+from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError
+from srez_quiet import one_line, outlive_screen, quiet_stderr
 from srez_run import Run, load_config, pick
 from srez_stop import Stop
 
@@ -68,7 +68,9 @@ def check_folders(config: Config) -> None:
         if not srez_images.has_pictures(folder):
             raise UserError(srez_images.no_pictures(folder))
     run = Run(config)
-    if not config.dry_run and not any(map(srez_files.is_remote, run.folders)):
+    # of several workers the chief alone opens the run, once it is known which that is
+    later = config.strategy == "multiworker" or any(map(srez_files.is_remote, run.folders))
+    if not config.dry_run and not later:
         run.open()
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 import srez_files
-from srez_config import NEWEST, Config, UserError, one_line
+from srez_config import NEWEST, Config, UserError
 from srez_model import back_project, build_generator
+from srez_quiet import one_line
 from srez_run import load_config, pick
 from srez_tiles import PROJECTION_REACH, reach, tiles
 

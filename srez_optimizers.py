@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from srez_config import Config
+from srez_replicas import assign
 
 
 def _slots(variables: Sequence[tf.Variable], value: float, name: str) -> list[tf.Variable]:
@@ -27,7 +28,9 @@ class Adam(tf.Module):
         self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor], rate: tf.Tensor
     ) -> None:
         """One update of all variables with one gradient each, in the order of the constructor."""
-        power = tf.cast(self.updates.assign_add(1), tf.float32)
+        updates = self.updates + 1
+        assign(self.updates, updates)
+        power = tf.cast(updates, tf.float32)
         for variable, gradient, first, second in zip(
             variables, gradients, self.first, self.second, strict=True
         ):
@@ -97,5 +100,5 @@ class LossScale(tf.Module):
         good = tf.where(finite, self.good + 1, 0)
         grow = good >= self.PATIENCE
         factor = tf.where(finite, tf.where(grow, 2.0, 1.0), 0.5)
-        self.scale.assign(tf.clip_by_value(self.scale * factor, self.LEAST, self.MOST))
-        self.good.assign(tf.where(grow, tf.zeros_like(good), good))
+        assign(self.scale, tf.clip_by_value(self.scale * factor, self.LEAST, self.MOST))
+        assign(self.good, tf.where(grow, tf.zeros_like(good), good))

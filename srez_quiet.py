@@ -4,8 +4,10 @@ import contextlib
 import errno
 import io
 import os
+import re
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 
 
@@ -66,3 +68,9 @@ def outlive_screen() -> None:
         # names of files need not be text: they are shown with escapes
         text = io.TextIOWrapper(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=True)
         setattr(sys, name, text)
+
+
+def one_line(error: object) -> str:
+    """The text of an error on one line, at most 300 characters, without TensorFlow's names of operations."""
+    text = re.sub(r"\{\{.*?\}\} ?| ?\[Op:\w+\]", "", str(error))
+    return textwrap.shorten(text, 300, placeholder=" ...")

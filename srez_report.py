@@ -21,24 +21,22 @@ COMPARED = 100  # held-out faces whose sliced Wasserstein distance is taken: mor
 
 
 class Report:
-    """Used as a context: closes its bar and its TensorBoard file at the end."""
+    """To be closed at the end: its bar and its TensorBoard file."""
 
     def __init__(self, config: Config, run: Run, trainer: Trainer, test: Batch):
         self.config, self.run, self.trainer, self.test = config, run, trainer, test
         self.reopen()
         self.bar = None
+        if sys.stdout.isatty():
+            self.bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {postfix}", file=sys.stdout)
         self._since, self._pictures = time.monotonic(), 0
 
     def reopen(self) -> None:
         """Begin a new TensorBoard file; one that was deleted would take figures and show nothing."""
         self.writer = tf.summary.create_file_writer(self.config.summary_dir)
 
-    def __enter__(self) -> "Report":
-        if sys.stdout.isatty():
-            self.bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {postfix}", file=sys.stdout)
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End both."""
         if self.bar is not None:
             self.bar.close()
         self.writer.close()

@@ -11,7 +11,8 @@ import shutil
 from typing import Any, TextIO
 
 import srez_files
-from srez_config import NEWEST, Config, UserError, fields, from_dict, one_line, to_dict
+from srez_config import NEWEST, Config, UserError, fields, from_dict, to_dict
+from srez_quiet import one_line
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "lock"

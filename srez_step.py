@@ -11,6 +11,7 @@ from srez_config import Config
 from srez_losses import OBJECTIVES, critic_losses, gradient_penalty
 from srez_model import build_critic, build_generator, generate, shrink, trainable
 from srez_optimizers import OPTIMIZERS, LossScale
+from srez_replicas import Replicas, assign, mean_over_replicas
 
 LOSSES = (
     "generator_loss",
@@ -34,9 +35,14 @@ class Gradients(NamedTuple):
 class Trainer(tf.Module):
     """Both networks, their optimizers and the step that trains them."""
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, replicas: Replicas | None = None):
         super().__init__()
         self.config, self.objective = config, OBJECTIVES[config.loss_func]
+        self.replicas = replicas or Replicas()
+        with self.replicas.strategy.scope():
+            self._build(config)
+
+    def _build(self, config: Config) -> None:
         self.generator, self.critic = build_generator(config), build_critic(config)
         self.generator_variables, self.critic_variables = trainable(self.generator), trainable(self.critic)
         make = OPTIMIZERS[config.optimizer]
@@ -47,9 +53,12 @@ class Trainer(tf.Module):
         self.loss_scale = LossScale() if config.precision == "float16" else None
         # (batch, index into `watched`) of the first number that was not finite
         self.first_bad = tf.Variable(NOTHING_BAD, trainable=False, dtype=tf.int64)
-        compiled = tf.function(jit_compile=True) if config.xla else tf.function
-        self.gradients = compiled(self.gradients)
-        self.critic_gradients = compiled(self.critic_gradients)
+        # replicas meet in the middle of a step, which TensorFlow allows in no inner function
+        # but in compiled ones
+        if config.xla or self.replicas.count == 1:
+            compiled = tf.function(jit_compile=config.xla or None)
+            self.gradients = compiled(self.gradients)
+            self.critic_gradients = compiled(self.critic_gradients)
 
     @property
     def watched(self) -> list[str]:
@@ -133,6 +142,13 @@ class Trainer(tf.Module):
             return list(gradients)
         return [gradient / self.loss_scale.scale for gradient in gradients]
 
+    @property
+    def state(self) -> list[tf.Variable]:
+        """All that training changes."""
+        networks = {id(model): model for model in (self.generator, self.critic, self.average)}
+        keras_variables = [v.value for model in networks.values() for v in model.variables]
+        return [*keras_variables, *self.variables]
+
     # ---- use ----
 
     def sample(self, feature: tf.Tensor) -> np.ndarray:
@@ -167,7 +183,13 @@ class Trainer(tf.Module):
         self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Train both networks on one batch (number counted from 1, int64); the losses by name."""
-        found = self.gradients(label, feature, *self._chance(feature, batch, 0))
+        return self.replicas.run(self._replica_step, label, feature, batch, rate)
+
+    def _replica_step(
+        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
+        found = mean_over_replicas(self.gradients(label, feature, *self._chance(feature, batch, 0)))
         return found.losses | self._update(found, batch, rate)
 
     @tf.function
@@ -175,7 +197,13 @@ class Trainer(tf.Module):
         self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
     ) -> None:
         """Train the critic alone, before the step of `batch`; `turn` counts from 1."""
-        found = self.critic_gradients(label, feature, *self._chance(feature, batch, turn))
+        self.replicas.run(self._replica_critic_step, label, feature, batch, rate, turn)
+
+    def _replica_critic_step(
+        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
+    ) -> None:
+        label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
+        found = mean_over_replicas(self.critic_gradients(label, feature, *self._chance(feature, batch, turn)))
         self._update(found, batch, rate)
 
     def _chance(
@@ -184,9 +212,10 @@ class Trainer(tf.Module):
         """The generator's input with its noise, and the penalty points: functions of (seed, batch, turn)."""
         place = batch * self.config.critic_iters + tf.cast(turn, tf.int64)
         seed = tf.stack([tf.constant(self.config.random_seed, tf.int64), 2 * place])
-        noise = tf.random.stateless_normal(tf.shape(feature), seed, stddev=self.config.train_noise)
-        alpha = tf.random.stateless_uniform(tf.shape(feature)[:1], tf.stack([seed[0], seed[1] + 1]))
-        return feature + noise, alpha
+        shape = tf.shape(feature) * [self.replicas.count, 1, 1, 1]  # the whole batch's
+        noise = tf.random.stateless_normal(shape, seed, stddev=self.config.train_noise)
+        alpha = tf.random.stateless_uniform(shape[:1], tf.stack([seed[0], seed[1] + 1]))
+        return feature + self.replicas.part_of_batch(noise), self.replicas.part_of_batch(alpha)
 
     def _update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
         """Both optimizers' updates, then clipping; nothing at all where a number is not finite.
@@ -210,9 +239,8 @@ class Trainer(tf.Module):
             self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
             if self.config.clips_weights:
                 for variable in self.critic_variables:
-                    variable.assign(
-                        tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value)
-                    )
+                    clipped = tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value)
+                    assign(variable, clipped)
         norms = (tf.sqrt(tf.reduce_sum(part)) for part in (squares[:count], squares[count:]))
         return dict(zip(GRADIENT_NORMS, norms, strict=True))
 
@@ -223,7 +251,7 @@ class Trainer(tf.Module):
         done = tf.cast(batch, tf.float32)
         share = 1 - tf.minimum(self.config.gene_ema, (1 + done) / (10 + done))
         for slow, fast in zip(self.average.weights, self.generator.weights, strict=True):
-            slow.assign_add(share * (fast - slow))
+            assign(slow, slow + share * (fast - slow))
 
     def _note_bad(self, losses: tf.Tensor, gradients: tf.Tensor, batch: tf.Tensor) -> None:
         """Keep (batch, index) of the first number that is not finite, on the device."""
@@ -232,7 +260,7 @@ class Trainer(tf.Module):
         bad = tf.logical_not(tf.concat([losses, gradients], 0))
         here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
         unseen = tf.reduce_all(self.first_bad < 0)
-        self.first_bad.assign(tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
+        assign(self.first_bad, tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
 
 
 def set_averaging(generator: keras.Model, on: bool) -> None:

@@ -23,23 +23,30 @@ class Stop:
 
     def __init__(self):
         self.requested, self.defer, self._since = "", False, 0.0
+        self._taken: list[signal.Signals] = []
         self._stderr = os.dup(2)  # descriptor 2 itself is set aside while TensorFlow is imported
 
     def install(self) -> "Stop":
-        """Take the signals over; before TensorFlow is imported, which takes seconds."""
-        taken = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]  # nohup ignores SIGHUP
+        """Begin to wait for signals; before TensorFlow is imported, which takes seconds."""
+        self._taken = [
+            n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN
+        ]  # nohup ignores SIGHUP
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing)
-        threading.Thread(target=self._wait, args=(reading, taken), daemon=True).start()
-        for number in taken:
-            signal.signal(number, lambda *_: None)  # without a handler nothing comes through the pipe
+        threading.Thread(target=self._wait, args=(reading,), daemon=True).start()
+        self.take()
         return self
 
-    def _wait(self, pipe: int, taken: list[signal.Signals]) -> None:
+    def take(self) -> None:
+        """Take the signals over; again after TensorFlow's coordination of workers has taken SIGTERM."""
+        for number in self._taken:
+            signal.signal(number, lambda *_: None)  # without a handler nothing comes through the pipe
+
+    def _wait(self, pipe: int) -> None:
         while True:
             for number in os.read(pipe, 64):
-                if number in taken:
+                if number in self._taken:
                     self._receive(number)
 
     def _receive(self, number: int) -> None:

@@ -12,7 +12,8 @@ import srez_grid
 from srez_cells import Study, StudyRun
 from srez_claim import PATIENCE, Claim, Claims, State, holder
 from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, Config, UserError
-from srez_job import Job, ReportJob, gpus, share
+from srez_job import Job, ReportJob, share
+from srez_machine import gpus
 from srez_progress import Progress, Screen, minutes_text
 from srez_stop import Stop
 from srez_study_store import LOG, StudyStore

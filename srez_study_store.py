@@ -7,7 +7,8 @@ from typing import Any
 import srez_files
 import srez_grid
 from srez_cells import Study, StudyRun, differences
-from srez_config import EXIT_DIVERGED, EXIT_DONE, UserError, one_line
+from srez_config import EXIT_DIVERGED, EXIT_DONE, UserError
+from srez_quiet import one_line
 from srez_run import METRICS, figures_of, read_metrics
 
 STUDY, RUNS, OUTCOME, LOG = "study.toml", "runs", "outcome.json", "output.log"

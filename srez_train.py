@@ -1,178 +1,141 @@
 """The training loop."""
 
+import contextlib
 import dataclasses
+import hashlib
 import itertools
-import math
-import time
+import os
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import keras
 import tensorflow as tf
 
-from srez_checkpoint import Checkpoints
-from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, SYNTHETIC, Config, to_dict
+from srez_budget import Budget, due
+from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, SYNTHETIC, Config, UserError, to_dict
 from srez_input import Batch, Dataset, open_dataset
+from srez_machine import why_no_gpu
 from srez_model import build_critic, build_generator
 from srez_optimizers import learning_rate
-from srez_report import Report
+from srez_record import Due, NoRecord, Record
+from srez_replicas import Replicas, WorkerLost, open_replicas
 from srez_run import Run
 from srez_step import Trainer
 from srez_stop import Stop
 
+# options in which workers may differ
+A_WORKERS_OWN = {"dataset", "checkpoint_dir", "train_dir", "summary_dir", "resume", "log_device_placement"}
 RESTORES = 3  # times that --on_divergence=restore goes back
-
-
-@dataclass
-class Budget:
-    """How long a training lasts: batches done, minutes trained in this and earlier sessions."""
-
-    config: Config
-    batch: int
-    earlier: float
-
-    def __post_init__(self):
-        self._start, self._first = time.monotonic(), self.batch
-        self.saved()
-
-    def saved(self) -> None:
-        """Note that a checkpoint holds all that was done so far."""
-        self.saved_batch, self._saved_minutes = self.batch, self.minutes
-
-    @property
-    def checkpoint_due(self) -> bool:
-        """Whether checkpoint_period batches or checkpoint_minutes have passed."""
-        waited, most = self.minutes - self._saved_minutes, self.config.checkpoint_minutes
-        return due(self.batch, self.config.checkpoint_period) or bool(most and waited >= most)
-
-    @property
-    def minutes(self) -> float:
-        return self.earlier + (time.monotonic() - self._start) / 60
-
-    @property
-    def progress(self) -> float:
-        """0..1, by whichever limit is nearer."""
-        shares = [self.batch / self.config.max_batches] if self.config.max_batches else []
-        shares += [self.minutes / self.config.train_time] if self.config.train_time else []
-        return min(1.0, max(shares))
-
-    @property
-    def remaining(self) -> float | None:
-        """Minutes to go; None before this session's first batch where only batches are limited."""
-        limits = [self.config.train_time - self.minutes] if self.config.train_time else []
-        if self.config.max_batches and self.batch > self._first:
-            pace = (self.minutes - self.earlier) / (self.batch - self._first)
-            limits.append(pace * (self.config.max_batches - self.batch))
-        return max(0.0, min(limits)) if limits else None
-
-    @property
-    def spent(self) -> str:
-        """The limit that is reached, or nothing."""
-        if self.config.max_batches and self.batch >= self.config.max_batches:
-            return f"--max_batches={self.config.max_batches}"
-        if self.config.train_time and self.minutes >= self.config.train_time:
-            return f"--train_time={self.config.train_time:g}"
-        return ""
 
 
 def train(config: Config, stop: Stop) -> int:
     """Train until max_batches or train_time is reached, or a signal comes; the exit code."""
+    replicas = open_replicas(config)
+    stop.take()
+    try:
+        if replicas.chief:
+            return train_as_chief(config, replicas, stop)
+        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+            return train_and_restore(config, replicas, None, stop)
+    except WorkerLost as lost:
+        remedy = "start all workers again with the same command, to go on from the last checkpoint"
+        print(f"srez: {lost}: {remedy}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def train_as_chief(config: Config, replicas: Replicas, stop: Stop) -> int:
+    """The training whose run this process keeps; the exit code."""
     run = Run(config).open()
     run.lock()
     try:
-        code = train_run(config, run, stop)
-        for attempt in range(1, RESTORES + 1):
-            if code != EXIT_DIVERGED or config.on_divergence == "stop":
-                break
-            config = dataclasses.replace(config, learning_rate_start=config.learning_rate_start / 2)
-            rate = config.learning_rate_start
-            print(
-                f"restored ({attempt} of {RESTORES}): back to the last checkpoint, learning rate now {rate:g}"
-            )
-            code = train_run(config, run, stop)
-        return code
+        return train_and_restore(config, replicas, run, stop)
     finally:
         run.unlock()
 
 
-def train_run(config: Config, run: Run, stop: Stop) -> int:
-    """The training of an opened run; the exit code."""
+def train_and_restore(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -> int:
+    """Train, and again from the last checkpoint with half the rate where --on_divergence wants it."""
+    code = train_run(config, replicas, run, stop)
+    for attempt in range(1, RESTORES + 1):
+        if code != EXIT_DIVERGED or config.on_divergence == "stop":
+            break
+        config = dataclasses.replace(config, learning_rate_start=config.learning_rate_start / 2)
+        rate = config.learning_rate_start
+        print(f"restored ({attempt} of {RESTORES}): back to the last checkpoint, learning rate now {rate:g}")
+        code = train_run(config, replicas, run, stop)
+    return code
+
+
+def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -> int:
+    """The training of an opened run, which is the chief's; the exit code."""
     stop.defer = False  # until there is a batch to save
     dataset = open_dataset(config)
-    run.describe(dataset.source.fingerprint, len(dataset.source))
-    trainer = Trainer(config)
-    checkpoints = Checkpoints(config, trainer)
-    budget = Budget(config, *checkpoints.restore())
-    greet(config, dataset, run, budget)
+    trainer = Trainer(config, replicas)
+    record = Record(config, run, dataset, trainer) if run else NoRecord()
+    budget = Budget(config, *start(record, dataset, trainer))
+    greet(dataset, budget, replicas, run.changes if run else [])
     if budget.spent:
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
-    run.drop_metrics_after(budget.batch if budget.batch else -1)  # a fresh start writes batch 0 again
+    record.begin(budget)
+    with contextlib.closing(record):
+        position = budget.batch * config.critic_iters * config.batch_size
+        with contextlib.closing(dataset.stream(position, *replicas.share(config.batch_size))) as stream:
+            for batch in itertools.count(budget.batch + 1):
+                losses = train_batch(trainer, stream, batch)
+                budget.batch = batch
+                stop.defer = True
+                now = what_is_due(config, budget, stop, replicas)
+                if now.looking and (bad := trainer.what_diverged()):
+                    return say_diverged(record, bad, budget.saved_batch)
+                record.keep(now, budget, losses)
+                if now.last:
+                    break
+    replicas.any(False)  # nobody leaves before the chief has saved
+    return farewell(config, dataset, budget, now, stop)
 
-    with Report(config, run, trainer, dataset.test_batch()) as report:
-        if budget.batch == 0:
-            report.figures({"batch": 0, **report.sample(0)}, 0.0, None)
-        stream = dataset.stream(budget.batch * config.critic_iters * config.batch_size)
-        for batch in itertools.count(budget.batch + 1):
-            losses = train_batch(trainer, stream, batch)
-            budget.batch = batch
-            report.count(config.batch_size * config.critic_iters)
-            stop.defer = True
-            spent = budget.spent
-            last = bool(spent or stop.requested)
-            sampling = bool(spent) or due(batch, config.summary_period)
-            telling = sampling or due(batch, config.log_period)
-            saving = last or budget.checkpoint_due
-            if (telling or saving) and (bad := trainer.what_diverged()):
-                return say_diverged(report, bad, budget.saved_batch, checkpoints)
-            if (telling or saving) and (lost := run.make_again()):
-                report.say(f"vanished, made again: {', '.join(lost)}; saving batch {batch} at once")
-                report.reopen()
-                saving = True
-            if telling:
-                tell(report, budget, losses, sampling)
-            if saving:
-                checkpoints.save(batch, budget.minutes)
-                budget.saved()
-            if last:
-                break
-        stream.close()
-    return farewell(config, dataset, budget, stop)
+
+def start(record: Record | NoRecord, dataset: Dataset, trainer: Trainer) -> tuple[int, float]:
+    """Batches done and minutes trained, with every worker where the chief's checkpoint stands.
+
+    Raises UserError where the workers differ.
+    """
+    config, replicas = trainer.config, trainer.replicas
+    options = {name: value for name, value in to_dict(config).items() if name not in A_WORKERS_OWN}
+    told = repr((sorted(options.items()), dataset.source.fingerprint)).encode()
+    mine = int.from_bytes(hashlib.sha256(told).digest()[:6])
+    (chiefs,) = replicas.of_chief(mine)
+    (differing,) = replicas.any(mine != chiefs)
+    if differing:
+        raise UserError(
+            "the workers have different options or pictures: give all the same command and the same dataset"
+        )
+    batch, minutes = replicas.of_chief(*record.restore())
+    replicas.follow_chief(trainer.state)
+    return int(batch), minutes
+
+
+def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) -> Due:
+    """What the batch just done ends with: by the chief's clock, by anybody's signal."""
+    chief = replicas.chief
+    spent, saving, stopping = replicas.any(
+        chief and bool(budget.spent), chief and budget.checkpoint_due, bool(stop.requested)
+    )
+    sampling = spent or due(budget.batch, config.summary_period)
+    telling = sampling or due(budget.batch, config.log_period)
+    return Due(telling, sampling, saving or spent or stopping, spent, stopping)
 
 
 def train_batch(trainer: Trainer, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
     """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
     number = tf.constant(batch, tf.int64)
     rate = tf.constant(learning_rate(trainer.config, batch), tf.float32)
-    for turn in range(1, trainer.config.critic_iters):
+    with trainer.replicas.together():
+        for turn in range(1, trainer.config.critic_iters):
+            data = next(stream)
+            trainer.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
         data = next(stream)
-        trainer.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
-    data = next(stream)
-    return trainer.step(data.label, data.feature, number, rate)
-
-
-def due(batch: int, *periods: int) -> bool:
-    """Whether a batch completes one of the periods."""
-    return any(batch % period == 0 for period in periods)
-
-
-def numbers(losses: dict[str, tf.Tensor]) -> dict[str, float]:
-    """Losses as numbers; waits for the device."""
-    return {name: float(value) for name, value in losses.items()}
-
-
-def tell(report: Report, budget: Budget, losses: dict[str, tf.Tensor], sampling: bool) -> None:
-    """A batch's figures, with those of the held-out faces if it is sampled."""
-    figures = {"batch": budget.batch, "minutes": budget.minutes}
-    # float16 gradients may overflow, which its loss scale mends; what may not was looked for before
-    figures |= {name: value for name, value in numbers(losses).items() if math.isfinite(value)}
-    figures |= {
-        "learning_rate": learning_rate(budget.config, budget.batch),
-        "images_per_second": report.speed(),
-    }
-    if sampling:
-        figures |= report.sample(budget.batch)
-    report.figures(figures, budget.progress, budget.remaining)
+        return trainer.step(data.label, data.feature, number, rate)
 
 
 def dry_run(config: Config) -> int:
@@ -182,7 +145,7 @@ def dry_run(config: Config) -> int:
     for network in (build_generator(config, config.input_size), build_critic(config)):
         print(table_of(network))
     dataset = open_dataset(config)
-    greet(config, dataset, Run(config), Budget(config, 0, 0.0))
+    greet(dataset, Budget(config, 0, 0.0), Replicas(), [])
     each = config.batch_size * config.critic_iters
     if config.max_batches:
         epochs = config.max_batches * each / len(dataset.train)
@@ -204,33 +167,37 @@ def table_of(network: keras.Model) -> str:
 # ---- what is said ----------------------------------------------------------------------------------
 
 
-def greet(config: Config, dataset: Dataset, run: Run, budget: Budget) -> None:
-    """What is trained on what."""
-    kind = "drawn faces (not photographs)" if config.dataset == SYNTHETIC else "pictures"
+def greet(dataset: Dataset, budget: Budget, replicas: Replicas, changes: list[str]) -> None:
+    """What is trained on what, and which options have changed since."""
+    kind = "drawn faces (not photographs)" if dataset.config.dataset == SYNTHETIC else "pictures"
     print(f"{len(dataset.train)} {kind} to train on, {len(dataset.test)} held out")
+    print(f"training on {replicas.described}")
+    if not tf.config.list_physical_devices("GPU") and (why := why_no_gpu()):
+        print(why)
     if budget.batch:
         print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
-        for change in run.changes:
+        for change in changes:
             print(f"changed since: {change}")
 
 
-def say_diverged(report: Report, bad: tuple[int, str], saved: int, checkpoints: Checkpoints) -> int:
+def say_diverged(record: Record | NoRecord, bad: tuple[int, str], saved: int) -> int:
     """The first bad number and what is left; the exit code."""
     batch, name = bad
-    left = f"the checkpoint of batch {saved} is good" if checkpoints.paths else "no checkpoint had been saved"
-    report.say(
+    left = f"the checkpoint of batch {saved} is good" if saved else "no checkpoint had been saved"
+    record.say(
         f"srez: diverged: {name} was not finite at batch {batch}; {left}. "
         "Lower --learning_rate_start or choose another --loss_func"
     )
     return EXIT_DIVERGED
 
 
-def farewell(config: Config, dataset: Dataset, budget: Budget, stop: Stop) -> int:
+def farewell(config: Config, dataset: Dataset, budget: Budget, last: Due, stop: Stop) -> int:
     """How it ended, where everything lies, how to go on; the exit code."""
     if dataset.damaged:
         print(f"{len(dataset.damaged)} pictures could not be used and were replaced by others")
-    if stop.requested and not budget.spent:
-        print(f"{stop.requested}: stopped after batch {budget.batch}, saved; the same command goes on")
+    if not last.spent:
+        signal = stop.requested or "a signal to another worker"
+        print(f"{signal}: stopped after batch {budget.batch}, saved; the same command goes on")
         return EXIT_INTERRUPTED
     print(f"done: {budget.spent} reached at batch {budget.batch} after {budget.minutes:.1f} minutes")
     print(

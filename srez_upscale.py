@@ -14,10 +14,11 @@ from tqdm import tqdm
 import srez_files
 import srez_images
 import srez_picture
-from srez_config import EXIT_DONE, EXIT_USER, Config, one_line
+from srez_config import EXIT_DONE, EXIT_USER, Config
 from srez_network import Network, load
 from srez_picture import ENDINGS, Picture
 from srez_portrait import framing, read_face, to_batch
+from srez_quiet import one_line
 from srez_report import grid
 
 FACES = 64  # that go through the network together

@@ -8,6 +8,7 @@ grid and one checkpoint, put beside that of the steps at the default periods.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -72,7 +73,7 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     run.describe(data.source.fingerprint, len(data.source))
     stream, batches = data.stream(0), iter(range(1, 10**9))
     checkpoints = Checkpoints(config, trainer)
-    with Report(config, run, trainer, data.test_batch()) as report:
+    with contextlib.closing(Report(config, run, trainer, data.test_batch())) as report:
 
         def step() -> dict[str, float]:
             losses = train_batch(trainer, stream, next(batches))

@@ -1,5 +1,6 @@
 """For every option: setting it changes something that its user would notice."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -15,6 +16,7 @@ import srez_main
 import srez_train
 from srez_config import Config, fields
 from srez_input import open_dataset
+from srez_replicas import open_replicas
 from srez_run import Run, read_metrics
 from srez_step import Trainer
 from srez_stop import Stop
@@ -46,6 +48,11 @@ def networks(config: Config) -> list:
     ]
 
 
+def strategy(config: Config) -> str:
+    """How devices train together."""
+    return type(open_replicas(config).strategy).__name__
+
+
 @functools.cache
 def trained(config: Config) -> Trainer:
     """Both networks after three batches."""
@@ -60,8 +67,12 @@ def trained(config: Config) -> Trainer:
         for _ in range(6)
     ]
     feed = iter(data)
-    for batch in range(1, 4):
-        srez_train.train_batch(trainer, feed, batch)
+    tf.config.run_functions_eagerly(True)  # three small steps take less than to trace one
+    try:
+        for batch in range(1, 4):
+            srez_train.train_batch(trainer, feed, batch)
+    finally:
+        tf.config.run_functions_eagerly(False)
     return trainer
 
 
@@ -144,6 +155,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "learning_beta1": (weights, 0.9, {}),
     "learning_beta2": (weights, 0.99, {}),
     "epsilon": (weights, 1e-2, {}),
+    "strategy": (strategy, "mirrored", {}),
     "xla": (compiled, True, {}),
     "deterministic": (started, True, {}),
     "log_device_placement": (started, True, {}),
@@ -168,17 +180,25 @@ ELSEWHERE = (
 )
 
 
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory) -> Callable[[Callable, Config], object]:
+    """What an observer sees in an empty folder; the usual is looked at once for many options."""
+
+    @functools.cache
+    def look(observer: Callable, config: Config) -> object:
+        with contextlib.chdir(tmp_path_factory.mktemp("empty")):
+            return observer(config)
+
+    return look
+
+
 def test_every_option_has_an_observer():
     assert {f.name for f in fields()} == set(OBSERVERS) | ELSEWHERE
 
 
 @pytest.mark.parametrize("name", OBSERVERS)
-def test_setting_it_changes_something(name, faces, tmp_path, monkeypatch):
+def test_setting_it_changes_something(name, faces, observed):
     observer, value, needed = OBSERVERS[name]
     usual = Config(dataset=faces, max_batches=2, run="train", **(SMALL | needed))
-    found = []
-    for i, config in enumerate((usual, dataclasses.replace(usual, **{name: value}))):
-        (tmp_path / str(i)).mkdir()
-        monkeypatch.chdir(tmp_path / str(i))
-        found.append(observer(config))
-    assert found[0] != found[1]
+    changed = dataclasses.replace(usual, **{name: value})
+    assert observed(observer, usual) != observed(observer, changed)

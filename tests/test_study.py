@@ -13,6 +13,7 @@ import pytest
 from conftest import ROOT
 
 import srez_job
+import srez_machine
 import srez_study
 from srez_cells import Cell, StudyRun
 from srez_config import Config, UserError
@@ -311,13 +312,13 @@ def test_which_gpus_there_are(tmp_path, monkeypatch, named, found):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if named is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert srez_job.gpus() == found
+    assert srez_machine.gpus() == found
 
 
 def test_without_nvidia_smi_there_is_no_gpu(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert srez_job.gpus() == []
+    assert srez_machine.gpus() == []
 
 
 def a_run(number: int, batches: int = 10) -> StudyRun:
@@ -361,30 +362,20 @@ sys.exit(srez_main.main(sys.argv))
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, spawn):
     """Starts a study of fake trainings in a process of its own."""
-    processes = []
     path = tmp_path / "small.toml"
 
     def run(*words: str, batches: int = 40, pace: float = 0.02) -> subprocess.Popen:
         path.write_text(STUDY.replace("{batches}", str(batches)))
         options = ["--run=study", f"--study={path}", f"--study_dir={tmp_path / 'study'}", *words]
-        process = subprocess.Popen(
+        return spawn(
             [sys.executable, "-c", DRIVER, str(FAKE), *options],
             env=os.environ | {"PYTHONPATH": str(ROOT), "FAKE_PACE": str(pace)},
-            stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            # whoever runs the tests in the background has SIGINT ignored, and children inherit that
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
-        processes.append(process)
-        return process
 
-    yield run
-    for process in processes:
-        process.kill()
-        process.communicate()
+    return run
 
 
 def wait_for(condition, seconds: float = 20) -> None:

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# One worker of several under Slurm, one on each node; after it the command, with --strategy multiworker:
+#   srun --ntasks-per-node=1 scripts/slurm.sh python3 srez_main.py --run train --strategy multiworker ...
+# PORT: where the workers listen (2222).
+set -euo pipefail
+
+if [ "${SLURM_NTASKS:-}" != "${SLURM_NNODES:-}" ] || [ -z "${SLURM_NODEID:-}" ]; then
+    echo "srez: this is for srun with one task on each node (--ntasks-per-node=1)" >&2
+    exit 2
+fi
+workers=$(scontrol show hostnames "${SLURM_STEP_NODELIST:-$SLURM_JOB_NODELIST}" |
+    sed "s/.*/\"&:${PORT:-2222}\"/" | paste -sd, -)
+export TF_CONFIG="{\"cluster\": {\"worker\": [$workers]}, \"task\": {\"type\": \"worker\", \"index\": $SLURM_NODEID}}"
+exec "$@"

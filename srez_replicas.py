@@ -1,0 +1,241 @@
+"""Replicas: devices that train together under tf.distribute, and what passes between them."""
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from srez_config import Config, UserError
+from srez_machine import processors
+from srez_quiet import one_line
+
+# what TensorFlow raises in those that are left
+LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+
+
+class WorkerLost(Exception):
+    """Another worker of the training has ended, or cannot be reached any more."""
+
+
+class Replicas:
+    """The replicas of a training: `count` of them, `local` in this process, which is one of `workers`.
+
+    Every process draws its share of each batch, and every replica takes its part of that. All hold the same
+    weights. What is told and written is the chief's business. Without a strategy: one replica, the chief.
+    """
+
+    def __init__(self, strategy: tf.distribute.Strategy | None = None):
+        self.strategy = strategy or tf.distribute.get_strategy()
+        cluster = self.strategy.cluster_resolver
+        roles = cluster.cluster_spec().as_dict() if cluster else {}
+        self.workers = max(1, sum(map(len, roles.values())))
+        self.index = 0
+        if self.workers > 1 and not (cluster.task_type == "chief" or "chief" not in roles):
+            self.index = 1 + cluster.task_id
+        elif self.workers > 1:
+            self.index = cluster.task_id
+        self.chief = self.index == 0
+        self.count = self.strategy.num_replicas_in_sync
+        self.local = self.count // self.workers
+
+    @property
+    def described(self) -> str:
+        """Which devices train, in words."""
+        gpus = tf.config.list_physical_devices("GPU")
+        here = f"{self.local} {'GPU' if gpus else 'CPU'}{'s' if self.local > 1 else ''}"
+        if gpus:
+            here += f" ({tf.config.experimental.get_device_details(gpus[0]).get('device_name', 'unknown')})"
+        else:
+            here += f" ({processors()} processor{'s' if processors() > 1 else ''})"
+        return here if self.workers == 1 else f"{self.workers} workers with {here} each"
+
+    # ---- outside the step ----
+
+    def share(self, batch_size: int) -> tuple[int, int]:
+        """Where this process's samples of a batch begin, and how many they are. Raises UserError."""
+        if batch_size % self.count:
+            raise UserError(
+                f"--batch_size={batch_size} with {self.count} replicas: each must get as many pictures, "
+                f"take a multiple of {self.count}"
+            )
+        size = batch_size // self.workers
+        return self.index * size, size
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """Which flags are set on any worker. All workers must call it, at the same place."""
+        if self.workers == 1:
+            return flags
+        return tuple(n > 0 for n in self._sum(flags))
+
+    def of_chief(self, *numbers: float) -> tuple[float, ...]:
+        """The chief's numbers (float64). All workers must call it, at the same place."""
+        if self.workers == 1:
+            return numbers
+        return self._sum([number if self.chief else 0 for number in numbers])
+
+    def _sum(self, numbers: Sequence[float]) -> tuple[float, ...]:
+        """Sums over workers."""
+        with self.together():
+            return tuple(self._summed(tf.constant(numbers, tf.float64)).numpy().tolist())
+
+    @tf.function
+    def _summed(self, numbers: tf.Tensor) -> tf.Tensor:
+        return self.run(lambda mine: total(self._once(mine)), numbers)
+
+    def _once(self, numbers: tf.Tensor) -> tf.Tensor:
+        """This process's numbers on its first replica, zeros on its others."""
+        first = tf.equal(replica_index() % self.local, 0)
+        return tf.where(first, numbers, tf.zeros_like(numbers))
+
+    def follow_chief(self, variables: Iterable[tf.Variable]) -> None:
+        """Give all workers the chief's values. All workers must call it, with the same variables."""
+        if self.workers > 1:
+            with self.together():
+                self._spread(list(variables))
+
+    @tf.function
+    def _spread(self, variables: list[tf.Variable]) -> None:
+        def copy() -> None:
+            for variable in variables:
+                mine = tf.where(tf.equal(replica_index(), 0), variable, tf.zeros_like(variable))
+                assign(variable, total(mine))
+
+        self.strategy.run(copy)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Where workers exchange numbers: raises WorkerLost where one of them is gone."""
+        try:
+            yield
+        except LOST as error:
+            if self.workers == 1:
+                raise
+            raise WorkerLost(f"a worker is gone ({one_line(error.message)})") from None
+
+    # ---- the step ----
+
+    def run(self, function: Callable, *args: Any) -> Any:
+        """Run a function on every replica; its result on the first one here."""
+        found = self.strategy.run(function, args)
+        return tf.nest.map_structure(
+            lambda value: self.strategy.experimental_local_results(value)[0], found, expand_composites=False
+        )
+
+    def part_of_share(self, samples: tf.Tensor) -> tf.Tensor:
+        """A replica's part of what its process was given, [share, ...]."""
+        return self._part(samples, self.local)
+
+    def part_of_batch(self, samples: tf.Tensor) -> tf.Tensor:
+        """A replica's part of a whole batch, [batch_size, ...]."""
+        return self._part(samples, self.count)
+
+    def _part(self, samples: tf.Tensor, parts: int) -> tf.Tensor:
+        if parts == 1:
+            return samples
+        size = tf.shape(samples)[0] // parts
+        start = replica_index() % parts * size
+        return samples[start : start + size]
+
+
+# ---- within a replica ------------------------------------------------------------------------------
+
+
+def replica_index() -> tf.Tensor:
+    """This replica's number among all, from 0."""
+    return tf.convert_to_tensor(tf.distribute.get_replica_context().replica_id_in_sync_group)
+
+
+def in_sync() -> int:
+    """How many replicas train together; 1 outside of a replica."""
+    context = tf.distribute.get_replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def mean_over_replicas(values: Any) -> Any:
+    """Means of tensors, in any structure, over all replicas; differentiable any number of times.
+
+    The gradient is that of the sum of all replicas' results.
+    """
+    if in_sync() == 1:
+        return values
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+
+
+def total(values: tf.Tensor) -> tf.Tensor:
+    """The sum over all replicas."""
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def assign(variable: Any, value: tf.Tensor) -> None:
+    """Set this replica's copy of a variable, TensorFlow's or Keras', where all set theirs to the same value.
+
+    `variable.assign` would exchange the values first.
+    """
+    if not isinstance(variable, tf.Variable):
+        variable = variable.value
+    tf.raw_ops.AssignVariableOp(resource=variable.handle, value=value)
+
+
+# ---- which devices ---------------------------------------------------------------------------------
+
+
+def open_replicas(config: Config) -> Replicas:
+    """The replicas that --strategy asks for; before TensorFlow's first operation. Raises UserError."""
+    gpus = tf.config.list_logical_devices("GPU") if config.strategy == "auto" else []
+    strategy = "mirrored" if len(gpus) > 1 else config.strategy
+    replicas = Replicas(STRATEGIES[strategy]())
+    replicas.share(config.batch_size)
+    if config.xla and replicas.count > 1 and not tf.config.list_logical_devices("GPU"):
+        raise UserError(
+            f"--xla with --strategy={config.strategy} on CPUs: TensorFlow compiles for several GPUs only"
+        )
+    return replicas
+
+
+def _mirrored() -> tf.distribute.Strategy:
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
+
+
+def _multiworker() -> tf.distribute.Strategy:
+    check_cluster(os.environ.get("TF_CONFIG", ""))
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise UserError(
+            f"--strategy=multiworker: {one_line(error.message)}; are the addresses in TF_CONFIG right, "
+            "free and within each other's reach, and do all workers run?"
+        ) from None
+
+
+def check_cluster(text: str) -> None:
+    """Raise UserError unless this is a TF_CONFIG that names workers, and this process among them."""
+    example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        content = json.loads(text)
+        cluster, task = content["cluster"], content["task"]
+        if not set(cluster) <= {"chief", "worker"}:
+            raise ValueError("no roles but chief and worker")
+        cluster[task["type"]][int(task["index"])]
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise UserError(
+            f"--strategy=multiworker needs TF_CONFIG in the environment, as in TF_CONFIG='{example}': "
+            f"it is '{text}' ({type(error).__name__}: {error})"
+        ) from None
+
+
+STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy | None]] = {
+    "none": lambda: None,
+    "auto": lambda: None,
+    "mirrored": _mirrored,
+    "multiworker": _multiworker,
+}

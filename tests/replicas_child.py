@@ -1,0 +1,82 @@
+"""Trains one device and two replicas on the same batches; prints how far their weights lie apart.
+
+replicas_child.py OPTIONS... : each a JSON object of options; a line of JSON for each.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import numpy as np
+import tensorflow as tf
+
+from srez_config import Config
+from srez_input import Batch
+from srez_replicas import Replicas, open_replicas
+from srez_step import Trainer
+from srez_train import train_batch
+
+BATCHES = 10
+USUAL = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 4, "random_seed": 1}
+# an epsilon that keeps Adam from making much of gradients that are all rounding
+USUAL |= {"epsilon": 1e-3, "learning_rate_start": 2e-4, "strategy": "mirrored"}
+
+
+def compare(options: dict, replicas: Replicas) -> dict:
+    """Largest differences by variable, how far the weights moved, the generator's losses."""
+    config = Config(**(USUAL | options))
+    both = one, two = Trainer(config), Trainer(config, replicas)
+    assert (one.replicas.count, two.replicas.count) == (1, 2)
+    random = np.random.RandomState(0)
+    side = config.noise_dimension if config.noise_input else config.input_size
+
+    def batch():
+        label = tf.constant(random.rand(4, 64, 64, 3), tf.float32)
+        return Batch(label, tf.constant(random.rand(4, side, side, 3), tf.float32))
+
+    data = [[batch() for _ in range(config.critic_iters)] for _ in range(BATCHES)]
+    before = [v.numpy() for v in one.generator_variables]
+    losses = [
+        [float(train_batch(trainer, iter(turn), n)["generator_loss"]) for n, turn in enumerate(data, 1)]
+        for trainer in both
+    ]
+    apart = {
+        a.path: max(float(np.abs(a.numpy() - copy.numpy()).max()) for copy in b.value.values)
+        for a, b in zip(variables(one), variables(two), strict=True)
+        if a.path not in without_gradient(one)
+    }
+    moved = max(
+        float(np.abs(a.numpy() - b).max()) for a, b in zip(one.generator_variables, before, strict=True)
+    )
+    return {"apart": apart, "moved": moved, "losses": losses}
+
+
+def variables(trainer) -> list:
+    networks = {id(m): m for m in (trainer.generator, trainer.critic, trainer.average)}
+    return [v for model in networks.values() for v in model.variables]
+
+
+def without_gradient(trainer) -> set[str]:
+    """Paths of the offsets that a batch norm takes away again: their gradients are all rounding."""
+    paths = set()
+    for network, normed, last in (
+        (trainer.generator, trainer.config.gen_norm == 1, 3),
+        (trainer.critic, trainer.config.critic_norm == "batch", 1),
+    ):
+        convolutions = [layer for layer in network.layers if hasattr(layer, "kernel")]
+        paths |= {layer.offset.path for layer in convolutions[:-last] if normed}
+    return paths
+
+
+if __name__ == "__main__":
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    two = open_replicas(
+        Config(**USUAL)
+    )  # once a process: TensorFlow numbers what they exchange anew for each
+    for words in sys.argv[1:]:
+        print(json.dumps(compare(json.loads(words), two)), flush=True)
