@@ -133,25 +133,21 @@ def decode(data: bytes) -> np.ndarray:
 def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
     """The same for a plain JPEG, in several threads at once; None for all others. Pillow has a lock."""
     try:
-        return None if plain_jpeg_size(data) is None else simplejpeg.decode_jpeg(data)
+        return simplejpeg.decode_jpeg(data) if _is_plain_jpeg(data) else None
     except ValueError:  # Pillow has the better reasons, and mends what can be mended
         return None
 
 
-def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) of a JPEG file's content that needs no conversion; None for everything else.
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Whether a file's content is a JPEG that needs no conversion.
 
-    For these Pillow, simplejpeg and TensorFlow (INTEGER_ACCURATE) give the same numbers; of a progressive one
-    with a hole in it they do not.
+    Of these Pillow and simplejpeg make the same numbers; of a progressive one with a hole in it they do not.
     """
     header = data[:HEADER_BYTES]
     if not header.startswith(JPEG_START) or EXIF in header or PROGRESSIVE in header:
-        return None
-    try:
-        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    except ValueError:
-        return None
-    return (width, height) if colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS else None
+        return False
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    return colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS
 
 
 def to_uint8(pictures: np.ndarray) -> np.ndarray:

@@ -2,12 +2,11 @@
 same picture with the same crop and jitter, whatever came before and wherever the stream was opened."""
 
 import collections
-import contextlib
 import functools
 import itertools
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -26,6 +25,7 @@ CELEBA_TEST = (
     *(73883, 110251, 36510, 132301, 57264, 152931, 93861, 124938),
     *(79512, 106152, 127384, 134028, 67874, 10613, 198694, 100990),
 )
+TOGETHER = 64  # samples made in one go, in whole batches: a call of `prepare` costs as much as three samples
 TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
 
 
@@ -98,45 +98,55 @@ class Dataset:
 
     # -- training stream --
 
-    def stream(self, position: int, ahead: int = 3) -> Iterator[Batch]:
-        """Endless batches from sample `position` on, made ahead, each in a thread."""
+    def stream(
+        self, position: int, first: int = 0, count: int | None = None, ahead: int = 3
+    ) -> Iterator[Batch]:
+        """Endless batches from sample `position` on, made ahead in threads, some together.
+
+        Of each batch `count` samples from its `first` on: a worker's share; the whole one by default.
+        """
         size, threads = self.config.batch_size, processors()
+        count = count or size
+        together = max(1, TOGETHER // count)
         with ThreadPoolExecutor(threads) as makers:
             waiting: collections.deque = collections.deque()
             try:
-                for first in itertools.count(position, size):
-                    waiting.append(makers.submit(self.batch, first, size))
-                    if len(waiting) > max(ahead, threads):
-                        yield waiting.popleft().result()
+                for start in itertools.count(position + first, size * together):
+                    starts = range(start, start + size * together, size)
+                    waiting.append(makers.submit(self.batches, starts, count))
+                    if len(waiting) > max(ahead // together, threads):
+                        yield from waiting.popleft().result()
             finally:
                 for future in waiting:
                     future.cancel()
 
     def batch(self, position: int, size: int) -> Batch:
         """The samples position .. position + size - 1."""
-        chance = uniforms(self.config.random_seed, position, size, 6)
-        crops = self.crops(position, chance[:, :2])
+        return self.batches([position], size)[0]
+
+    def batches(self, starts: Sequence[int], size: int) -> list[Batch]:
+        """For each start the samples start .. start + size - 1: as from `batch`, made in one go."""
+        positions = [start + i for start in starts for i in range(size)]
+        chance = np.concatenate([uniforms(self.config.random_seed, start, size, 6) for start in starts])
+        crops = self.crops(positions, chance[:, :2])
         with tf.device("CPU"):  # the same numbers whatever trains on them
             label, feature = prepare(crops, chance[:, 2] < 0.5, 2 * chance[:, 3:] - 1, self.config)
-        if self.config.noise_input:
-            feature = self._noise(position, size)
-        return Batch(label, tf.convert_to_tensor(feature))
+            if self.config.noise_input:
+                feature = tf.concat([self._noise(start, size) for start in starts], axis=0)
+            pairs = zip(tf.split(label, len(starts)), tf.split(feature, len(starts)), strict=True)
+        return [Batch(*pair) for pair in pairs]
 
-    def crops(self, position: int, corners: np.ndarray) -> np.ndarray:
-        """Crops, uint8 [n, C, C, 3], of positions from `position` on.
+    def crops(self, positions: Sequence[int], corners: np.ndarray) -> np.ndarray:
+        """Crops, uint8 [n, C, C, 3], of the samples at n positions.
 
         corners [n, 2] in [0, 1): how far down and across the window each crop lies.
         """
         side = self.config.crop_size
-        indices = [self._index_at(position + i) for i in range(len(corners))]
-        if self.source.crops is not None and self.damaged.keys().isdisjoint(indices):
-            with contextlib.suppress(Damaged):  # which of them it is turns out below
-                return self.source.crops(indices, corners, side)
         crops = np.empty((len(corners), side, side, 3), np.uint8)
-        for i, corner in enumerate(corners):
-            window = self._window_for(position + i)
+        for crop, position, corner in zip(crops, positions, corners, strict=True):
+            window = self._window_for(position)
             y, x = corner_in(*window.shape[:2], side, corner)
-            crops[i] = window[y : y + side, x : x + side]
+            crop[:] = window[y : y + side, x : x + side]
         return crops
 
     def _index_at(self, position: int) -> int:

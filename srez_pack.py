@@ -19,7 +19,8 @@ from typing import BinaryIO
 import numpy as np
 
 import srez_files
-from srez_config import UserError, one_line
+from srez_config import UserError
+from srez_quiet import one_line
 
 ENDING = ".pack"
 MAGIC = b"srez pack 1\n"

@@ -39,10 +39,8 @@ class Replicas:
         roles = cluster.cluster_spec().as_dict() if cluster else {}
         self.workers = max(1, sum(map(len, roles.values())))
         self.index = 0
-        if self.workers > 1 and not (cluster.task_type == "chief" or "chief" not in roles):
-            self.index = 1 + cluster.task_id
-        elif self.workers > 1:
-            self.index = cluster.task_id
+        if self.workers > 1:
+            self.index = cluster.task_id + ("chief" in roles and cluster.task_type == "worker")
         self.chief = self.index == 0
         self.count = self.strategy.num_replicas_in_sync
         self.local = self.count // self.workers

@@ -2,8 +2,7 @@
 
 import dataclasses
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,8 @@ import srez_faces
 import srez_files
 import srez_images
 import srez_pack
-from srez_config import SYNTHETIC, Config, UserError, one_line
+from srez_config import SYNTHETIC, Config, UserError
+from srez_quiet import one_line
 
 SYNTHETIC_FACES = 5000
 CELEBA_SIZE, CELEBA_CORNER, CELEBA_CROP = (178, 218), (25, 60), 128
@@ -66,17 +66,12 @@ class Framing:
 
 @dataclass(frozen=True)
 class Source:
-    """Numbered pictures. `window(i)` gives uint8 [h, w, 3] or raises Damaged; it must be thread-safe.
-
-    `crops(indices, corners, side)`, where there is one, gives the same crops as the windows do, uint8
-    [n, side, side, 3], faster, or raises Damaged for all of them. corners: see `corner_in`.
-    """
+    """Numbered pictures. `window(i)` gives uint8 [h, w, 3] or raises Damaged; it must be thread-safe."""
 
     names: list[str]
     fingerprint: str
     window: Callable[[int], np.ndarray]
     where: str
-    crops: Callable[[Sequence[int], np.ndarray, int], np.ndarray] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -99,55 +94,20 @@ def folder_source(folder: str, framing: Framing) -> Source:
         logging.warning("%s: %d other files ignored", folder, others)
     listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
     fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
-    files = Files(folder, names, framing)
-    return Source(names, fingerprint, files.window, folder, files.crops)
+    paths = [srez_files.join(folder, name) for name in names]
 
-
-class Files:
-    """Windows and crops of picture files. Raises Damaged, or UserError where the folder has vanished."""
-
-    def __init__(self, folder: str, names: Sequence[str], framing: Framing):
-        self.folder, self.framing = folder, framing
-        self.paths = [srez_files.join(folder, name) for name in names]
-        # index -> window of a plain JPEG, None for other files
-        self._boxes: dict[int, tuple[int, int, int, int] | None] = {}
-
-    def window(self, index: int) -> np.ndarray:
-        """uint8 [h, w, 3]."""
-        return decode_window(self._read(index), self.framing)
-
-    def crops(self, indices: Sequence[int], corners: np.ndarray, side: int) -> np.ndarray:
-        """uint8 [n, side, side, 3] of plain JPEGs alone, decoded side by side by TensorFlow."""
-        places = []
-        for index, corner in zip(indices, corners, strict=True):
-            box = self._box(index)
-            if box is None:
-                raise Damaged("not all are plain JPEGs")
-            left, top, width, height = box
-            y, x = corner_in(height, width, side, corner)
-            places.append((top + y, left + x))
+    def window(index: int) -> np.ndarray:
         try:
-            paths = tf.constant([os.fsencode(self.paths[i]) for i in indices])
-            with tf.device("CPU"):
-                return decode_crops(paths, tf.constant(places), side).numpy()
-        except tf.errors.OpError as error:
-            raise Damaged(one_line(error)) from None
-
-    def _box(self, index: int) -> tuple[int, int, int, int] | None:
-        if index not in self._boxes:
-            size = srez_images.plain_jpeg_size(self._read(index, srez_images.HEADER_BYTES))
-            self._boxes[index] = size and self.framing.window(*size)
-        return self._boxes[index]
-
-    def _read(self, index: int, most: int = -1) -> bytes:
-        try:
-            return srez_files.read_bytes(self.paths[index], most)
+            data = srez_files.read_bytes(paths[index])
         except (OSError, tf.errors.OpError) as error:
-            if not srez_files.is_remote(self.folder) and not srez_images.has_pictures(self.folder):
+            if not srez_files.is_remote(folder) and not srez_images.has_pictures(folder):
                 raise UserError(
-                    f"dataset '{self.folder}' has vanished: put it back, then the same command goes on"
+                    f"dataset '{folder}' has vanished: put it back, then the same command goes on"
                 ) from None
             raise Damaged(one_line(error)) from None
+        return decode_window(data, framing)
+
+    return Source(names, fingerprint, window, folder)
 
 
 def decode_window(data: bytes, framing: Framing) -> np.ndarray:
@@ -158,18 +118,6 @@ def decode_window(data: bytes, framing: Framing) -> np.ndarray:
         raise Damaged(one_line(error)) from None
     x, y, width, height = framing.window(picture.shape[1], picture.shape[0])
     return picture[y : y + height, x : x + width]
-
-
-@tf.function(reduce_retracing=True)
-def decode_crops(paths: tf.Tensor, places: tf.Tensor, side: int) -> tf.Tensor:
-    """Crops, uint8 [n, side, side, 3], of JPEG files whose upper left corners are `places` [n, 2] (y, x)."""
-
-    def crop(path: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
-        picture = tf.io.decode_jpeg(tf.io.read_file(path), channels=3, dct_method="INTEGER_ACCURATE")
-        return tf.slice(picture, [place[0], place[1], 0], [side, side, 3])
-
-    kind = tf.TensorSpec([side, side, 3], tf.uint8)
-    return tf.map_fn(lambda x: crop(*x), (paths, places), fn_output_signature=kind, parallel_iterations=16)
 
 
 def pack_source(path: str, framing: Framing) -> Source:

@@ -4,7 +4,8 @@ python3 bench/bench_input.py FOLDER [--batch_size 16] [--images 2000] [--rounds 
 
 All contenders read the same files with the same number of threads and take turns within one process; each
 makes labels and features with crop, flip and colour jitter. 2017's graph decodes and jitters whole pictures,
-then crops and resizes them one by one; it wants CelebA's 178x218 pictures.
+then crops and resizes them one by one; it wants CelebA's 178x218 pictures. The processor time that an image
+takes, all threads together, is printed too: it suffers less from other work on the machine.
 """
 
 import argparse
@@ -26,6 +27,7 @@ import tensorflow as tf
 
 from srez_config import Config
 from srez_input import open_dataset
+from srez_machine import processors
 from srez_source import Framing, pack_folder
 
 
@@ -45,17 +47,31 @@ def per_image_2017(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
 def stream_2017(folder: str, batch_size: int) -> Iterator:
     """Endless batches of 2017's graph, in as many threads as there are processors."""
     files = tf.data.Dataset.list_files(f"{folder}/*.jpg").repeat().map(tf.io.read_file)
-    samples = files.map(per_image_2017, num_parallel_calls=os.cpu_count())
+    samples = files.map(per_image_2017, num_parallel_calls=processors())
     return iter(samples.batch(batch_size).prefetch(3))
 
 
-def seconds_of(stream: Iterator, batches: int) -> float:
-    """How long the next batches take, the last one's numbers being there."""
-    start = time.perf_counter()
+def seconds_of(stream: Iterator, batches: int) -> tuple[float, float]:
+    """How long batches take, the last one's numbers being there: by the clock, and of the processors.
+
+    What had been made ahead is used up before, and what is made ahead at the end is waited for.
+    """
+    take(stream, batches // 4)
+    start, busy = time.perf_counter(), time.process_time()
+    take(stream, batches)
+    found = time.perf_counter() - start, time.process_time() - busy
+    before = -1.0
+    while time.process_time() - before > 0.01:
+        before = time.process_time()
+        time.sleep(0.2)
+    return found
+
+
+def take(stream: Iterator, batches: int) -> None:
+    """The next batches."""
     for _ in range(batches):
         batch = next(stream)
     float(tf.reduce_sum(batch[0] if isinstance(batch, tuple) else batch.label))
-    return time.perf_counter() - start
 
 
 def main() -> None:
@@ -78,16 +94,25 @@ def main() -> None:
             streams[name] = stack.enter_context(contextlib.closing(open_dataset(config).stream(0)))
         for stream in streams.values():  # warm: traces, files in the page cache
             seconds_of(stream, batches)
+        images = batches * args.batch_size
         rates: dict[str, list[float]] = {name: [] for name in streams}
+        costs: dict[str, list[float]] = {name: [] for name in streams}
         for _, (name, stream) in itertools.product(range(args.rounds), streams.items()):
-            rates[name].append(batches * args.batch_size / seconds_of(stream, batches))
-    base = statistics.median(rates["2017 graph"])
-    print(f"{'images/s':<20}{'median':>9}{'min':>9}{'max':>9}{'/ 2017':>9}")
-    for name, found in rates.items():
-        middle = statistics.median(found)
-        print(f"{name:<20}{middle:>9.0f}{min(found):>9.0f}{max(found):>9.0f}{middle / base:>9.1f}")
+            seconds, busy = seconds_of(stream, batches)
+            rates[name].append(images / seconds)
+            costs[name].append(1e6 * busy / images)
+    middle = {name: (statistics.median(rates[name]), statistics.median(costs[name])) for name in streams}
+    base = middle["2017 graph"]
+    print(f"{'images/s':<20}{'median':>9}{'min':>9}{'max':>9}{'/ 2017':>9}{'CPU us/image':>15}{'2017 /':>9}")
+    for name, (rate, cost) in middle.items():
+        found = rates[name]
+        print(
+            f"{name:<20}{rate:>9.0f}{min(found):>9.0f}{max(found):>9.0f}{rate / base[0]:>9.1f}"
+            f"{cost:>15.0f}{base[1] / cost:>9.1f}"
+        )
     if args.json:
-        Path(args.json).write_text(json.dumps(rates, indent=1) + "\n")
+        found = {"images_per_second": rates, "cpu_us_per_image": costs}
+        Path(args.json).write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

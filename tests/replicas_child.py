@@ -23,7 +23,7 @@ from srez_train import train_batch
 BATCHES = 10
 USUAL = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 4, "random_seed": 1}
 # an epsilon that keeps Adam from making much of gradients that are all rounding
-USUAL |= {"epsilon": 1e-3, "learning_rate_start": 2e-4, "strategy": "mirrored"}
+USUAL |= {"epsilon": 1e-3, "learning_rate_start": 1e-4, "strategy": "mirrored"}
 
 
 def compare(options: dict, replicas: Replicas) -> dict:

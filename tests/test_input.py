@@ -29,7 +29,7 @@ def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None =
 
 
 def first_pixels(dataset: Dataset, positions) -> list[int]:
-    return [int(dataset.crops(p, np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
+    return [int(dataset.crops([p], np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
 
 
 # ---- order -----------------------------------------------------------------------------------------
@@ -62,6 +62,23 @@ def test_a_share_of_the_positions_is_a_share_of_the_batch(faces):
     dataset = open_dataset(Config(dataset=faces, batch_size=4))
     whole, second_half = dataset.batch(8, 4), dataset.batch(10, 2)
     np.testing.assert_array_equal(whole.label[2:], second_half.label)
+
+
+@pytest.mark.parametrize("kind", ["scaled", "noise"])
+def test_batches_made_together_are_those_made_alone(faces, kind):
+    dataset = open_dataset(Config(dataset=faces, input=kind))
+    starts = range(30, 30 + 7 * 5, 7)  # as a worker takes them: 3 of every 7 samples, over an epoch's end
+    for start, batch in zip(starts, dataset.batches(starts, 3), strict=True):
+        alone = dataset.batch(start, 3)
+        assert batch.label.shape == (3, 64, 64, 3)
+        np.testing.assert_array_equal(batch.label, alone.label)
+        np.testing.assert_array_equal(batch.feature, alone.feature)
+
+
+def test_a_stream_misses_no_batch_between_those_made_together(faces):
+    dataset = open_dataset(Config(dataset=faces, batch_size=5))  # twelve are made together
+    for number, batch in enumerate(itertools.islice(dataset.stream(3), 26)):
+        np.testing.assert_array_equal(batch.label, dataset.batch(3 + 5 * number, 5).label)
 
 
 def test_the_seed_changes_order_and_crops(faces):
@@ -196,7 +213,7 @@ def test_crops_reach_every_offset_of_the_window_and_both_sides():
     source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
     dataset = Dataset(Config(test_vectors=1), source)
     chance = srez_input.uniforms(0, 0, 600, 2)
-    assert {int(crop[0, 0, 0]) for crop in dataset.crops(0, chance)} == set(range(17))
+    assert {int(crop[0, 0, 0]) for crop in dataset.crops(range(600), chance)} == set(range(17))
     labels = np.concatenate([dataset.batch(p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
     flipped = labels[:, 0] > labels[:, -1]
     assert 0.4 < flipped.mean() < 0.6
@@ -235,15 +252,11 @@ def test_the_window_is_pillows(faces):
 
 
 @pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"quality": 30}])
-def test_crops_of_plain_jpegs_are_those_of_their_windows(tmp_path, options):
-    for number in range(4):
-        Image.open(io.BytesIO(jpeg(number))).save(tmp_path / f"{number}.jpg", **options)
-    source = open_dataset(Config(dataset=str(tmp_path), test_vectors=1)).source
-    corners = np.array([[0.0, 0.0], [0.99, 0.99], [0.5, 0.2], [0.1, 0.7]])
-    found = source.crops([3, 1, 0, 1], corners, 128)
-    for crop, index, (down, across) in zip(found, [3, 1, 0, 1], corners, strict=True):
-        y, x = int(17 * down), int(17 * across)
-        np.testing.assert_array_equal(crop, source.window(index)[y : y + 128, x : x + 128])
+def test_windows_of_plain_jpegs_are_tensorflows(options):
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(jpeg(3))).save(buffer, "JPEG", **options)
+    whole = tf.io.decode_jpeg(buffer.getvalue(), channels=3, dct_method="INTEGER_ACCURATE")
+    np.testing.assert_array_equal(decode_window(buffer.getvalue(), Framing()), whole[52:196, 17:161])
 
 
 @pytest.mark.parametrize("kind", ["damaged", "grey", "turned", "png"])

@@ -63,6 +63,36 @@ def test_two_replicas_train_as_one_device(cases):
         assert len(set(found["losses"][0])) == 10
 
 
+MIRRORED = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import srez_main
+sys.exit(srez_main.main(["srez_main.py", *sys.argv[1:]]))
+"""
+
+
+def test_the_command_trains_on_all_devices_of_the_machine(faces, tmp_path):
+    words = ["--run=train", "--strategy=mirrored", f"--dataset={faces}", *TINY, "--max_batches=3"]
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "CUDA_VISIBLE_DEVICES": "-1"}
+
+    def run(*more: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-c", MIRRORED, *words, *more]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    done = run()
+    assert done.returncode == 0, done.stderr
+    assert "training on 2 CPUs" in done.stdout
+    assert "done: --max_batches=3" in done.stdout
+    assert [line["batch"] for line in read_metrics(str(tmp_path / "checkpoint" / "metrics.jsonl"))] == [0, 3]
+    refused = run("--batch_size=5", "--noresume")
+    assert refused.returncode == 2
+    assert "--batch_size=5 with 2 replicas" in refused.stderr
+
+
 def test_shares_of_the_stream_make_the_whole(faces):
     dataset = open_dataset(Config(dataset=faces, batch_size=6))
     whole = list(itertools.islice(dataset.stream(12), 3))

@@ -299,7 +299,8 @@ def test_the_tests_are_run_after_the_linters(machine, words, expected):
     log = machine.log.read_text().splitlines()
     assert log[-1] == f"-m pytest {expected}"
     assert log[-4] == "-m ruff check ."
-    assert log[-2].endswith("./run_script.sh ./run_tests.sh scripts/power_off.sh scripts/slurm.sh scripts/venv.sh .ci/run")
+    scripts = "./run_script.sh ./run_tests.sh scripts/power_off.sh scripts/slurm.sh scripts/venv.sh .ci/run"
+    assert log[-2].endswith(scripts)
 
 
 @pytest.mark.parametrize("code", [0, 1, 5])
