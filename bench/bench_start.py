@@ -82,7 +82,7 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
         losses = step()
         work = {
             "step": step,
-            "line": lambda: report.figures({"batch": 1, **losses, "minutes": 0.0}, 0.0, None),
+            "line": lambda: report.figures({"batch": 1, **losses, "images_per_second": 1.0}, 0.0, None),
             "sample": lambda: report.sample(200),
             "checkpoint": lambda: checkpoints.save(next(batches), 0.0),
         }
