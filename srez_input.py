@@ -257,7 +257,7 @@ def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
     return tf.transpose(planes, [0, 2, 3, 1])
 
 
-@tf.function(jit_compile=True)
+@tf.function(autograph=False, jit_compile=True)
 def prepare(
     crops: tf.Tensor, flips: tf.Tensor, amounts: tf.Tensor, config: Config
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -85,7 +85,7 @@ class Replicas:
         with self.together():
             return tuple(self._summed(tf.constant(numbers, tf.float64)).numpy().tolist())
 
-    @tf.function
+    @tf.function(autograph=False)
     def _summed(self, numbers: tf.Tensor) -> tf.Tensor:
         return self.run(lambda mine: total(self._once(mine)), numbers)
 
@@ -100,7 +100,7 @@ class Replicas:
             with self.together():
                 self._spread(list(variables))
 
-    @tf.function
+    @tf.function(autograph=False)
     def _spread(self, variables: list[tf.Variable]) -> None:
         def copy() -> None:
             for variable in variables:

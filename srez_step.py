@@ -56,7 +56,7 @@ class Trainer(tf.Module):
         # replicas meet in the middle of a step, which TensorFlow allows in no inner function
         # but in compiled ones
         if config.xla or self.replicas.count == 1:
-            compiled = tf.function(jit_compile=config.xla or None)
+            compiled = tf.function(autograph=False, jit_compile=config.xla or None)
             self.gradients = compiled(self.gradients)
             self.critic_gradients = compiled(self.critic_gradients)
 
@@ -163,11 +163,11 @@ class Trainer(tf.Module):
         starts = range(0, len(pictures) - size + 1, size)
         return float(np.mean([self._judge(pictures[i : i + size]) for i in starts]))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _judge(self, pictures: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(self.critic(pictures))
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _infer(self, feature: tf.Tensor) -> tf.Tensor:
         return generate(self.average, feature, feature, self.config.back_projection)
 
@@ -178,7 +178,7 @@ class Trainer(tf.Module):
 
     # ---- steps ----
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(
         self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -192,7 +192,7 @@ class Trainer(tf.Module):
         found = mean_over_replicas(self.gradients(label, feature, *self._chance(feature, batch, 0)))
         return found.losses | self._update(found, batch, rate)
 
-    @tf.function
+    @tf.function(autograph=False)
     def critic_step(
         self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
     ) -> None:
@@ -232,17 +232,19 @@ class Trainer(tf.Module):
         self._note_bad(tf.stack(losses_finite), gradients_finite, batch)
         if self.loss_scale is not None:
             self.loss_scale.update(finite)
-        if finite:
-            if found.generator:
-                self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
-                self._follow(batch)
-            self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
-            if self.config.clips_weights:
-                for variable in self.critic_variables:
-                    clipped = tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value)
-                    assign(variable, clipped)
+        tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
         norms = (tf.sqrt(tf.reduce_sum(part)) for part in (squares[:count], squares[count:]))
         return dict(zip(GRADIENT_NORMS, norms, strict=True))
+
+    def _apply(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> None:
+        """Both optimizers' updates, then clipping."""
+        if found.generator:
+            self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
+            self._follow(batch)
+        self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
+        if self.config.clips_weights:
+            for variable in self.critic_variables:
+                assign(variable, tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value))
 
     def _follow(self, batch: tf.Tensor) -> None:
         """Move the average towards the generator, moving statistics too; faster in the first batches."""
