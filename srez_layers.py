@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -25,7 +26,7 @@ class Kernel(keras.layers.Layer):
         super().__init__(**kwargs)
         self.width, self.size, self.gain, self.seed = width, size, gain, seed
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         inputs = input_shape[-1]
         stddev = math.sqrt(self.gain / (math.sqrt(inputs * self.width) * self.size**2))
         self.kernel = self.add_weight(
@@ -35,7 +36,7 @@ class Kernel(keras.layers.Layer):
         )
         self.offset = self.add_weight(shape=(self.width,), initializer="zeros", name="offset")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = {"width": self.width, "size": self.size, "gain": self.gain, "seed": self.seed}
         return {**super().get_config(), **config}
 
@@ -48,11 +49,11 @@ class Conv(Kernel):
         super().__init__(width, size, **kwargs)
         self.stride = stride
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         x = tf.nn.conv2d(x, self.kernel, self.stride, "SAME")
         return tf.nn.bias_add(x, self.offset)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "stride": self.stride}
 
 
@@ -64,7 +65,7 @@ class SpectralConv(Conv):
     algorithm 1).
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         super().build(input_shape)
         self.direction = self.add_weight(
             shape=(1, self.width),
@@ -74,7 +75,7 @@ class SpectralConv(Conv):
             name="direction",
         )
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         matrix = tf.reshape(tf.cast(self.kernel, tf.float32), [-1, self.width])
         right = tf.convert_to_tensor(self.direction)
         left = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(right, matrix, transpose_b=True)))
@@ -92,7 +93,7 @@ class SpectralConv(Conv):
 class Deconv(Kernel):
     """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.nn.bias_add(enlarge(x, tf.transpose(self.kernel, [0, 1, 3, 2])), self.offset)
 
 
@@ -104,7 +105,7 @@ class UpscaleConv(Kernel):
     0 or 1 each way: the same numbers for 4/9 of the multiplications, borders included.
     """
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         return tf.nn.bias_add(enlarge(x, self.merged()), self.offset)
 
     def merged(self) -> tf.Tensor:
@@ -148,7 +149,7 @@ class GeneratorNorm(keras.layers.Layer):
     correction; mean 0 and variance 1 before the first update.
     """
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         shape = (input_shape[-1],)
         self.offset = self.add_weight(shape=shape, initializer="zeros", name="offset")
         moving = {"initializer": "zeros", "trainable": False, "autocast": False}
@@ -157,7 +158,7 @@ class GeneratorNorm(keras.layers.Layer):
         self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
         self.keeps_averages = True
 
-    def call(self, x, training=False):
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         offset = tf.cast(self.offset, tf.float32)
         scale = tf.ones_like(offset)
         if not training:
@@ -176,7 +177,7 @@ class GeneratorNorm(keras.layers.Layer):
             self._update(tf.squeeze(mean), tf.squeeze(variance))
         return y
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         # Keras' own default refuses the dtype policy among the arguments
         return super().get_config()
 
@@ -207,12 +208,12 @@ class CriticNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.axes, self.epsilon = list(axes), epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
 
-    def call(self, x):
+    def call(self, x: tf.Tensor) -> tf.Tensor:
         y, *_ = normalize(x, self.axes, self.epsilon, tf.cast(self.offset, tf.float32))
         return y
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}

@@ -55,13 +55,13 @@ class _Maker:
         seed = zlib.crc32(f"{self.name} {self.layers}".encode()) >> 1
         return kind(width, *args, seed=seed, dtype=self.policy, **kwargs)
 
-    def norm_relu(self, x):
+    def norm_relu(self, x: keras.KerasTensor) -> keras.KerasTensor:
         if self.normed:
             x = GeneratorNorm(dtype=self.policy)(x)
         return keras.layers.ReLU(dtype=self.policy)(x)
 
 
-def _residual_block(x, width: int, make: _Maker):
+def _residual_block(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
     """[norm, ReLU, 3x3] twice plus a bypass; a 1x1 projection before where the width changes."""
     if x.shape[-1] != width:
         x = make.layer(Conv, width, 1, gain=GAIN_LINEAR)(x)
@@ -72,7 +72,7 @@ def _residual_block(x, width: int, make: _Maker):
     return keras.layers.Add(dtype=make.policy)([x, bypass])
 
 
-def _resnet_stage(x, width: int, make: _Maker):
+def _resnet_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
     x = _residual_block(x, width, make)
     x = _residual_block(x, width, make)
     # norm and ReLU commute with nearest x2, so they come before it
@@ -80,7 +80,7 @@ def _resnet_stage(x, width: int, make: _Maker):
     return make.layer(UpscaleConv, width, gain=GAIN_LINEAR)(x)
 
 
-def _deconv_stage(x, width: int, make: _Maker):
+def _deconv_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
     x = make.norm_relu(x)
     return make.layer(Deconv, width, gain=GAIN_LINEAR)(x)
 

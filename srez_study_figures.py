@@ -161,9 +161,7 @@ def correlation_panels(results: Results, quality: str) -> Iterator[Panel]:
             axes.plot(found.mean, y, "D", color=color, markersize=5.5, mec="white", mew=0.7)
             said.append(f"{INDICATORS[indicator].title} of {group} {interval(found)}")
         axes.axvline(0, color="#444444", linewidth=0.8)
-        axes.set(
-            xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation with quality"
-        )
+        axes.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation with quality")
         axes.set_xticks([-1, -0.5, 0, 0.5, 1], [f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"])
         axes.set_yticks(range(len(rows)), [f"{INDICATORS[i].short}, {group}" for group, i in rows])
         axes.tick_params(axis="y", length=0)
