@@ -25,7 +25,11 @@ def gpus_of_driver() -> list[str]:
     """The GPUs that NVIDIA's driver knows, as nvidia-smi describes them."""
     if shutil.which("nvidia-smi") is None:
         return []
-    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    words = ["nvidia-smi", "-L"]
+    try:
+        listed = subprocess.run(words, capture_output=True, text=True, timeout=10, check=False).stdout
+    except subprocess.TimeoutExpired:  # a driver that is broken
+        return []
     return [line for line in listed.splitlines() if line.startswith("GPU ")]
 
 

@@ -17,6 +17,7 @@ LOST = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,  # it has been started again meanwhile
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
@@ -117,16 +118,14 @@ class Replicas:
         except LOST as error:
             if self.workers == 1:
                 raise
-            raise WorkerLost(f"a worker is gone ({one_line(error.message)})") from None
+            raise WorkerLost(f"a worker is gone, or this one failed ({one_line(error.message)})") from None
 
     # ---- the step ----
 
     def run(self, function: Callable, *args: Any) -> Any:
         """Run a function on every replica; its result on the first one here."""
         found = self.strategy.run(function, args)
-        return tf.nest.map_structure(
-            lambda value: self.strategy.experimental_local_results(value)[0], found, expand_composites=False
-        )
+        return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
 
     def part_of_share(self, samples: tf.Tensor) -> tf.Tensor:
         """A replica's part of what its process was given, [share, ...]."""
@@ -205,7 +204,8 @@ def _mirrored() -> tf.distribute.Strategy:
 
 
 def _multiworker() -> tf.distribute.Strategy:
-    check_cluster(os.environ.get("TF_CONFIG", ""))
+    workers = check_cluster(os.environ.get("TF_CONFIG", ""))
+    print(f"waiting until all {workers} workers of TF_CONFIG are there", flush=True)
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
@@ -215,8 +215,8 @@ def _multiworker() -> tf.distribute.Strategy:
         ) from None
 
 
-def check_cluster(text: str) -> None:
-    """Raise UserError unless this is a TF_CONFIG that names workers, and this process among them."""
+def check_cluster(text: str) -> int:
+    """How many workers a TF_CONFIG names; raises UserError unless this process is among them."""
     example = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
     try:
         content = json.loads(text)
@@ -224,6 +224,7 @@ def check_cluster(text: str) -> None:
         if not set(cluster) <= {"chief", "worker"}:
             raise ValueError("no roles but chief and worker")
         cluster[task["type"]][int(task["index"])]
+        return sum(map(len, cluster.values()))
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(
             f"--strategy=multiworker needs TF_CONFIG in the environment, as in TF_CONFIG='{example}': "

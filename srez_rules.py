@@ -30,6 +30,11 @@ def contradictions(c: Any) -> Iterator[str]:
         yield f"--all_checkpoints with --checkpoint={c.checkpoint}: give one of them"
     if c.run == "train" and not c.train_time and not c.max_batches:
         yield "--train_time=0 with --max_batches=0: nothing says when to stop, set one of them"
+    if c.run == "study" and c.strategy == "multiworker":
+        yield (
+            "--strategy=multiworker with --run=study: machines share a study by its trainings, "
+            "give each machine the same --study_dir or a --study_shard"
+        )
     share = re.fullmatch(r"(\d+)/(\d+)", c.study_shard)
     if share is None or not 1 <= int(share[1]) <= int(share[2]):
         yield f"--study_shard={c.study_shard}: must be I/N with I from 1 to N, as in 2/4"

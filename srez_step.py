@@ -145,9 +145,8 @@ class Trainer(tf.Module):
     @property
     def state(self) -> list[tf.Variable]:
         """All that training changes."""
-        networks = {id(model): model for model in (self.generator, self.critic, self.average)}
-        keras_variables = [v.value for model in networks.values() for v in model.variables]
-        return [*keras_variables, *self.variables]
+        networks = [v.value for m in (self.generator, self.critic, self.average) for v in m.variables]
+        return list({id(variable): variable for variable in [*networks, *self.variables]}.values())
 
     # ---- use ----
 

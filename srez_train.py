@@ -70,15 +70,17 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     """The training of an opened run, which is the chief's; the exit code."""
     stop.defer = False  # until there is a batch to save
     dataset = open_dataset(config)
-    trainer = Trainer(config, replicas)
+    check_agreement(config, dataset, replicas)
+    with replicas.together():  # variables begin with the chief's values
+        trainer = Trainer(config, replicas)
     record = Record(config, run, dataset, trainer) if run else NoRecord()
-    budget = Budget(config, *start(record, dataset, trainer))
+    budget = Budget(config, *start(record, trainer))
     greet(dataset, budget, replicas, run.changes if run else [])
-    if budget.spent:
+    if replicas.of_chief(bool(budget.spent))[0]:
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
-    record.begin(budget)
     with contextlib.closing(record):
+        record.begin(budget)
         position = budget.batch * config.critic_iters * config.batch_size
         with contextlib.closing(dataset.stream(position, *replicas.share(config.batch_size))) as stream:
             for batch in itertools.count(budget.batch + 1):
@@ -95,12 +97,8 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     return farewell(config, dataset, budget, now, stop)
 
 
-def start(record: Record | NoRecord, dataset: Dataset, trainer: Trainer) -> tuple[int, float]:
-    """Batches done and minutes trained, with every worker where the chief's checkpoint stands.
-
-    Raises UserError where the workers differ.
-    """
-    config, replicas = trainer.config, trainer.replicas
+def check_agreement(config: Config, dataset: Dataset, replicas: Replicas) -> None:
+    """Raise UserError where the workers have different options or pictures."""
     options = {name: value for name, value in to_dict(config).items() if name not in A_WORKERS_OWN}
     told = repr((sorted(options.items()), dataset.source.fingerprint)).encode()
     mine = int.from_bytes(hashlib.sha256(told).digest()[:6])
@@ -110,8 +108,12 @@ def start(record: Record | NoRecord, dataset: Dataset, trainer: Trainer) -> tupl
         raise UserError(
             "the workers have different options or pictures: give all the same command and the same dataset"
         )
-    batch, minutes = replicas.of_chief(*record.restore())
-    replicas.follow_chief(trainer.state)
+
+
+def start(record: Record | NoRecord, trainer: Trainer) -> tuple[int, float]:
+    """Batches done and minutes trained, with every worker where the chief's checkpoint stands."""
+    batch, minutes = trainer.replicas.of_chief(*record.restore())
+    trainer.replicas.follow_chief(trainer.state)
     return int(batch), minutes
 
 
@@ -145,7 +147,9 @@ def dry_run(config: Config) -> int:
     for network in (build_generator(config, config.input_size), build_critic(config)):
         print(table_of(network))
     dataset = open_dataset(config)
-    greet(dataset, Budget(config, 0, 0.0), Replicas(), [])
+    # without the other workers, for which it would wait
+    replicas = Replicas() if config.strategy == "multiworker" else open_replicas(config)
+    greet(dataset, Budget(config, 0, 0.0), replicas, [])
     each = config.batch_size * config.critic_iters
     if config.max_batches:
         epochs = config.max_batches * each / len(dataset.train)

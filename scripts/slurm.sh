@@ -4,7 +4,8 @@
 # PORT: where the workers listen (2222).
 set -euo pipefail
 
-if [ "${SLURM_NTASKS:-}" != "${SLURM_NNODES:-}" ] || [ -z "${SLURM_NODEID:-}" ]; then
+nodes=${SLURM_STEP_NUM_NODES:-${SLURM_NNODES:-}} tasks=${SLURM_STEP_NUM_TASKS:-${SLURM_NTASKS:-}}
+if [ -z "$nodes" ] || [ "$tasks" != "$nodes" ] || [ -z "${SLURM_NODEID:-}" ]; then
     echo "srez: this is for srun with one task on each node (--ntasks-per-node=1)" >&2
     exit 2
 fi

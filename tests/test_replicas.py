@@ -1,6 +1,7 @@
 """Several devices and several workers train as one would. Two logical CPUs and two processes on 127.0.0.1."""
 
 import dataclasses
+import fcntl
 import itertools
 import json
 import os
@@ -223,7 +224,7 @@ def test_workers_and_one_device_go_on_with_each_others_runs(workers, srez, faces
     assert f"a signal to another worker: stopped after batch {saved}, saved" in told
     assert "training on 2 workers with 1 CPU" in told
     assert read_metrics(str(chief / "checkpoint" / "metrics.jsonl"))[-1]["batch"] == saved
-    assert silence == ""  # what is told is told once
+    assert silence == "waiting until all 2 workers of TF_CONFIG are there\n"  # what is told is told once
     assert [*(tmp_path / "worker1").iterdir()] == []  # and written once
 
     alone = ["--run=train", f"--dataset={faces}", *TINY]
@@ -262,11 +263,32 @@ def test_a_worker_that_dies_ends_the_others(victim, how, workers, tmp_path):
     assert "Traceback" not in complaint
 
 
-def test_workers_with_other_options_are_refused(workers, tmp_path):
-    ended = ends(workers("--max_batches=3", extra=((), ["--learning_rate_start=1e-3"])), 300)
+@pytest.mark.parametrize(
+    "other", ["--width=0.0625", pytest.param("--learning_rate_start=1e-3", marks=pytest.mark.slow)]
+)
+def test_workers_with_other_options_are_refused(other, workers, tmp_path):
+    ended = ends(workers("--max_batches=3", extra=((), [other])), 300)
     assert [code for code, *_ in ended] == [2, 2], ended
     assert all("different options or pictures" in complaint for *_, complaint in ended)
     assert saved_batches(str(tmp_path / "worker0" / "checkpoint")) == []
+
+
+def test_a_chief_that_cannot_begin_ends_the_others(workers, tmp_path):
+    folder = tmp_path / "worker0" / "checkpoint"
+    folder.mkdir(parents=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        (code, _, complaint), (other, _, lost) = ends(workers("--max_batches=3"), 120)
+    assert (code, other) == (2, 75), (complaint, lost)
+    assert "is in use by another training" in complaint
+    assert "a worker is gone" in lost
+
+
+@pytest.mark.slow
+def test_all_workers_go_back_where_the_training_diverges(workers):
+    ended = ends(workers("--max_batches=50", "--learning_rate_start=1e30", "--on_divergence=restore"), 300)
+    assert [code for code, *_ in ended] == [3, 3], ended
+    assert "restored (3 of 3)" in ended[0][1]
 
 
 def test_slurm_names_the_workers(tmp_path):
