@@ -1,6 +1,7 @@
 """Trains one device and two replicas on the same batches; prints how far their weights lie apart.
 
-replicas_child.py OPTIONS... : each a JSON object of options; a line of JSON for each.
+replicas_child.py OPTIONS... : each a JSON object of options; a line of JSON for each. The replicas are two
+logical CPUs, or the workers of TF_CONFIG.
 """
 
 import json
@@ -23,7 +24,7 @@ from srez_train import train_batch
 BATCHES = 10
 USUAL = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 4, "random_seed": 1}
 # an epsilon that keeps Adam from making much of gradients that are all rounding
-USUAL |= {"epsilon": 1e-3, "learning_rate_start": 1e-4, "strategy": "mirrored"}
+USUAL |= {"epsilon": 1e-3, "learning_rate_start": 1e-4}
 
 
 def compare(options: dict, replicas: Replicas) -> dict:
@@ -40,10 +41,7 @@ def compare(options: dict, replicas: Replicas) -> dict:
 
     data = [[batch() for _ in range(config.critic_iters)] for _ in range(BATCHES)]
     before = [v.numpy() for v in one.generator_variables]
-    losses = [
-        [float(train_batch(trainer, iter(turn), n)["generator_loss"]) for n, turn in enumerate(data, 1)]
-        for trainer in both
-    ]
+    losses = [train(trainer, data) for trainer in both]
     apart = {
         a.path: max(float(np.abs(a.numpy() - copy.numpy()).max()) for copy in b.value.values)
         for a, b in zip(variables(one), variables(two), strict=True)
@@ -53,6 +51,17 @@ def compare(options: dict, replicas: Replicas) -> dict:
         float(np.abs(a.numpy() - b).max()) for a, b in zip(one.generator_variables, before, strict=True)
     )
     return {"apart": apart, "moved": moved, "losses": losses}
+
+
+def train(trainer: Trainer, data: list[list[Batch]]) -> list[float]:
+    """The generator's losses of the batches, of which this process takes its share."""
+    first, count = trainer.replicas.share(trainer.config.batch_size)
+    mine = slice(first, first + count)
+    losses = []
+    for number, turn in enumerate(data, 1):
+        shares = iter([Batch(batch.label[mine], batch.feature[mine]) for batch in turn])
+        losses.append(float(train_batch(trainer, shares, number)["generator_loss"]))
+    return losses
 
 
 def variables(trainer) -> list:
@@ -73,10 +82,11 @@ def without_gradient(trainer) -> set[str]:
 
 
 if __name__ == "__main__":
-    cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    two = open_replicas(
-        Config(**USUAL)
-    )  # once a process: TensorFlow numbers what they exchange anew for each
+    strategy = "multiworker" if "TF_CONFIG" in os.environ else "mirrored"
+    if strategy == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    # once a process: TensorFlow numbers what they exchange anew for each
+    two = open_replicas(Config(**USUAL, strategy=strategy))
     for words in sys.argv[1:]:
         print(json.dumps(compare(json.loads(words), two)), flush=True)

@@ -28,6 +28,25 @@ TINY = ["--gen_architect=deconv", "--width=0.03125", "--batch_size=4", "--test_v
 TOLERANCE = 1e-5
 
 
+# ---- processes -------------------------------------------------------------------------------------
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def ends(processes: list[subprocess.Popen], seconds: float) -> list[tuple[int, str, str]]:
+    """Exit codes and what was said, once all have ended."""
+    told = [process.communicate(timeout=seconds) for process in processes]
+    return [(p.returncode, out, err) for p, (out, err) in zip(processes, told, strict=True)]
+
+
 # ---- the arithmetic --------------------------------------------------------------------------------
 
 SOME = [
@@ -43,17 +62,36 @@ MORE += [
 ]
 
 
-def compare(cases: list[dict]) -> list[dict]:
-    """Each case trained on one device and on two replicas."""
+def environments(kind: str) -> list[dict[str, str]]:
+    """What the processes find in their environment: one with two devices, or two workers."""
+    if kind == "devices":
+        return [{}]
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
+    tasks = [{"type": "worker", "index": index} for index in range(2)]
+    return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+
+
+def compare(cases: list[dict], kind: str, spawn) -> list[list[dict]]:
+    """Each case trained on one device and on two replicas, as every process found it."""
     words = [sys.executable, str(HERE / "replicas_child.py"), *map(json.dumps, cases)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    started = [spawn(words, env=os.environ | added) for added in environments(kind)]
+    ended = ends(started, 1500)
+    assert [code for code, *_ in ended] == [0] * len(started), ended
+    return [[json.loads(line) for line in out.splitlines() if line.startswith("{")] for _, out, _ in ended]
 
 
-@pytest.mark.parametrize("cases", [SOME, pytest.param(MORE, marks=pytest.mark.slow)], ids=["some", "more"])
-def test_two_replicas_train_as_one_device(cases):
-    for case, found in zip(cases, compare(cases), strict=True):
+@pytest.mark.parametrize(
+    ("cases", "kind"),
+    [
+        pytest.param(SOME, "devices", id="devices"),
+        pytest.param(MORE, "devices", id="devices, more", marks=pytest.mark.slow),
+        pytest.param(SOME + MORE, "workers", id="workers", marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_train_as_one_device(cases, kind, spawn):
+    results = compare(cases, kind, spawn)
+    assert [len(result) for result in results] == [len(cases)] * len(results)
+    for case, found in [pair for result in results for pair in zip(cases, result, strict=True)]:
         half = case.get("precision") == "float16"
         limit = 2e-3 if half else TOLERANCE
         apart = sorted(found["apart"].items(), key=lambda item: -item[1])
@@ -160,40 +198,22 @@ def test_one_device_is_no_strategy(monkeypatch):
 # ---- workers ---------------------------------------------------------------------------------------
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.fixture
 def workers(spawn, faces, tmp_path):
     """Starts two workers, each in a folder of its own; their processes. `extra`: options by worker."""
 
     def start(*options: str, extra: tuple = ((), ())) -> list[subprocess.Popen]:
-        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
         started = []
-        for index in range(2):
+        for index, added in enumerate(environments("workers")):
             folder = tmp_path / f"worker{index}"
             folder.mkdir(exist_ok=True)
-            told = {"cluster": cluster, "task": {"type": "worker", "index": index}}
             words = [sys.executable, str(HERE.parent / "srez_main.py"), "--run=train", f"--dataset={faces}"]
             words += ["--strategy=multiworker", *TINY, *options, *extra[index]]
-            environment = os.environ | {"TF_CONFIG": json.dumps(told), "PYTHONUNBUFFERED": "1"}
+            environment = os.environ | added | {"PYTHONUNBUFFERED": "1"}
             started.append(spawn(words, cwd=folder, env=environment))
         return started
 
     return start
-
-
-def ends(processes: list[subprocess.Popen], seconds: float) -> list[tuple[int, str, str]]:
-    """Exit codes and what was said, once all have ended."""
-    told = [process.communicate(timeout=seconds) for process in processes]
-    return [(p.returncode, out, err) for p, (out, err) in zip(processes, told, strict=True)]
 
 
 def wait_for(path: Path, batch: int, seconds: float = 240) -> None:
