@@ -24,7 +24,14 @@ from srez_replicas import Replicas, check_cluster, open_replicas
 from srez_run import read_metrics, saved_batches
 
 HERE = Path(__file__).resolve().parent
-TINY = ["--gen_architect=deconv", "--width=0.03125", "--batch_size=4", "--test_vectors=4", "--epsilon=1e-3"]
+TINY = [
+    "--gen_architect=deconv",
+    "--width=0.03125",
+    "--batch_size=4",
+    "--test_vectors=4",
+    "--epsilon=1",
+    "--learning_rate_start=1e-2",
+]
 TOLERANCE = 1e-5
 
 
@@ -97,7 +104,7 @@ def test_two_replicas_train_as_one_device(cases, kind, spawn):
         apart = sorted(found["apart"].items(), key=lambda item: -item[1])
         assert len(apart) > 10
         assert apart[0][1] <= limit, (case, apart[:5])
-        assert found["moved"] > 20 * TOLERANCE, case
+        assert found["moved"] > 3 * TOLERANCE, case
         assert found["losses"][0] == pytest.approx(found["losses"][1], abs=1e-2 if half else 1e-4), case
         assert len(set(found["losses"][0])) == 10
 
