@@ -73,27 +73,22 @@ class Replicas:
         """Which flags are set on any worker. All workers must call it, at the same place."""
         if self.workers == 1:
             return flags
-        return tuple(n > 0 for n in self._sum(flags))
+        return tuple(n > 0 for n in self._exchange(total, flags))
 
     def of_chief(self, *numbers: float) -> tuple[float, ...]:
         """The chief's numbers (float64). All workers must call it, at the same place."""
         if self.workers == 1:
             return numbers
-        return self._sum([number if self.chief else 0 for number in numbers])
+        return self._exchange(of_first, numbers)
 
-    def _sum(self, numbers: Sequence[float]) -> tuple[float, ...]:
-        """Sums over workers."""
+    def _exchange(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: Sequence[float]) -> tuple[float, ...]:
+        """What becomes of all replicas' numbers."""
         with self.together():
-            return tuple(self._summed(tf.constant(numbers, tf.float64)).numpy().tolist())
+            return tuple(self._exchanged(how, tf.constant(numbers, tf.float64)).numpy().tolist())
 
     @tf.function(autograph=False)
-    def _summed(self, numbers: tf.Tensor) -> tf.Tensor:
-        return self.run(lambda mine: total(self._once(mine)), numbers)
-
-    def _once(self, numbers: tf.Tensor) -> tf.Tensor:
-        """This process's numbers on its first replica, zeros on its others."""
-        first = tf.equal(replica_index() % self.local, 0)
-        return tf.where(first, numbers, tf.zeros_like(numbers))
+    def _exchanged(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
+        return self.run(how, numbers)
 
     def follow_chief(self, variables: Iterable[tf.Variable]) -> None:
         """Give all workers the chief's values. All workers must call it, with the same variables."""
@@ -105,8 +100,7 @@ class Replicas:
     def _spread(self, variables: list[tf.Variable]) -> None:
         def copy() -> None:
             for variable in variables:
-                mine = tf.where(tf.equal(replica_index(), 0), variable, tf.zeros_like(variable))
-                assign(variable, total(mine))
+                assign(variable, of_first(variable))
 
         self.strategy.run(copy)
 
@@ -169,7 +163,14 @@ def mean_over_replicas(values: Any) -> Any:
 
 def total(values: tf.Tensor) -> tf.Tensor:
     """The sum over all replicas."""
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+    context = tf.distribute.get_replica_context()
+    # what comes from outside of the replica has no device yet, and is refused
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(values))
+
+
+def of_first(values: tf.Tensor) -> tf.Tensor:
+    """Those of the first replica, on all."""
+    return total(tf.where(tf.equal(replica_index(), 0), values, tf.zeros_like(values)))
 
 
 def assign(variable: Any, value: tf.Tensor) -> None:
@@ -187,9 +188,7 @@ def assign(variable: Any, value: tf.Tensor) -> None:
 
 def open_replicas(config: Config) -> Replicas:
     """The replicas that --strategy asks for; before TensorFlow's first operation. Raises UserError."""
-    gpus = tf.config.list_logical_devices("GPU") if config.strategy == "auto" else []
-    strategy = "mirrored" if len(gpus) > 1 else config.strategy
-    replicas = Replicas(STRATEGIES[strategy]())
+    replicas = Replicas(STRATEGIES[config.strategy]())
     replicas.share(config.batch_size)
     if config.xla and replicas.count > 1 and not tf.config.list_logical_devices("GPU"):
         raise UserError(
@@ -234,7 +233,7 @@ def check_cluster(text: str) -> int:
 
 STRATEGIES: dict[str, Callable[[], tf.distribute.Strategy | None]] = {
     "none": lambda: None,
-    "auto": lambda: None,
+    "auto": lambda: _mirrored() if len(tf.config.list_logical_devices("GPU")) > 1 else None,
     "mirrored": _mirrored,
     "multiworker": _multiworker,
 }

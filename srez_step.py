@@ -1,6 +1,7 @@
 """One training step: a pure function of (weights, optimizer state, batch number, data)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -53,8 +54,7 @@ class Trainer(tf.Module):
         self.loss_scale = LossScale() if config.precision == "float16" else None
         # (batch, index into `watched`) of the first number that was not finite
         self.first_bad = tf.Variable(NOTHING_BAD, trainable=False, dtype=tf.int64)
-        # replicas meet in the middle of a step, which TensorFlow allows in no inner function
-        # but in compiled ones
+        # replicas meet in the middle of a step, which an inner function may not unless it is compiled
         if config.xla or self.replicas.count == 1:
             compiled = tf.function(autograph=False, jit_compile=config.xla or None)
             self.gradients = compiled(self.gradients)
@@ -182,28 +182,28 @@ class Trainer(tf.Module):
         self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
     ) -> dict[str, tf.Tensor]:
         """Train both networks on one batch (number counted from 1, int64); the losses by name."""
-        return self.replicas.run(self._replica_step, label, feature, batch, rate)
-
-    def _replica_step(
-        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
-        label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
-        found = mean_over_replicas(self.gradients(label, feature, *self._chance(feature, batch, 0)))
-        return found.losses | self._update(found, batch, rate)
+        return self.replicas.run(partial(self._train, self.gradients), label, feature, batch, rate, 0)
 
     @tf.function(autograph=False)
     def critic_step(
         self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
     ) -> None:
         """Train the critic alone, before the step of `batch`; `turn` counts from 1."""
-        self.replicas.run(self._replica_critic_step, label, feature, batch, rate, turn)
+        self.replicas.run(partial(self._train, self.critic_gradients), label, feature, batch, rate, turn)
 
-    def _replica_critic_step(
-        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
-    ) -> None:
+    def _train(
+        self,
+        gradients: Callable[..., Gradients],
+        label: tf.Tensor,
+        feature: tf.Tensor,
+        batch: tf.Tensor,
+        rate: tf.Tensor,
+        turn: tf.Tensor | int,
+    ) -> dict[str, tf.Tensor]:
+        """A replica's part of either; the whole batch's losses and norms of gradients, by name."""
         label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
-        found = mean_over_replicas(self.critic_gradients(label, feature, *self._chance(feature, batch, turn)))
-        self._update(found, batch, rate)
+        found = mean_over_replicas(gradients(label, feature, *self._chance(feature, batch, turn)))
+        return found.losses | self._update(found, batch, rate)
 
     def _chance(
         self, feature: tf.Tensor, batch: tf.Tensor, turn: tf.Tensor | int

@@ -28,9 +28,8 @@ class Stop:
 
     def install(self) -> "Stop":
         """Begin to wait for signals; before TensorFlow is imported, which takes seconds."""
-        self._taken = [
-            n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN
-        ]  # nohup ignores SIGHUP
+        # nohup ignores SIGHUP
+        self._taken = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
         reading, writing = os.pipe()
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing)

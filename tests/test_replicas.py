@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import srez_machine
 from srez_config import OBJECTIVES, Config, UserError
 from srez_input import open_dataset
 from srez_model import CRITIC_NORMS
@@ -100,7 +99,7 @@ def test_two_replicas_train_as_one_device(cases, kind, spawn):
     assert [len(result) for result in results] == [len(cases)] * len(results)
     for case, found in [pair for result in results for pair in zip(cases, result, strict=True)]:
         half = case.get("precision") == "float16"
-        limit = 2e-3 if half else TOLERANCE
+        limit = 2e-3 if half else min(TOLERANCE, found["moved"] / 10)
         apart = sorted(found["apart"].items(), key=lambda item: -item[1])
         assert len(apart) > 10
         assert apart[0][1] <= limit, (case, apart[:5])
@@ -340,29 +339,3 @@ def test_slurm_names_the_workers(tmp_path):
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert "one task on each node" in done.stderr
-
-
-# ---- GPUs that are not used ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("driver", "hidden", "installed", "told"),
-    [
-        ("", None, True, ""),
-        ("GPU 0: NVIDIA A100\nGPU 1: NVIDIA A100", "-1", True, "2 GPUs not used: CUDA_VISIBLE_DEVICES='-1'"),
-        ("GPU 0: NVIDIA A100", None, False, "1 GPU not used: CUDA's libraries are missing; python3 -m pip"),
-        ("GPU 0: NVIDIA A100", None, True, "1 GPU not used: TensorFlow cannot use them"),
-    ],
-)
-def test_a_gpu_that_is_not_used_is_explained(driver, hidden, installed, told, tmp_path, monkeypatch):
-    nvidia = tmp_path / "nvidia-smi"
-    nvidia.write_text(f"#!/bin/sh\ncat <<END\n{driver}\nEND\n")
-    nvidia.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if hidden is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", hidden)
-    monkeypatch.setattr(srez_machine, "CUDA_LIBRARIES", "numpy" if installed else "no-such-package")
-    found = srez_machine.why_no_gpu()
-    assert found.startswith(told)
-    assert bool(found) == bool(told)

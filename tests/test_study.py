@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -11,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from test_machine import nvidia_smi
 
 import srez_job
-import srez_machine
 import srez_study
 from srez_cells import Cell, StudyRun
 from srez_config import Config, UserError
@@ -274,12 +273,6 @@ def test_two_jobs_run_at_once_and_share_the_cores(study, tmp_path, monkeypatch):
     assert srez_job.share(0, 8, []) == {"TF_NUM_INTRAOP_THREADS": "5", "TF_NUM_INTEROP_THREADS": "1"}
 
 
-def nvidia_smi(folder: Path, text: str) -> None:
-    path = folder / "nvidia-smi"
-    path.write_text(f"#!/bin/sh\ncat <<'end'\n{text}\nend\n")
-    path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
 def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
     nvidia_smi(tmp_path, "GPU 0: NVIDIA H100 (UUID: GPU-a)\nGPU 1: NVIDIA H100 (UUID: GPU-b)")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
@@ -293,32 +286,6 @@ def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
         beside = [o for o in events(tmp_path) if o["time"] < line["time"] < ends[o["name"]]]
         assert line["gpu"] not in {o["gpu"] for o in beside}
     assert "2 of 4, 0.5-s0: starts on GPU 1" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("named", "found"),
-    [
-        (None, ["0"]),
-        ("", []),
-        ("-1", []),
-        ("2", ["2"]),
-        ("3, 5", ["3", "5"]),
-        ("GPU-x,MIG-y", ["GPU-x", "MIG-y"]),
-    ],
-)
-def test_which_gpus_there_are(tmp_path, monkeypatch, named, found):
-    nvidia_smi(tmp_path, "GPU 0: NVIDIA A100 (UUID: GPU-a)\n  MIG 1g.5gb Device 0: (UUID: MIG-y)")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if named is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    assert srez_machine.gpus() == found
-
-
-def test_without_nvidia_smi_there_is_no_gpu(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert srez_machine.gpus() == []
 
 
 def a_run(number: int, batches: int = 10) -> StudyRun:
