@@ -21,7 +21,7 @@ from srez_replicas import Replicas, open_replicas
 from srez_step import Trainer
 from srez_train import train_batch
 
-BATCHES = 10
+BATCHES, HALF_BATCHES = 10, 1  # float16 rounds so coarsely that more batches compare the roundings
 USUAL = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 4, "random_seed": 1}
 # an epsilon that keeps Adam from enlarging what rounding does: to tiny gradients, to a ReLU at its kink
 USUAL |= {"epsilon": 1.0, "learning_rate_start": 1e-2}
@@ -39,7 +39,8 @@ def compare(options: dict, replicas: Replicas) -> dict:
         label = tf.constant(random.rand(4, 64, 64, 3), tf.float32)
         return Batch(label, tf.constant(random.rand(4, side, side, 3), tf.float32))
 
-    data = [[batch() for _ in range(config.critic_iters)] for _ in range(BATCHES)]
+    batches = HALF_BATCHES if config.precision == "float16" else BATCHES
+    data = [[batch() for _ in range(config.critic_iters)] for _ in range(batches)]
     before = [v.numpy() for v in one.generator_variables]
     losses = [train(trainer, data) for trainer in both]
     apart = {
