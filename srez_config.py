@@ -232,7 +232,7 @@ class Config:
     export_formats: tuple = option(
         (),
         "export: which kinds, separated by commas; all that this machine can write if not given",
-        choices=("savedmodel", "tflite", "onnx", "keras", "weights"),
+        choices=("savedmodel", "tflite", "onnx", "keras", "weights", "half_weights"),
         group="use",
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -15,9 +16,10 @@ from srez_config import EXIT_DONE, Config, UserError
 from srez_network import Network, load
 from srez_plain import plain_network
 from srez_quiet import quiet_stderr
-from srez_run import CONFIG, WEIGHTS
+from srez_run import CONFIG, HALF_WEIGHTS, WEIGHTS
 
 TOLERANCE = 1e-4  # largest difference from the network itself, of values 0..1
+HALF_TOLERANCE = 1e-2  # the same for weights in half precision, 11 significant bits
 TRIALS = ((2, 16, 16), (1, 24, 19))  # batch, height, width of the random pictures
 INSTALL = "pip install -r requirements-onnx.txt"
 
@@ -32,6 +34,7 @@ class Format:
     write: Callable[[Network, int, str], object]
     load: Callable[[str, Network, int], Run]
     packages: tuple[str, ...] = ()
+    tolerance: float = TOLERANCE
 
     @property
     def missing(self) -> str:
@@ -70,21 +73,22 @@ def refuse(chosen: Sequence[str], config: Config) -> None:
 def export_one(name: str, network: Network, rounds: int, folder: str) -> None:
     """Write one format aside, load it again, compare it with the network, then put it in its place."""
     form = FORMATS[name]
+    allowed = form.tolerance
     with tempfile.TemporaryDirectory() as aside:
         path = os.path.join(aside, form.file)
         with quiet_stderr():
             form.write(network, rounds, path)
             worst = difference(form.load(path, network, rounds), network, rounds)
-        if not worst <= TOLERANCE:
+        if not worst <= allowed:
             raise UserError(
-                f"{form.file} differs from the network by {worst:.1e}, not within {TOLERANCE:.0e}: not kept"
+                f"{form.file} differs from the network by {worst:.1e}, not within {allowed:.0e}: not kept"
             )
         for top, _, files in os.walk(aside):
             for file in files:
                 inside = os.path.relpath(os.path.join(top, file), aside)
                 _copy(os.path.join(top, file), srez_files.join(folder, inside))
     target = srez_files.join(folder, form.file)
-    print(f"{target}: loaded again, differs by {worst:.1e} at most (tolerance {TOLERANCE:.0e})", flush=True)
+    print(f"{target}: loaded again, differs by {worst:.1e} at most (tolerance {allowed:.0e})", flush=True)
 
 
 def difference(run: Run, network: Network, rounds: int) -> float:
@@ -165,6 +169,27 @@ def _write_weights(network: Network, rounds: int, path: str) -> None:
     network.generator.save_weights(path)
 
 
+def _write_half_weights(network: Network, rounds: int, path: str) -> None:
+    """Kernels in float16; offsets and moving averages, which are few and may be tiny, stay as they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        full = os.path.join(folder, WEIGHTS)
+        network.generator.save_weights(full)
+        with h5py.File(full) as source, h5py.File(path, "w") as target:
+            target.attrs.update(source.attrs)
+
+            def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+                if isinstance(item, h5py.Dataset):
+                    values = item[()]
+                    copied = target.create_dataset(
+                        name, data=values.astype("float16") if values.ndim == 4 else values
+                    )
+                else:
+                    copied = target.require_group(name)
+                copied.attrs.update(item.attrs)
+
+            source.visititems(copy)
+
+
 def _load_weights(path: str, network: Network, rounds: int) -> Run:
     again = Network(network.config, path)
     return lambda pictures: np.clip(again.infer(pictures, rounds), 0, 1)
@@ -176,4 +201,5 @@ FORMATS = {
     "onnx": Format("generator.onnx", _write_onnx, _load_onnx, ("onnx", "onnxruntime", "tf2onnx")),
     "keras": Format("generator.keras", _write_keras, _load_keras),
     "weights": Format(WEIGHTS, _write_weights, _load_weights),
+    "half_weights": Format(HALF_WEIGHTS, _write_half_weights, _load_weights, tolerance=HALF_TOLERANCE),
 }

@@ -1,5 +1,6 @@
 """A run on disk: its three folders, config.json, metrics.jsonl. Needs no TensorFlow for local folders."""
 
+import dataclasses
 import fcntl
 import importlib.metadata
 import itertools
@@ -17,9 +18,11 @@ from srez_quiet import one_line
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
 CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "lock"
 CHECKPOINT_NAME = "srez"
-WEIGHTS = "generator.weights.h5"  # written by --run export
+# written by --run export; the second with kernels in float16
+WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
 GRID, STRIP = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # pictures in train_dir, by batch
 PACKAGES = ("tensorflow", "keras", "numpy")
+PRETRAINED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pretrained")  # its README: what it is
 
 
 class Run:
@@ -254,10 +257,11 @@ def saved_batches(folder: str) -> list[int]:
 def pick(folder: str, which: str) -> str:
     """The path of a checkpoint, or file of weights: 'newest', a batch number, or a path. Raises UserError."""
     batches = saved_batches(folder)
-    weights = srez_files.join(folder, WEIGHTS)
-    if which == NEWEST and not batches and srez_files.exists(weights):
-        return weights
-    if which == NEWEST and batches:
+    if which == NEWEST and not batches:
+        for weights in (srez_files.join(folder, name) for name in (WEIGHTS, HALF_WEIGHTS)):
+            if srez_files.exists(weights):
+                return weights
+    elif which == NEWEST:
         which = str(batches[-1])
     if which in map(str, batches):
         return srez_files.join(folder, f"{CHECKPOINT_NAME}-{which}")
@@ -269,6 +273,15 @@ def pick(folder: str, which: str) -> str:
         f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
     )
     raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
+
+
+def or_pretrained(config: Config) -> Config:
+    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
+    named = config.checkpoint != NEWEST or config.all_checkpoints  # one of a training was asked for
+    if named or srez_files.is_remote(config.checkpoint_dir) or srez_files.names(config.checkpoint_dir):
+        return config
+    print(f"'{config.checkpoint_dir}' holds nothing: taking the generator that comes with srez, {PRETRAINED}")
+    return dataclasses.replace(config, checkpoint_dir=PRETRAINED)
 
 
 def load(folder: str) -> dict[str, Any]:

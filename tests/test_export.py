@@ -38,7 +38,7 @@ def network(trained) -> srez_network.Network:
 def command(srez, trained, tmp_path_factory) -> tuple[subprocess.CompletedProcess, Path]:
     """An export as a user runs it, and the folder in which."""
     root = tmp_path_factory.mktemp("exported")
-    words = ("--run=export", "--export_formats=savedmodel,tflite,keras,weights")
+    words = ("--run=export", "--export_formats=savedmodel,tflite,keras,weights,half_weights")
     return srez(*words, checkpoint_dir=trained, output="out", cwd=root), root
 
 
@@ -56,7 +56,8 @@ def pictures() -> np.ndarray:
 
 def test_files(exported):
     assert {p.name for p in exported.iterdir()} == {
-        *("saved_model", "generator.tflite", "generator.keras", "generator.weights.h5", "config.json")
+        *("saved_model", "generator.tflite", "generator.keras", "generator.weights.h5", "config.json"),
+        "generator.float16.weights.h5",
     }
 
 
@@ -66,6 +67,18 @@ def test_each_gives_what_upscale_gives(exported, network, pictures, kind):
     form = srez_export.FORMATS[kind]
     found = form.load(str(exported / form.file), network, 2)(pictures)
     np.testing.assert_allclose(found, network.upscale(pictures), atol=1e-5)
+
+
+def test_half_weights(exported, network, pictures):
+    """Kernels alone are rounded, and take two bytes less each."""
+    full, half = (exported / srez_export.FORMATS[kind].file for kind in ("weights", "half_weights"))
+    kernels = sum(v.numpy().size for v in network.generator.variables if v.name == "kernel")
+    assert full.stat().st_size - half.stat().st_size == pytest.approx(2 * kernels, rel=0.05)
+    again = srez_network.load(str(exported), checkpoint=str(half))
+    for a, b in zip(again.generator.variables, network.generator.variables, strict=True):
+        rounded = b.numpy().astype(np.float16) if b.name == "kernel" else b.numpy()
+        assert np.array_equal(a.numpy(), rounded), b.path
+    assert 0 < np.abs(again.upscale(pictures) - network.upscale(pictures)).max() < 1e-2
 
 
 def test_keras_file_needs_no_srez(exported, network, pictures, tmp_path):
@@ -139,8 +152,8 @@ def test_options_of_export(trained, exported, tmp_path, pictures):
 def test_export_as_a_user_runs_it(srez, trained, command):
     done, root = command
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("loaded again, differs by") == 4
-    assert "tolerance 1e-04" in done.stdout
+    assert done.stdout.count("loaded again, differs by") == 5
+    assert done.stdout.count("tolerance 1e-04") == 4
     assert [p.name for p in root.iterdir()] == ["out"]
     done = srez("--run=export", "--export_formats=zip", checkpoint_dir=trained)
     assert done.returncode == 2
