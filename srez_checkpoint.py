@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import tensorflow as tf
 
 import srez_files
@@ -46,11 +47,11 @@ class Checkpoints:
 
     def save(self, batch: int, minutes: float) -> str:
         """Write a checkpoint; its path."""
-        self._batch.assign(batch)
-        self._minutes.assign(minutes)
+        self._batch.assign(np.int64(batch))  # see srez_train.train_batch
+        self._minutes.assign(np.float64(minutes))
         # TensorFlow counts saves in a variable of the checkpoint and names files by it: let it count batches,
         # so that a checkpoint does not depend on how often its run was saved
-        self._checkpoint.save_counter.assign(batch - 1)
+        self._checkpoint.save_counter.assign(np.int64(batch - 1))
         if self._manager is None:
             self._manager_knows(saved_batches(self.folder))
         return self._manager.save()

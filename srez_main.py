@@ -11,7 +11,7 @@ import srez_images
 import srez_pack
 from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError
 from srez_quiet import one_line, outlive_screen, quiet_stderr
-from srez_run import Run, load_config, pick
+from srez_run import Run, load_config, or_pretrained, pick
 from srez_stop import Stop
 
 
@@ -25,7 +25,9 @@ def main(argv: Sequence[str]) -> int:
             print(srez_flags.help_text())
             return EXIT_DONE
         check_folders(config)
-        check_use(config)
+        if config.run in IN_USE:
+            config = or_pretrained(config)
+            check_use(config)
         if config.run not in WITHOUT_TENSORFLOW:
             start_tensorflow(config, verbose=srez_flags.verbose())
         return MODES[config.run](config, stop)
@@ -76,7 +78,7 @@ def check_folders(config: Config) -> None:
 
 def check_use(config: Config) -> None:
     """Refuse to use what was never trained, and pictures that are not there, before the slow import."""
-    if config.run not in IN_USE or srez_files.is_remote(config.checkpoint_dir):
+    if srez_files.is_remote(config.checkpoint_dir):
         return
     trained = load_config(config.checkpoint_dir)
     if not config.all_checkpoints:

@@ -60,10 +60,10 @@ class Report:
         progress: 0..1; remaining: minutes, None where unknown.
         """
         self.run.log(figures)
-        with self.writer.as_default(step=figures["batch"]):
+        with self.writer.as_default(step=np.int64(figures["batch"])):
             for name, value in figures.items():
                 if name != "batch":
-                    tf.summary.scalar(name, value)
+                    tf.summary.scalar(name, np.float32(value))  # see srez_train.train_batch
         self.writer.flush()
         if "generator_loss" in figures:
             self._show(figures, progress, remaining)
@@ -102,7 +102,7 @@ class Report:
         if self.config.output_image:
             for i, picture in enumerate(output):
                 self._write(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
-        with self.writer.as_default(step=batch):
+        with self.writer.as_default(step=np.int64(batch)):
             tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=SHOWN)
         figures = self._compare(output)
         if self.config.noise_input:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from srez_budget import Budget, due
@@ -130,8 +131,9 @@ def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) 
 
 def train_batch(trainer: Trainer, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
     """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
-    number = tf.constant(batch, tf.int64)
-    rate = tf.constant(learning_rate(trainer.config, batch), tf.float32)
+    # NumPy's numbers: TensorFlow keeps the tensor of every Python number it meets, half a kB each, for ever
+    number = tf.constant(np.int64(batch))
+    rate = tf.constant(np.float32(learning_rate(trainer.config, batch)))
     with trainer.replicas.together():
         for turn in range(1, trainer.config.critic_iters):
             data = next(stream)

@@ -26,7 +26,11 @@ def images_per_second(replicas: int, batch_size: int, width: float, steps: int) 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path.insert(0, str(ROOT))
     import numpy as np
-    import tensorflow as tf
+
+    from srez_quiet import quiet_stderr
+
+    with quiet_stderr():
+        import tensorflow as tf
 
     from srez_config import Config
     from srez_replicas import Replicas
@@ -69,10 +73,12 @@ def main() -> None:
     if args.one:
         print(json.dumps(images_per_second(args.one, args.batch_size, args.width, args.steps)))
         return
+    sizes = {
+        (kind, n): args.batch_size * (n if kind == "growing" else 1) for kind in KINDS for n in args.replicas
+    }
     found: dict[str, dict[int, list[float]]] = {kind: {n: [] for n in args.replicas} for kind in KINDS}
     for _, kind, count in itertools.product(range(args.rounds), KINDS, args.replicas):
-        size = args.batch_size * (count if kind == "growing" else 1)
-        words = [sys.executable, __file__, f"--one={count}", f"--batch_size={size}"]
+        words = [sys.executable, __file__, f"--one={count}", f"--batch_size={sizes[kind, count]}"]
         words += [f"--width={args.width}", f"--steps={args.steps}"]
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
         rate, device = json.loads(done.stdout.splitlines()[-1])
@@ -81,8 +87,7 @@ def main() -> None:
     for kind, by_count in found.items():
         base = statistics.median(by_count[args.replicas[0]])
         for count, rates in by_count.items():
-            size = args.batch_size * (count if kind == "growing" else 1)
-            middle = statistics.median(rates)
+            middle, size = statistics.median(rates), sizes[kind, count]
             name = f"{count} replicas, {kind}"
             print(
                 f"{name:<24}{size:>8}{middle:>9.1f}{min(rates):>9.1f}{max(rates):>9.1f}{middle / base:>9.2f}"

@@ -1,12 +1,14 @@
 """How fast is a training step? The same work by this code, by stock Keras and by PyTorch.
 
-python3 bench/bench_step.py [--batch_size 16] [--rounds 7] [--precision float32] [--device gpu] [--json FILE]
+python3 bench/bench_step.py [--batch_size 16] [--rounds 7] [--precision float32] [--json FILE]
+python3 bench/bench_step.py --device gpu      on the first GPU, with --xla too; rounds of 20 steps
 python3 bench/bench_step.py --check           losses of this code and of stock Keras, from the same weights
 
 One step: batch 16, 16x16 to 64x64, both losses from one forward pass, both gradients, both updates (Adam).
 The contenders take turns within one process, so that all see the same machine; medians are to be compared.
 The peak is that of a large matrix multiplication, measured in the same turns; "of peak" is the step's least
-arithmetic, counted from the layers, over its time and that peak.
+arithmetic, counted from the layers, over its time and that peak. On a GPU TensorFlow's and PyTorch's float32
+convolutions both use TF32, where the GPU has it.
 """
 
 import argparse
@@ -18,20 +20,32 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from math import nan
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import keras
+try:
+    import torch  # first: both bring a cuDNN for GPUs, and PyTorch refuses an older one than its own
+except ImportError:
+    torch = None
 import numpy as np
-import tensorflow as tf
+
+from srez_quiet import quiet_stderr
+
+with quiet_stderr():
+    import keras
+    import tensorflow as tf
 
 from srez_config import Config
+from srez_machine import why_no_gpu
 from srez_model import Conv, Deconv, UpscaleConv
 from srez_step import Trainer
 
-PEAK_SIDE = 2048
+PEAK_SIDE = {"cpu": 2048, "gpu": 8192}
+STEPS = {"cpu": 1, "gpu": 20}  # a round's
 CRITIC_LAYERS = (
     (64, 3, 2),
     (128, 3, 2),
@@ -78,19 +92,17 @@ def least_operations(trainer: Trainer) -> float:
 
 # ---- contenders ------------------------------------------------------------------------------------
 
+# one step; what it gives, losses by name, can be turned into numbers once the device has done it
+Step = Callable[[], dict[str, Any]]
 
-def ours(trainer: Trainer, label: tf.Tensor, feature: tf.Tensor) -> Callable[[], dict[str, float]]:
+
+def ours(trainer: Trainer, label: tf.Tensor, feature: tf.Tensor) -> Step:
     """This code's step."""
     rate, batch = tf.constant(1e-4), iter(range(1, 10**9))
-    return lambda: {
-        name: float(value)
-        for name, value in trainer.step(label, feature, tf.constant(next(batch), tf.int64), rate).items()
-    }
+    return lambda: trainer.step(label, feature, tf.constant(next(batch), tf.int64), rate)
 
 
-def stock_keras(
-    config: Config, label: tf.Tensor, feature: tf.Tensor, like: Trainer | None = None
-) -> Callable[[], dict[str, float]]:
+def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor, like: Trainer | None = None) -> Step:
     """A plain step from the layer list: UpSampling2D, Conv2D, BatchNormalization, Keras' Adam.
 
     With the weights of `like`, where one is given.
@@ -144,7 +156,7 @@ def stock_keras(
             optimizer.apply(tape.gradient(value, variables), variables)
         return {"generator_loss": loss, "discriminator_tot_loss": critic_loss}
 
-    return lambda: {name: float(value) for name, value in step(label, feature).items()}
+    return lambda: step(label, feature)
 
 
 def copy_kernels(ours: keras.Model, stock: keras.Model) -> None:
@@ -168,14 +180,12 @@ def check(config: Config, label: tf.Tensor, feature: tf.Tensor, steps: int = 3) 
             print(f"step {number} {name:<24} srez {one[name]:.6f}  stock Keras {value:.6f}")
 
 
-def pytorch(config: Config, label, feature, half: bool) -> Callable[[], dict[str, float]] | None:
-    """The same networks in PyTorch, channels last; None where PyTorch is not installed."""
-    try:
-        import torch
-    except ImportError:
-        return None
+def pytorch(config: Config, label: tf.Tensor, feature: tf.Tensor, device: str) -> Step:
+    """The same networks in PyTorch, channels last, its autocast where the precision is a short one."""
     nn, functional = torch.nn, torch.nn.functional
     torch.set_num_threads(os.cpu_count())
+    place = "cuda" if device == "gpu" else "cpu"
+    half = config.precision != "float32"
 
     def norm_relu(width):
         return nn.Sequential(nn.BatchNorm2d(width, eps=1e-3), nn.ReLU())
@@ -205,20 +215,22 @@ def pytorch(config: Config, label, feature, half: bool) -> Callable[[], dict[str
         nn.ReLU(),
         nn.Conv2d(96, 3, 1),
     ]
-    generator = nn.Sequential(*parts, nn.Sigmoid()).to(memory_format=torch.channels_last)
+    generator = nn.Sequential(*parts, nn.Sigmoid()).to(place, memory_format=torch.channels_last)
     parts, inputs = [], 3
     for width, kernel, stride in CRITIC_LAYERS:
         parts += [nn.Conv2d(inputs, width, kernel, stride, padding=kernel // 2), *norm_relu(width)]
         inputs = width
-    critic = nn.Sequential(*parts, nn.Conv2d(512, 1, 1)).to(memory_format=torch.channels_last)
+    critic = nn.Sequential(*parts, nn.Conv2d(512, 1, 1)).to(place, memory_format=torch.channels_last)
     optimizers = [torch.optim.Adam(m.parameters(), 1e-4, (0.5, 0.9), 1e-8) for m in (generator, critic)]
     label, feature = (
-        torch.tensor(np.array(x)).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+        torch.tensor(np.array(x), device=place)
+        .permute(0, 3, 1, 2)
+        .contiguous(memory_format=torch.channels_last)
         for x in (label, feature)
     )
 
-    def step() -> dict[str, float]:
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    def step() -> dict[str, Any]:
+        with torch.autocast(place, getattr(torch, config.precision) if half else None, enabled=half):
             output = generator(feature + config.train_noise * torch.randn_like(feature))
             real, fake = (critic(2 * x - 1).float().mean((1, 2, 3)) for x in (label, output))
             critic_loss = functional.softplus(-real).mean() + functional.softplus(fake).mean()
@@ -232,30 +244,32 @@ def pytorch(config: Config, label, feature, half: bool) -> Callable[[], dict[str
                 variable.grad = gradient
         for optimizer in optimizers:
             optimizer.step()
-        return {"generator_loss": float(loss), "discriminator_tot_loss": float(critic_loss)}
+        return {"generator_loss": loss.detach(), "discriminator_tot_loss": critic_loss.detach()}
 
     return step
 
 
-def peak(dtype: tf.DType) -> Callable[[], None]:
+def peak(dtype: tf.DType, side: int) -> Step:
     """One large matrix multiplication."""
-    a, b = (tf.cast(tf.random.normal([PEAK_SIDE, PEAK_SIDE]), dtype) for _ in range(2))
+    a, b = (tf.cast(tf.random.normal([side, side]), dtype) for _ in range(2))
     multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(a, b)[:1, :1]))
-    return lambda: float(multiply())
+    return lambda: {"product": multiply()}
 
 
 # ---- measuring -------------------------------------------------------------------------------------
 
 
-def take_turns(contenders: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contender, one after the other in every round; two rounds of warming up."""
+def take_turns(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, list[float]]:
+    """Seconds of each contender's step, one after the other in every round; two rounds of warming up."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 2):
         for name, run in contenders.items():
             start = time.perf_counter()
-            run()
+            for _ in range(steps):
+                last = run()
+            float(next(iter(last.values())))  # waits for the device
             if turn >= 2:
-                seconds[name].append(time.perf_counter() - start)
+                seconds[name].append((time.perf_counter() - start) / steps)
     return seconds
 
 
@@ -266,13 +280,17 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"]
+        "--precision", nargs="+", choices=("float32", "bfloat16", "float16"), default=["float32", "bfloat16"]
     )
     parser.add_argument("--check", action="store_true", help="compare losses instead of times")
     parser.add_argument("--objective", default="wgangp", help="also timed, beside dcgan")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
+    if args.device == "gpu" and not tf.config.list_physical_devices("GPU"):
+        sys.exit(f"--device gpu: TensorFlow finds no GPU{f' ({reason})' if (reason := why_no_gpu()) else ''}")
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
     random = np.random.RandomState(0)
     config = Config(batch_size=args.batch_size)
     size = config.input_size
@@ -285,26 +303,31 @@ def main() -> None:
         contenders: dict[str, Callable] = {}
         for name in args.precision:
             chosen = dataclasses.replace(config, precision=name)
-            contenders[f"peak {name}"] = peak(tf.as_dtype(name))
+            contenders[f"peak {name}"] = peak(tf.as_dtype(name), PEAK_SIDE[args.device])
             contenders[f"srez {name}"] = ours(Trainer(chosen), label, feature)
-            if step := pytorch(config, label, feature, half=name != "float32"):
-                contenders[f"PyTorch {name}"] = step
+            if args.device == "gpu":
+                compiled = dataclasses.replace(chosen, xla=True)
+                contenders[f"srez {name} --xla"] = ours(Trainer(compiled), label, feature)
+            if torch is not None:
+                contenders[f"PyTorch {name}"] = pytorch(chosen, label, feature, args.device)
         other = dataclasses.replace(config, loss_func=args.objective, precision=args.precision[0])
         contenders[f"srez {args.objective} {other.precision}"] = ours(Trainer(other), label, feature)
         contenders["stock Keras float32"] = stock_keras(config, label, feature)
-        seconds = take_turns(contenders, args.rounds)
+        seconds = take_turns(contenders, args.rounds, STEPS[args.device])
     report(args, seconds, least_operations(Trainer(config)))
 
 
 def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations: float) -> None:
     """Print the table, and write it as JSON if asked to."""
     median = {name: statistics.median(times) for name, times in seconds.items()}
+    product = 2.0 * PEAK_SIDE[args.device] ** 3
     rows = []
     for name, times in seconds.items():
         if name.startswith("peak"):
             continue
-        half = "bfloat16" if "bfloat16" in name else "float32"
-        peak_seconds = median.get(f"peak {half}", float("nan"))
+        peak_seconds = next(
+            (median[f"peak {word}"] for word in name.split() if f"peak {word}" in median), nan
+        )
         rows.append(
             {
                 "contender": name,
@@ -313,20 +336,20 @@ def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations
                 "max": max(times),
                 "images_per_second": args.batch_size / median[name],
                 "ratio_to_stock_keras": median[name] / median["stock Keras float32"],
-                "share_of_peak": operations / median[name] * peak_seconds / (2.0 * PEAK_SIDE**3),
+                "share_of_peak": operations / median[name] * peak_seconds / product,
             }
         )
-    print(f"{'':<24}{'median s':>9}{'min':>8}{'max':>8}{'images/s':>10}{'/ Keras':>9}{'of peak':>9}")
+    print(f"{'':<24}{'median s':>9}{'min':>9}{'max':>9}{'images/s':>10}{'/ Keras':>9}{'of peak':>9}")
     for row in rows:
         print(
-            f"{row['contender']:<24}{row['median']:>9.3f}{row['min']:>8.3f}{row['max']:>8.3f}"
+            f"{row['contender']:<24}{row['median']:>9.4f}{row['min']:>9.4f}{row['max']:>9.4f}"
             f"{row['images_per_second']:>10.1f}{row['ratio_to_stock_keras']:>9.2f}{row['share_of_peak']:>9.0%}"
         )
     for half in args.precision:
         if f"PyTorch {half}" in median:
             ratio = median[f"srez {half}"] / median[f"PyTorch {half}"]
             print(f"srez {half} / PyTorch {half}: {ratio:.2f}")
-        print(f"matmul peak {half}: {2e-9 * PEAK_SIDE**3 / median[f'peak {half}']:.0f} GFLOP/s")
+        print(f"matmul peak {half}: {1e-9 * product / median[f'peak {half}']:.0f} GFLOP/s")
     print(f"least arithmetic of a step: {operations / 1e9:.0f} GFLOP")
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     ratio = median[f"srez {args.objective} {args.precision[0]}"] / median[f"srez {args.precision[0]}"]
