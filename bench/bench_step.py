@@ -300,7 +300,7 @@ def main() -> None:
         if args.check:
             check(dataclasses.replace(config, train_noise=0.0), label, feature)
             return
-        contenders: dict[str, Callable] = {}
+        contenders: dict[str, Step] = {}
         for name in args.precision:
             chosen = dataclasses.replace(config, precision=name)
             contenders[f"peak {name}"] = peak(tf.as_dtype(name), PEAK_SIDE[args.device])
