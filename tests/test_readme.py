@@ -13,7 +13,6 @@ import pytest
 from conftest import ROOT
 from PIL import Image
 
-pytestmark = pytest.mark.slow
 SHORT = "--noresume --max_batches=1 --width=0.03125 --batch_size=4 --test_vectors=4 --train_time=0"
 PYTHON3 = f"""#!/bin/bash
 case "$*" in
@@ -86,6 +85,7 @@ def test_the_blocks_are_found():
     assert [first for first in ELSEWHERE if not any(t.startswith(first) for _, t in blocks())] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "heading", dict.fromkeys(heading for heading, text in blocks() if not elsewhere(text))
 )
@@ -99,6 +99,7 @@ def test_commands(heading, checkout):
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_from_python(trained, checkout, monkeypatch):
     (block,) = [text for _, text in blocks() if text.startswith("import srez_network")]
     with Image.open("photo.jpg") as image:
