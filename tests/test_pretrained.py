@@ -1,0 +1,104 @@
+"""The generator that comes with srez: small, as its card says, and used where there is no other."""
+
+import shutil
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import srez_faces
+import srez_flags
+import srez_network
+import srez_run
+from srez_config import fields
+from srez_metrics import measure
+from srez_model import shrink
+
+FOLDER = Path(srez_run.PRETRAINED)
+SAID = "holds nothing: taking the generator that comes with srez"
+OF_THE_RECIPE = ("data", "networks", "objective", "optimizer")  # groups of options
+
+
+@pytest.fixture
+def portrait(tmp_path) -> Path:
+    """An empty folder but for a drawn face."""
+    Image.fromarray(srez_faces.draw(1)).save(tmp_path / "me.png")
+    return tmp_path
+
+
+def test_its_files_are_small_and_in_half_precision():
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) < 10e6
+    (weights,) = FOLDER.glob("*.weights.h5")
+    kernels = []
+    with h5py.File(weights) as file:
+        file.visititems(lambda _, item: kernels.append(item) if getattr(item, "ndim", 0) == 4 else None)
+        assert len(kernels) > 10
+        assert {str(kernel.dtype) for kernel in kernels} == {"float16"}
+
+
+def test_the_recipe_is_what_it_was_trained_with():
+    recipe, options = (
+        srez_flags.read_flagfile(str(FOLDER / "recipe.flags")),
+        srez_run.load(str(FOLDER))["options"],
+    )
+    for field in fields():
+        if field.metadata["group"] in OF_THE_RECIPE:
+            assert options[field.name] == recipe.get(field.name, field.default), field.name
+
+
+def test_nothing_of_the_machine_is_in_it():
+    for file in FOLDER.iterdir():
+        for word in (b"/home", b"/work", b"/tmp", b"/root"):
+            assert word not in file.read_bytes(), (file, word)
+
+
+def test_drawn_faces_become_sharper():
+    """It never saw one. Bicubic: 24.5 dB, SSIM 0.721, consistency 36 dB."""
+    pictures = np.stack([srez_faces.draw(i) for i in range(1, 33)])[:, 45:173, 25:153]
+    label = shrink(pictures / np.float32(255), 2)
+    feature = shrink(label, 4)
+    bicubic = measure(tf.image.resize(feature, (64, 64), "bicubic"), label, feature)
+    assert bicubic["psnr"] == pytest.approx(24.5, abs=0.1)
+    ours = measure(srez_network.load(str(FOLDER)).upscale(feature.numpy()), label, feature)
+    assert ours["psnr"] > bicubic["psnr"] + 1.5
+    assert ours["ssim"] > bicubic["ssim"] + 0.06
+    assert ours["consistency"] > 50
+
+
+def test_upscale_takes_it_where_there_is_no_other_and_says_so(srez, portrait):
+    done = srez("--run=upscale", "--face", "--compare", "me.png", cwd=portrait)
+    assert done.returncode == 0, done.stderr
+    assert SAID in done.stdout
+    with Image.open(portrait / "output" / "me_x4_compare.png") as picture:
+        assert picture.size[1] == 64
+
+
+def test_export_takes_it_too(srez, portrait):
+    done = srez("--run=export", "--export_formats=half_weights", cwd=portrait)
+    assert done.returncode == 0, done.stderr
+    assert SAID in done.stdout
+    (made,) = (portrait / "output").rglob("*.weights.h5")
+    (original,) = FOLDER.glob("*.weights.h5")
+    with h5py.File(made) as one, h5py.File(original) as other:
+        one.visititems(
+            lambda name, item: (
+                np.testing.assert_array_equal(item, other[name]) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+
+
+def test_eval_takes_it_too(srez, faces, portrait):
+    done = srez("--run=eval", f"--images={faces}", cwd=portrait)
+    assert done.returncode == 0, done.stderr
+    assert SAID in done.stdout
+
+
+def test_a_training_or_one_asked_for_is_not_replaced(srez, trained, portrait):
+    asked = srez("--run=upscale", "me.png", "--checkpoint=2000", cwd=portrait)
+    assert (asked.returncode, SAID in asked.stdout) == (2, False)
+    shutil.copytree(trained, portrait / "checkpoint")
+    done = srez("--run=upscale", "--face", "me.png", cwd=portrait)
+    assert (done.returncode, SAID in done.stdout) == (0, False)
