@@ -8,8 +8,8 @@ import tensorflow as tf
 import srez_files
 from srez_config import Config, UserError
 from srez_quiet import one_line
-from srez_run import CHECKPOINT_NAME, saved_batches
 from srez_step import Trainer
+from srez_trained import CHECKPOINT_NAME, saved_batches
 
 DAMAGE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 

@@ -9,6 +9,7 @@ from srez_rules import NEWEST, contradictions
 
 EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
 SYNTHETIC = "synthetic"
+SCRATCH, PRETRAINED = "scratch", "pretrained"
 IN_USE = ("upscale", "eval", "export")  # what is done with a trained network
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *IN_USE, "study", "report")
@@ -129,6 +130,11 @@ class Config:
     width: float = option(
         1.0, "multiplies the width of every layer", above=0, high=8, group="networks", fixed=True
     )
+    start_from: str = option(
+        SCRATCH,
+        "whose generator a new training begins with: a checkpoint_dir, or 'pretrained': what comes with srez",
+        group="networks",
+    )
     back_projection: int = option(
         0,
         "rounds that add the enlarged difference between input and averaged-down output",
@@ -138,7 +144,6 @@ class Config:
         group="networks",
         in_use=2,
     )
-
     gene_ema: float = option(
         0.0,
         "exponential average of the generator for samples and in use; 0: off, 0.999 is typical",
@@ -293,14 +298,6 @@ def from_dict(values: dict[str, Any]) -> Config:
                 raise ValueError(f"{f.name} is {value!r}")
             kept[f.name] = value
     return Config(**kept)
-
-
-def replace_folders(config: Config, other: Config) -> Config:
-    """A run's options, with the folders of another command line; the dataset only if that names one."""
-    folders = {name: getattr(other, name) for name in ("train_dir", "checkpoint_dir", "summary_dir")}
-    if other.dataset != Config.dataset:
-        folders["dataset"] = other.dataset
-    return dataclasses.replace(config, **folders)
 
 
 def check(config: Config) -> None:

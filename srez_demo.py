@@ -12,11 +12,11 @@ from moviepy import ImageSequenceClip
 import srez_files
 import srez_images
 from srez_checkpoint import Checkpoints
-from srez_config import EXIT_DONE, Config, UserError, replace_folders
+from srez_config import EXIT_DONE, Config, UserError
 from srez_input import Batch, open_dataset
 from srez_report import GRID, SHOWN, grid
-from srez_run import has_checkpoint, load_config
 from srez_step import Trainer
+from srez_trained import has_checkpoint, load_config, replace_folders
 
 FILM, WALK = "demo1.mp4", "demo_interpolation.mp4"
 RATE = 24  # frames a second

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import srez_files
 import srez_images
-from srez_config import EXIT_DONE, EXIT_USER, Config, UserError, replace_folders
+from srez_config import EXIT_DONE, EXIT_USER, Config, UserError
 from srez_distance import frechet, kernel_distance, sliced_wasserstein_levels
 from srez_inception import HOW, inception
 from srez_input import Batch, Dataset, average_down, centre_crop, open_dataset
@@ -18,10 +18,10 @@ from srez_metrics import EVAL_METRICS
 from srez_network import Network, load
 from srez_portrait import framing, read_face, to_batch
 from srez_quiet import one_line
-from srez_run import load as load_run
-from srez_run import pick, saved_batches
 from srez_source import Damaged
 from srez_table import OTHERS, Row, lines, with_intervals, write
+from srez_trained import load as load_run
+from srez_trained import pick, replace_folders, saved_batches
 
 AT_ONCE = 32  # pictures in memory of the network; figures do not depend on it
 IN_SETS = 2048  # pictures from which distances of sets are taken, at most

@@ -16,7 +16,7 @@ from srez_config import EXIT_DONE, Config, UserError
 from srez_network import Network, load
 from srez_plain import plain_network
 from srez_quiet import quiet_stderr
-from srez_run import CONFIG, HALF_WEIGHTS, WEIGHTS
+from srez_trained import CONFIG, HALF_WEIGHTS, WEIGHTS
 
 TOLERANCE = 1e-4  # largest difference from the network itself, of values 0..1
 HALF_TOLERANCE = 1e-2  # the same for weights in half precision, 11 significant bits

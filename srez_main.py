@@ -11,8 +11,9 @@ import srez_images
 import srez_pack
 from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError
 from srez_quiet import one_line, outlive_screen, quiet_stderr
-from srez_run import Run, load_config, or_pretrained, pick
+from srez_run import Run
 from srez_stop import Stop
+from srez_trained import begins_with, has_checkpoint, load_config, or_pretrained, pick
 
 
 def main(argv: Sequence[str]) -> int:
@@ -72,7 +73,12 @@ def check_folders(config: Config) -> None:
     run = Run(config)
     # of several workers the chief alone opens the run, once it is known which that is
     later = config.strategy == "multiworker" or any(map(srez_files.is_remote, run.folders))
-    if not config.dry_run and not later:
+    if later:
+        return
+    new = not config.resume or not has_checkpoint(config.checkpoint_dir)
+    if new and not srez_files.is_remote(config.start_from):
+        begins_with(config)
+    if not config.dry_run:
         run.open()
 
 

@@ -1,7 +1,7 @@
 """A trained generator, ready for use. From Python: `srez_network.load("checkpoint").upscale(picture)`."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +10,8 @@ import srez_files
 from srez_config import NEWEST, Config, UserError
 from srez_model import back_project, build_generator
 from srez_quiet import one_line
-from srez_run import load_config, pick
 from srez_tiles import PROJECTION_REACH, reach, tiles
+from srez_trained import begins_with, load_config, part_in_use, pick
 
 ROUNDS, TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 
@@ -28,7 +28,7 @@ class Network:
     def take(self, path: str) -> None:
         """Take up the weights of another checkpoint of the same training. Raises UserError."""
         self.path = path
-        restore(self.generator, path, "average" if self.config.gene_ema else "generator")
+        restore(self.generator, path, part_in_use(self.config))
 
     @property
     def factor(self) -> int:
@@ -97,6 +97,13 @@ def load(checkpoint_dir: str = "checkpoint", checkpoint: str = NEWEST, precision
     return Network(config, pick(checkpoint_dir, checkpoint))
 
 
+def begin(generators: Iterable[tf.Module], config: Config) -> None:
+    """Give generators, a training's and its average, the weights that start_from names. Raises UserError."""
+    if weights := begins_with(config):
+        for generator in generators:
+            restore(generator, *weights)
+
+
 def restore(generator: tf.Module, path: str, part: str = "generator") -> None:
     """Put a checkpoint's weights, or those of a .weights.h5 file, into a generator. Raises UserError.
 
@@ -111,7 +118,7 @@ def restore(generator: tf.Module, path: str, part: str = "generator") -> None:
     except (OSError, KeyError, IndexError, ValueError, AssertionError, tf.errors.OpError) as error:
         raise UserError(
             f"'{path}' does not hold the weights of this network ({one_line(error)}): "
-            "--checkpoint_dir must name the folder of the same training, --checkpoint=N takes another one"
+            "name the folder of the same training, --checkpoint=N takes another of its checkpoints"
         ) from None
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+import srez_network
 from srez_budget import Budget
 from srez_checkpoint import Checkpoints
 from srez_config import Config
@@ -44,9 +45,15 @@ class Record:
         self.report: Report | None = None
 
     def restore(self) -> tuple[int, float]:
-        """Take up the newest good checkpoint; batches done and minutes trained. Raises UserError."""
+        """Take up the newest good checkpoint; batches done and minutes trained. Raises UserError.
+
+        Where there is none the generator begins with start_from's.
+        """
         self.run.describe(self.dataset.source.fingerprint, len(self.dataset.source))
-        return self.checkpoints.restore()
+        batch, minutes = self.checkpoints.restore()
+        if batch == 0:
+            srez_network.begin((self.trainer.generator, self.trainer.average), self.config)
+        return batch, minutes
 
     def begin(self, budget: Budget) -> None:
         """Make ready to go on from where the budget stands; pictures of the untrained generator."""

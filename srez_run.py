@@ -1,6 +1,5 @@
 """A run on disk: its three folders, config.json, metrics.jsonl. Needs no TensorFlow for local folders."""
 
-import dataclasses
 import fcntl
 import importlib.metadata
 import itertools
@@ -12,17 +11,14 @@ import shutil
 from typing import Any, TextIO
 
 import srez_files
-from srez_config import NEWEST, Config, UserError, fields, from_dict, to_dict
+from srez_config import Config, UserError, fields, from_dict, to_dict
 from srez_quiet import one_line
+from srez_trained import CHECKPOINT_NAME, CONFIG, has_checkpoint, load
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
-CONFIG, METRICS, LOCK = "config.json", "metrics.jsonl", "lock"
-CHECKPOINT_NAME = "srez"
-# written by --run export; the second with kernels in float16
-WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
+METRICS, LOCK = "metrics.jsonl", "lock"
 GRID, STRIP = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # pictures in train_dir, by batch
 PACKAGES = ("tensorflow", "keras", "numpy")
-PRETRAINED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pretrained")  # its README: what it is
 
 
 class Run:
@@ -241,65 +237,3 @@ def disk_of(folder: str) -> int:
     while not os.path.exists(folder):
         folder = os.path.dirname(os.path.abspath(folder))
     return os.stat(folder).st_dev
-
-
-def has_checkpoint(folder: str) -> bool:
-    """Whether a folder holds a checkpoint of srez."""
-    return bool(saved_batches(folder))
-
-
-def saved_batches(folder: str) -> list[int]:
-    """The batches whose checkpoints lie in a folder, oldest first."""
-    found = (re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", name) for name in srez_files.names(folder))
-    return sorted(int(match[1]) for match in found if match)
-
-
-def pick(folder: str, which: str) -> str:
-    """The path of a checkpoint, or file of weights: 'newest', a batch number, or a path. Raises UserError."""
-    batches = saved_batches(folder)
-    if which == NEWEST and not batches:
-        for weights in (srez_files.join(folder, name) for name in (WEIGHTS, HALF_WEIGHTS)):
-            if srez_files.exists(weights):
-                return weights
-    elif which == NEWEST:
-        which = str(batches[-1])
-    if which in map(str, batches):
-        return srez_files.join(folder, f"{CHECKPOINT_NAME}-{which}")
-    which = which.removesuffix(".index")
-    for path in (which, srez_files.join(folder, which)):
-        if srez_files.exists(f"{path}.index") or (path.endswith(".h5") and srez_files.exists(path)):
-            return path
-    there = (
-        f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
-    )
-    raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
-
-
-def or_pretrained(config: Config) -> Config:
-    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
-    named = config.checkpoint != NEWEST or config.all_checkpoints  # one of a training was asked for
-    if named or srez_files.is_remote(config.checkpoint_dir) or srez_files.names(config.checkpoint_dir):
-        return config
-    print(f"'{config.checkpoint_dir}' holds nothing: taking the generator that comes with srez, {PRETRAINED}")
-    return dataclasses.replace(config, checkpoint_dir=PRETRAINED)
-
-
-def load(folder: str) -> dict[str, Any]:
-    """The config.json of a checkpoint folder. Raises UserError where it is missing or damaged."""
-    path = srez_files.join(folder, CONFIG)
-    if not srez_files.exists(path):
-        raise UserError(f"'{folder}' has no {CONFIG}: --checkpoint_dir must name the folder of a training")
-    try:
-        content = json.loads(srez_files.read_bytes(path))
-        options, dataset = dict(content["options"]), content["dataset"]
-        from_dict(options)
-        return {"options": options, "dataset": {name: dataset[name] for name in ("fingerprint", "pictures")}}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"'{path}' is damaged ({one_line(error)}): put its backup back or use --noresume"
-        ) from None
-
-
-def load_config(folder: str) -> Config:
-    """The options of a training. Raises UserError."""
-    return from_dict(load(folder)["options"])

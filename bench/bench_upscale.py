@@ -36,7 +36,7 @@ def measure(count: int, side: int, precision: str, options: argparse.Namespace) 
     from srez_config import Config
     from srez_model import build_generator
     from srez_network import Network
-    from srez_run import WEIGHTS
+    from srez_trained import WEIGHTS
 
     config = Config(width=options.width, precision=precision)
     with tempfile.TemporaryDirectory() as folder:

@@ -27,7 +27,8 @@ from preemption import Watcher
 from runner import PREEMPTED, SIGNALS, Runner
 
 from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError
-from srez_run import LOCK, load, saved_batches
+from srez_run import LOCK
+from srez_trained import load, saved_batches
 
 FINAL = {EXIT_DONE, EXIT_USER, EXIT_DIVERGED}  # no second try
 MEANINGS = {

@@ -16,9 +16,9 @@ from PIL import Image
 import srez_eval
 import srez_inception
 import srez_network
-from srez_config import Config, UserError, replace_folders
+from srez_config import Config, UserError
 from srez_input import open_dataset
-from srez_run import load_config
+from srez_trained import load_config, replace_folders
 
 
 def evaluate(trained: str, output: Path, **options) -> int:

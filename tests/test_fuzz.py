@@ -41,10 +41,11 @@ from srez_input import open_dataset
 from srez_option import out_of_range
 from srez_pack import Pack
 from srez_portrait import read_face
-from srez_run import Run, load, load_config, read_metrics
+from srez_run import Run, read_metrics
 from srez_source import Damaged, Framing, decode_window
 from srez_step import Trainer
 from srez_stop import Stop
+from srez_trained import load, load_config
 
 LONGEST = 60  # seconds for one example; a hang is longer
 

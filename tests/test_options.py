@@ -171,11 +171,11 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "checkpoint_dir": (folders, "elsewhere", {}),
     "summary_dir": (folders, "elsewhere", {}),
 }
-# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; use: test_upscale ...;
-# study: test_study
+# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; start_from: test_start_from;
+# use: test_upscale ...; study: test_study
 ELSEWHERE = (
     {"run", "dry_run", "resume"}
-    | {"on_divergence"}
+    | {"on_divergence", "start_from"}
     | {f.name for f in fields() if f.metadata["group"] in ("use", "study")}
 )
 

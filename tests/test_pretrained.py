@@ -12,12 +12,12 @@ from PIL import Image
 import srez_faces
 import srez_flags
 import srez_network
-import srez_run
+import srez_trained
 from srez_config import fields
 from srez_metrics import measure
 from srez_model import shrink
 
-FOLDER = Path(srez_run.PRETRAINED)
+FOLDER = Path(srez_trained.PRETRAINED_FOLDER)
 SAID = "holds nothing: taking the generator that comes with srez"
 OF_THE_RECIPE = ("data", "networks", "objective", "optimizer")  # groups of options
 
@@ -42,7 +42,7 @@ def test_its_files_are_small_and_in_half_precision():
 def test_the_recipe_is_what_it_was_trained_with():
     recipe, options = (
         srez_flags.read_flagfile(str(FOLDER / "recipe.flags")),
-        srez_run.load(str(FOLDER))["options"],
+        srez_trained.load(str(FOLDER))["options"],
     )
     for field in fields():
         if field.metadata["group"] in OF_THE_RECIPE:

@@ -20,7 +20,8 @@ from srez_config import OBJECTIVES, Config, UserError
 from srez_input import open_dataset
 from srez_model import CRITIC_NORMS
 from srez_replicas import Replicas, check_cluster, open_replicas
-from srez_run import read_metrics, saved_batches
+from srez_run import read_metrics
+from srez_trained import saved_batches
 
 HERE = Path(__file__).resolve().parent
 TINY = [

@@ -1,0 +1,112 @@
+"""A trained network on disk: its checkpoints or files of weights, its config.json. Needs no TensorFlow."""
+
+import dataclasses
+import json
+import os
+import re
+from typing import Any
+
+import srez_files
+from srez_config import NEWEST, PRETRAINED, SCRATCH, Config, UserError, from_dict
+from srez_quiet import one_line
+
+CONFIG, CHECKPOINT_NAME = "config.json", "srez"
+# written by --run export; the second with kernels in float16
+WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
+PRETRAINED_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pretrained")
+# what decides which weights a generator has
+OF_THE_GENERATOR = ("input", "scale_factor", "gen_architect", "gen_norm", "width")
+
+
+def has_checkpoint(folder: str) -> bool:
+    """Whether a folder holds a checkpoint of srez."""
+    return bool(saved_batches(folder))
+
+
+def saved_batches(folder: str) -> list[int]:
+    """The batches whose checkpoints lie in a folder, oldest first."""
+    found = (re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", name) for name in srez_files.names(folder))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def pick(folder: str, which: str) -> str:
+    """The path of a checkpoint, or file of weights: 'newest', a batch number, or a path. Raises UserError."""
+    batches = saved_batches(folder)
+    if which == NEWEST and not batches:
+        for weights in (srez_files.join(folder, name) for name in (WEIGHTS, HALF_WEIGHTS)):
+            if srez_files.exists(weights):
+                return weights
+    elif which == NEWEST:
+        which = str(batches[-1])
+    if which in map(str, batches):
+        return srez_files.join(folder, f"{CHECKPOINT_NAME}-{which}")
+    which = which.removesuffix(".index")
+    for path in (which, srez_files.join(folder, which)):
+        if srez_files.exists(f"{path}.index") or (path.endswith(".h5") and srez_files.exists(path)):
+            return path
+    there = (
+        f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
+    )
+    raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
+
+
+def or_pretrained(config: Config) -> Config:
+    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
+    named = config.checkpoint != NEWEST or config.all_checkpoints  # one of a training was asked for
+    if named or srez_files.is_remote(config.checkpoint_dir) or srez_files.names(config.checkpoint_dir):
+        return config
+    folder = PRETRAINED_FOLDER
+    print(f"'{config.checkpoint_dir}' holds nothing: taking the generator that comes with srez, {folder}")
+    return dataclasses.replace(config, checkpoint_dir=folder)
+
+
+def load(folder: str) -> dict[str, Any]:
+    """The config.json of a checkpoint folder. Raises UserError where it is missing or damaged."""
+    path = srez_files.join(folder, CONFIG)
+    if not srez_files.exists(path):
+        raise UserError(f"'{folder}' has no {CONFIG}: --checkpoint_dir must name the folder of a training")
+    try:
+        content = json.loads(srez_files.read_bytes(path))
+        options, dataset = dict(content["options"]), content["dataset"]
+        from_dict(options)
+        return {"options": options, "dataset": {name: dataset[name] for name in ("fingerprint", "pictures")}}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"'{path}' is damaged ({one_line(error)}): put its backup back or use --noresume"
+        ) from None
+
+
+def load_config(folder: str) -> Config:
+    """The options of a training. Raises UserError."""
+    return from_dict(load(folder)["options"])
+
+
+def replace_folders(config: Config, other: Config) -> Config:
+    """A run's options, with the folders of another command line; the dataset only if that names one."""
+    folders = {name: getattr(other, name) for name in ("train_dir", "checkpoint_dir", "summary_dir")}
+    if other.dataset != Config.dataset:
+        folders["dataset"] = other.dataset
+    return dataclasses.replace(config, **folders)
+
+
+def part_in_use(config: Config) -> str:
+    """Which part of a training's checkpoints is its generator for everybody else."""
+    return "average" if config.gene_ema else "generator"
+
+
+def begins_with(config: Config) -> tuple[str, str] | None:
+    """Whose generator a new training begins with: path of the weights, and which part of that checkpoint.
+
+    None: with none. Raises UserError where they are not there or are those of another network.
+    """
+    if config.start_from == SCRATCH:
+        return None
+    folder = PRETRAINED_FOLDER if config.start_from == PRETRAINED else config.start_from
+    its = load_config(folder)
+    for name in OF_THE_GENERATOR:
+        if getattr(its, name) != getattr(config, name):
+            raise UserError(
+                f"--start_from={config.start_from}: its generator has --{name}={getattr(its, name)}, "
+                f"not {getattr(config, name)}: give the same"
+            )
+    return pick(folder, NEWEST), part_in_use(its)
