@@ -221,19 +221,27 @@ class Trainer(tf.Module):
 
         Both gradients' norms by name.
         """
-        losses_finite = [tf.math.is_finite(found.losses.get(name, 0.0)) for name in LOSSES]
+        finite, norms = self.look(found, batch)
+        if self.loss_scale is not None:
+            self.loss_scale.update(finite)
+        tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
+        return norms
+
+    def look(self, found: Gradients, batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Whether all losses and gradients of a batch are finite, and both gradients' norms by name.
+
+        The first that are not are noted in `first_bad`, on the device: nothing waits for it here.
+        """
+        losses_finite = tf.stack([tf.math.is_finite(found.losses.get(name, 0.0)) for name in LOSSES])
         # a generator without gradients (critic step) counts as finite
         count = len(self.generator_variables)
         gradients = [*(found.generator or [tf.zeros([])] * count), *found.critic]
         squares = tf.stack([2 * tf.nn.l2_loss(gradient) for gradient in gradients])
         gradients_finite = tf.math.is_finite(squares)
-        finite = tf.reduce_all(tf.concat([tf.stack(losses_finite), gradients_finite], 0))
-        self._note_bad(tf.stack(losses_finite), gradients_finite, batch)
-        if self.loss_scale is not None:
-            self.loss_scale.update(finite)
-        tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
+        self._note_bad(losses_finite, gradients_finite, batch)
         norms = (tf.sqrt(tf.reduce_sum(part)) for part in (squares[:count], squares[count:]))
-        return dict(zip(GRADIENT_NORMS, norms, strict=True))
+        finite = tf.reduce_all(tf.concat([losses_finite, gradients_finite], 0))
+        return finite, dict(zip(GRADIENT_NORMS, norms, strict=True))
 
     def _apply(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> None:
         """Both optimizers' updates, then clipping."""

@@ -4,7 +4,8 @@ python3 bench/bench_start.py [--dataset synthetic] [--precision float32] [--batc
 
 Times of whole commands: --help, a wrong flag, and a training's first batch (from the command to the line of
 figures of batch 1), whose memory is watched as it goes on. Then the cost of one line of figures, one sample
-grid and one checkpoint, put beside that of the steps at the default periods.
+grid and one checkpoint, put beside that of the steps at the default periods, and what it costs within every
+step to look for losses and gradients that are not finite.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LOOK = "look for what is not finite"
 MAIN = [sys.executable, str(ROOT / "srez_main.py")]
 
 
@@ -60,12 +62,14 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     """Seconds of a step, a line of figures, a sample grid and a checkpoint, in this process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.path.insert(0, str(ROOT))
+    import tensorflow as tf
+
     from srez_checkpoint import Checkpoints
     from srez_config import Config
     from srez_input import open_dataset
     from srez_report import Report
     from srez_run import Run
-    from srez_step import Trainer
+    from srez_step import LOSSES, Gradients, Trainer
     from srez_train import train_batch
 
     config = Config(run="train", dataset=dataset, precision=precision)
@@ -80,25 +84,36 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
             return {name: float(value) for name, value in losses.items()}
 
         losses = step()
+        gradients = [
+            [tf.zeros_like(v) for v in m] for m in (trainer.generator_variables, trainer.critic_variables)
+        ]
+        found = Gradients(dict.fromkeys(LOSSES, tf.zeros([])), *gradients)
+        look = tf.function(lambda: trainer.look(found, tf.constant(1, tf.int64)), autograph=False)
+        look()
         work = {
             "step": step,
+            LOOK: lambda: trainer.what_diverged() or look()[0].numpy(),
             "line": lambda: report.figures({"batch": 1, **losses, "images_per_second": 1.0}, 0.0, None),
             "sample": lambda: report.sample(200),
             "checkpoint": lambda: checkpoints.save(next(batches), 0.0),
         }
-        found = {}
+        costs = {}
         for name, run_it in work.items():
             times = []
             for _ in range(5):
                 start = time.perf_counter()
                 run_it()
                 times.append(time.perf_counter() - start)
-            found[name] = statistics.median(times[1:])
+            costs[name] = statistics.median(times[1:])
     stream.close()
-    each = found["line"] / config.log_period + found["sample"] / config.summary_period
+    each = costs["line"] / config.log_period + costs["sample"] / config.summary_period
     # the period in batches, or that in minutes, whichever comes first
-    often = min(config.checkpoint_period, config.checkpoint_minutes * 60 / found["step"])
-    return found | {"share beside the step": (each + found["checkpoint"] / often) / found["step"]}
+    often = min(config.checkpoint_period, config.checkpoint_minutes * 60 / costs["step"])
+    share = (each + costs["checkpoint"] / often) / costs["step"]
+    return costs | {
+        "share beside the step": share,
+        "share of looking, in the step": costs[LOOK] / costs["step"],
+    }
 
 
 def main() -> None:

@@ -482,7 +482,8 @@ def test_checkpoints_by_the_clock(copy, monkeypatch):
     now = time.monotonic()
     budget = srez_budget.Budget(config, 5, 0.0)
     never = srez_budget.Budget(dataclasses.replace(config, checkpoint_minutes=0.0), 5, 0.0)
-    assert not budget.checkpoint_due
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60 * 9.9)
+    assert not budget.checkpoint_due  # ten minutes are the default
     monkeypatch.setattr(time, "monotonic", lambda: now + 60 * 10.1)
     assert budget.checkpoint_due
     assert not never.checkpoint_due
