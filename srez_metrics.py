@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 LEAST_ERROR = 1e-10  # mean squared error below it counts as this: 100 dB
+ALONE = 0.12  # beyond all eight neighbours by more: a dot to the eye, where an edge or a line is not
 
 
 def decibels(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
@@ -29,6 +30,22 @@ def consistency(output: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
     return decibels(tf.nn.avg_pool2d(output, factor, factor, "VALID"), feature)
 
 
+def beyond_neighbours(pictures: tf.Tensor) -> tf.Tensor:
+    """How far each value lies above or below all eight neighbours, else 0; [B, h, w, c], border mirrored."""
+    height, width = pictures.shape[1:3]
+    padded = tf.pad(pictures, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT")
+    places = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]
+    around = tf.stack([padded[:, y : y + height, x : x + width] for y, x in places])
+    above, below = pictures - tf.reduce_max(around, 0), tf.reduce_min(around, 0) - pictures
+    return tf.nn.relu(tf.maximum(above, below))
+
+
+def lone_pixels(pictures: tf.Tensor) -> tf.Tensor:
+    """How many pixels stand out alone in any channel, [B]: the dots that some critics let through."""
+    alone = tf.reduce_any(beyond_neighbours(pictures) > ALONE, axis=-1)
+    return tf.reduce_sum(tf.cast(alone, tf.float32), axis=[1, 2])
+
+
 METRICS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
     "psnr": lambda output, label, feature: decibels(output, label),
     "ssim": lambda output, label, feature: structural_similarity(output, label),
@@ -41,6 +58,7 @@ EVAL_METRICS = METRICS | {
     "mse": lambda output, label, feature: tf.reduce_mean(
         tf.math.squared_difference(output, label), axis=[1, 2, 3]
     ),
+    "lone": lambda output, label, feature: lone_pixels(output),
 }
 
 # 2017's two: summed over pixels and channels

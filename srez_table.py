@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import srez_files
+from srez_metrics import ALONE
 
 RESAMPLES, BOOTSTRAP_SEED = 2000, 0
 OTHERS = "other real faces"
@@ -21,6 +22,7 @@ PROTOCOL = {
     "ssim": "Gaussian 11x11, sigma 1.5, K1 0.01, K2 0.03, mean over channels and valid positions",
     "l1, mse": "mean over pixels and channels, values 0..1",
     "consistency": "PSNR between the input and the output averaged down to the input's size, dB",
+    "lone": f"pixels above or below all eight neighbours by more than {ALONE} in a channel, a picture",
     "swd": "sliced Wasserstein distance x 1000 to the labels, by pyramid level; 128 patches 7x7 a "
     "picture, normalized by channel, 4 x 128 directions (Karras et al. 2018)",
     "floor": f"'{OTHERS}': as many training faces, centre crop, against the labels; what good a set distance "
@@ -55,7 +57,7 @@ def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
 def lines(rows: list[Row]) -> Iterator[str]:
     """Two tables for the screen: figures of pictures with their intervals, distances of sets."""
     metrics = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "l1": ("L1", 4), "mse": ("MSE", 5)}
-    metrics["consistency"] = ("consistency dB", 2)
+    metrics |= {"consistency": ("consistency dB", 2), "lone": ("lone pixels", 1)}
     yield f"{'':<34}" + "".join(f"{title:>26}" for title, _ in metrics.values())
     for row in rows:
         if row.figures:

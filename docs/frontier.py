@@ -4,8 +4,8 @@ python3 docs/frontier.py --dataset FACES LABEL=CHECKPOINT_DIR ... [--output docs
 
 For trainings that differ in one choice, on the held-out faces of the first. Writes frontier.png (PSNR against
 sliced Wasserstein distance, and lone pixels) and frontier_faces.png (what each makes of the same drawn faces:
-photographs of CelebA may not be passed on), and prints a table. Lone pixels: those that stand out from all
-their eight neighbours by 0.12 in a channel, a face: the artefact that neither figure shows.
+photographs of CelebA may not be passed on), and prints a table. Lone pixels
+(srez_metrics.lone_pixels) are the artefact that neither of the two shows.
 """
 
 import argparse
@@ -24,29 +24,17 @@ import srez_network
 from srez_config import Config
 from srez_distance import sliced_wasserstein_levels
 from srez_input import open_dataset
-from srez_metrics import measure
+from srez_metrics import lone_pixels, measure
 
-STAND_OUT = 0.12
 FACES = 8  # drawn ones, in frontier_faces.png
 REAL = "real faces"
-
-
-def lone_pixels(pictures: np.ndarray) -> float:
-    """Pixels of [N, h, w, 3] above or below all eight neighbours by STAND_OUT in any channel, a picture."""
-    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
-    height, width = pictures.shape[1:3]
-    around = np.stack(
-        [padded[:, y : y + height, x : x + width] for y in range(3) for x in range(3) if (y, x) != (1, 1)]
-    )
-    alone = (pictures > around.max(0) + STAND_OUT) | (pictures < around.min(0) - STAND_OUT)
-    return float(alone.any(-1).sum() / len(pictures))
 
 
 def row(output: np.ndarray, label: np.ndarray, feature: np.ndarray) -> dict[str, float]:
     """All figures of pictures [N, h, w, 3] in [0, 1]."""
     levels = sliced_wasserstein_levels(label, output)
     distances = {f"swd {side}": levels[side] for side in list(levels)[:2]}
-    return measure(output, label, feature) | distances | {"lone": lone_pixels(output)}
+    return measure(output, label, feature) | distances | {"lone": float(np.mean(lone_pixels(output)))}
 
 
 def plot(rows: dict[str, dict[str, float]], bicubic: float) -> Figure:
@@ -96,7 +84,7 @@ def main() -> None:
         columns.append(np.clip(network.upscale(drawn.feature.numpy()), 0, 1))
     columns.append(drawn.label.numpy())
     blurred = row(bicubic(feature), label, feature)
-    rows[REAL] = {"swd 64": 0.0, "lone": lone_pixels(label)}
+    rows[REAL] = {"swd 64": 0.0, "lone": float(np.mean(lone_pixels(label)))}
     for name, values in {"bicubic": blurred, **rows}.items():
         print(f"| {name} |", " | ".join(f"{value:.4g}" for value in values.values()), "|")
     plot(rows, blurred["swd 64"]).savefig(Path(args.output, "frontier.png"))

@@ -15,7 +15,7 @@ from srez_distance import (
     sliced_wasserstein,
     sliced_wasserstein_levels,
 )
-from srez_metrics import EVAL_METRICS, METRICS
+from srez_metrics import EVAL_METRICS, METRICS, beyond_neighbours
 from srez_table import Row, lines, with_intervals
 
 
@@ -241,6 +241,38 @@ def test_lines_show_every_row():
     assert text.count("others") == 1
     assert "1.00 [0.50, 1.50]" in text
     assert "6.00" in text
+
+
+# ---- lone pixels -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("places", "value", "count"),
+    [
+        ([(3, 4)], 0.63, 1),
+        ([(3, 4)], 0.61, 0),
+        ([(3, 4)], 0.37, 1),
+        ([(0, 0), (0, 7), (7, 3)], 0.7, 3),  # at the border too
+        ([(3, 4), (3, 5)], 0.9, 0),  # a line is none
+        ([(3, 4), (4, 5)], 0.9, 0),
+        ([(3, 4), (3, 6)], 0.9, 2),
+        ([(y, x) for y in range(8) for x in range(4)], 0.9, 0),  # nor an edge
+    ],
+)
+def test_lone_pixels(places, value, count):
+    pictures = np.full((2, 8, 8, 3), 0.5, np.float32)
+    for y, x in places:
+        pictures[1, y, x, 2] = value
+    assert EVAL_METRICS["lone"](pictures, None, None).numpy().tolist() == [0, count]
+
+
+def test_how_far_beyond_the_neighbours():
+    picture = np.full((1, 5, 5, 1), 0.5, np.float32)
+    picture[0, 2, 2] = 0.8
+    picture[0, 1, 2] = 0.6  # beside it: neither above nor below all
+    found = beyond_neighbours(tf.constant(picture)).numpy()
+    assert found[0, 2, 2, 0] == pytest.approx(0.2)
+    assert np.count_nonzero(found) == 1
 
 
 # ---- diversity -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ PYTHON3 = f"""#!/bin/bash
 case "$*" in
   "-m venv "* | "download_data.py") ;;  # made by run_tests.sh; 1.4 GB
   *"--strategy multiworker"*) exec {sys.executable} "$@" {SHORT} --dry_run ;;
+  *"--start_from pretrained"*) exec {sys.executable} "$@" {SHORT} --width=1 ;;
   *"--run train"*) exec {sys.executable} "$@" {SHORT} ;;
   *"--run report"*) ;;  # of a study that is there: tests/test_study_report.py
   *"--run study"*) exec {sys.executable} "$@" --dry_run ;;
