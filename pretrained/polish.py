@@ -1,0 +1,77 @@
+"""Take the lone pixels out of a trained generator: it learns to make its own pictures without them.
+
+python3 pretrained/polish.py --dataset FACES [--batches 300] CHECKPOINT_DIR OUTPUT
+
+Its loss is the mean |picture - picture before| + WEIGHT * mean of what pixels stand out by, beyond TOLERANCE.
+The first part compares with a function of the input alone and so, unlike a comparison with photographs, does
+not blur. Moving averages stay as they are. OUTPUT is a folder for --checkpoint_dir: weights and config.json.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import srez_network
+from srez_input import Batch, open_dataset
+from srez_metrics import beyond_neighbours, lone_pixels
+from srez_model import generate, trainable
+from srez_optimizers import OPTIMIZERS
+from srez_trained import CONFIG, WEIGHTS
+
+TOLERANCE, WEIGHT = 0.1, 10.0
+RATE, HALVINGS = 5e-5, 4  # learning rate, and how often it is halved
+
+
+def polish(network: srez_network.Network, stream: Iterator[Batch], batches: int) -> None:
+    """Train a network's generator, in place, on features [B, s, s, 3] of as many batches."""
+    config, generator = network.config, network.generator
+    before, variables = srez_network.Network(config, network.path).generator, trainable(generator)
+    optimizer = OPTIMIZERS[config.optimizer](variables, config)
+
+    @tf.function(autograph=False)
+    def step(feature: tf.Tensor, rate: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        wanted = generate(before, feature, feature, config.back_projection)
+        with tf.GradientTape() as tape:
+            pictures = generate(generator, feature, feature, config.back_projection)
+            alone = tf.nn.relu(beyond_neighbours(pictures) - TOLERANCE)
+            loss = tf.reduce_mean(tf.abs(pictures - wanted)) + WEIGHT * tf.reduce_mean(alone)
+        optimizer.apply(variables, tape.gradient(loss, variables), rate)
+        return loss, tf.reduce_mean(lone_pixels(pictures))
+
+    for batch in range(1, batches + 1):
+        rate = np.float32(RATE * 0.5 ** (HALVINGS * batch / batches))
+        loss, lone = step(next(stream).feature, tf.constant(rate))
+        if batch % 20 == 0 or batch == batches:
+            print(f"batch {batch} of {batches}: loss {loss:.5f}, {lone:.2f} lone pixels a face", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("checkpoint_dir")
+    parser.add_argument("output")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--batches", type=int, default=300)
+    parser.add_argument("--precision", default="bfloat16")
+    args = parser.parse_args()
+    network = srez_network.load(args.checkpoint_dir, precision=args.precision)
+    dataset = open_dataset(dataclasses.replace(network.config, dataset=args.dataset))
+    with contextlib.closing(dataset.stream(0)) as stream:
+        polish(network, stream, args.batches)
+    Path(args.output).mkdir(parents=True, exist_ok=True)
+    shutil.copy(Path(args.checkpoint_dir, CONFIG), args.output)
+    network.generator.save_weights(Path(args.output, WEIGHTS))
+
+
+if __name__ == "__main__":
+    main()
