@@ -58,19 +58,20 @@ def lines(rows: list[Row]) -> Iterator[str]:
     """Two tables for the screen: figures of pictures with their intervals, distances of sets."""
     metrics = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "l1": ("L1", 4), "mse": ("MSE", 5)}
     metrics |= {"consistency": ("consistency dB", 2), "lone": ("lone pixels", 1)}
-    yield f"{'':<34}" + "".join(f"{title:>26}" for title, _ in metrics.values())
+    wide = 2 + max(len(_title(row)) for row in rows)
+    yield " " * wide + "".join(f"{title:>27}" for title, _ in metrics.values())
     for row in rows:
         if row.figures:
             cells = (
                 f"{row.figures[m][0]:.{n}f} [{row.figures[m][1]:.{n}f}, {row.figures[m][2]:.{n}f}]"
                 for m, (_, n) in metrics.items()
             )
-            yield f"{_title(row):<34}" + "".join(f"{cell:>26}" for cell in cells)
+            yield f"{_title(row):<{wide}}" + "".join(f"{cell:>27}" for cell in cells)
     yield ""
     names = list(rows[0].distances)
-    yield f"{'':<34}" + "".join(f"{name:>10}" for name in names)
+    yield " " * wide + "".join(f"{name:>10}" for name in names)
     for row in rows:
-        yield f"{_title(row):<34}" + "".join(f"{row.distances[name]:>10.2f}" for name in names)
+        yield f"{_title(row):<{wide}}" + "".join(f"{row.distances[name]:>10.2f}" for name in names)
 
 
 def _title(row: Row) -> str:

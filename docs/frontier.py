@@ -10,6 +10,7 @@ photographs of CelebA may not be passed on), and prints a table. Lone pixels
 
 import argparse
 import dataclasses
+import itertools
 import sys
 from pathlib import Path
 
@@ -40,21 +41,16 @@ def row(output: np.ndarray, label: np.ndarray, feature: np.ndarray) -> dict[str,
 def plot(rows: dict[str, dict[str, float]], bicubic: float) -> Figure:
     """PSNR and lone pixels against sliced Wasserstein distance at full size."""
     figure = Figure(figsize=(8, 3.2), layout="constrained", dpi=130)
-    for axes, name, title in zip(
-        figure.subplots(1, 2), ("psnr", "lone"), ("PSNR, dB", "lone pixels a face"), strict=True
-    ):
-        for label, values in rows.items():
-            if label == REAL and name == "psnr":
-                continue
-            axes.plot(values["swd 64"], values[name], "o")
-            axes.annotate(
-                label, (values["swd 64"], values[name]), (5, 4), textcoords="offset points", fontsize=8
-            )
-        axes.axvline(bicubic / 3, color="#888888", linestyle=":", linewidth=1)
-        axes.margins(0.2)
-        axes.set(xlabel="sliced Wasserstein distance, 64x64 (dotted: a third of bicubic's)", ylabel=title)
-        axes.xaxis.label.set_fontsize(8)
+    panels = figure.subplots(1, 2)
+    for axes, name, title in zip(panels, ("psnr", "lone"), ("PSNR, dB", "lone pixels a face"), strict=True):
+        for (label, values), marker in zip(rows.items(), itertools.cycle("osD^vP*X")):
+            if name in values:
+                axes.plot(values["swd 64"], values[name], marker, label=label, alpha=0.8)
+        axes.axvline(bicubic / 3, color="#888888", linestyle=":", linewidth=1, label="a third of bicubic's")
+        axes.margins(0.1)
+        axes.set(xlabel="sliced Wasserstein distance, 64x64", ylabel=title)
         axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     return figure
 
 

@@ -1,6 +1,6 @@
 """Take the lone pixels out of a trained generator: it learns to make its own pictures without them.
 
-python3 pretrained/polish.py --dataset FACES [--batches 300] CHECKPOINT_DIR OUTPUT
+python3 pretrained/polish.py --dataset FACES [--batches 400] CHECKPOINT_DIR OUTPUT
 
 Its loss is the mean |picture - picture before| + WEIGHT * mean of what pixels stand out by, beyond TOLERANCE.
 The first part compares with a function of the input alone and so, unlike a comparison with photographs, does
@@ -27,7 +27,7 @@ from srez_model import generate, trainable
 from srez_optimizers import OPTIMIZERS
 from srez_trained import CONFIG, WEIGHTS
 
-TOLERANCE, WEIGHT = 0.1, 10.0
+TOLERANCE, WEIGHT = 0.07, 10.0
 RATE, HALVINGS = 5e-5, 4  # learning rate, and how often it is halved
 
 
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("checkpoint_dir")
     parser.add_argument("output")
     parser.add_argument("--dataset", required=True)
-    parser.add_argument("--batches", type=int, default=300)
+    parser.add_argument("--batches", type=int, default=400)
     parser.add_argument("--precision", default="bfloat16")
     args = parser.parse_args()
     network = srez_network.load(args.checkpoint_dir, precision=args.precision)
@@ -69,7 +69,7 @@ def main() -> None:
     with contextlib.closing(dataset.stream(0)) as stream:
         polish(network, stream, args.batches)
     Path(args.output).mkdir(parents=True, exist_ok=True)
-    shutil.copy(Path(args.checkpoint_dir, CONFIG), args.output)
+    shutil.copyfile(Path(args.checkpoint_dir, CONFIG), Path(args.output, CONFIG))
     network.generator.save_weights(Path(args.output, WEIGHTS))
 
 

@@ -234,6 +234,7 @@ def test_lines_show_every_row():
     rows = [
         Row("", "bicubic", figures, {"swd_64": 1.0, "swd": 2.0}),
         Row("srez-7", "generator", figures, {"swd_64": 3.0, "swd": 4.0}),
+        Row("a.weights.h5", "generator, 2 rounds of many", figures, {"swd_64": 3.0, "swd": 4.0}),
         Row("", "others", {}, {"swd_64": 5.0, "swd": 6.0}),
     ]
     text = "\n".join(lines(rows))
@@ -241,6 +242,11 @@ def test_lines_show_every_row():
     assert text.count("others") == 1
     assert "1.00 [0.50, 1.50]" in text
     assert "6.00" in text
+    table = text.splitlines()
+    assert (
+        len({line.rindex("lone pixels") + 11 for line in table[:1]} | {len(line) for line in table[:4]}) == 1
+    )
+    assert all("]  " in line and "]0" not in line for line in table[1:4])
 
 
 # ---- lone pixels -----------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """The generator that comes with srez: small, as its card says, and used where there is no other."""
 
+import importlib
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -14,8 +17,9 @@ import srez_flags
 import srez_network
 import srez_trained
 from srez_config import fields
-from srez_metrics import measure
-from srez_model import shrink
+from srez_input import Batch
+from srez_metrics import lone_pixels, measure
+from srez_model import build_generator, shrink
 
 FOLDER = Path(srez_trained.PRETRAINED_FOLDER)
 SAID = "holds nothing: taking the generator that comes with srez"
@@ -102,3 +106,49 @@ def test_a_training_or_one_asked_for_is_not_replaced(srez, trained, portrait):
     shutil.copytree(trained, portrait / "checkpoint")
     done = srez("--run=upscale", "--face", "me.png", cwd=portrait)
     assert (done.returncode, SAID in done.stdout) == (0, False)
+
+
+# ---- polish.py -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def dotted(trained, tmp_path) -> str:
+    """A folder with a small generator that makes many lone pixels of noise."""
+    generator, random = build_generator(srez_trained.load_config(trained)), np.random.default_rng(0)
+    kernels = [weight for weight in generator.weights if weight.name == "kernel"]
+    for kernel in kernels:
+        kernel.assign(random.normal(size=kernel.shape) * np.prod(kernel.shape[:3]) ** -0.5)
+    kernels[-1].assign(20 * kernels[-1])
+    (tmp_path / "dotted").mkdir()
+    shutil.copy(Path(trained, "config.json"), tmp_path / "dotted")
+    generator.save_weights(tmp_path / "dotted" / srez_trained.WEIGHTS)
+    return str(tmp_path / "dotted")
+
+
+def test_polish_takes_lone_pixels_out_and_leaves_the_pictures(dotted, monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+    polish = importlib.import_module("polish")
+    monkeypatch.setattr(polish, "RATE", 5e-3)
+    network, random = srez_network.load(dotted), np.random.default_rng(0)
+    features = [random.random((4, 16, 16, 3), np.float32) for _ in range(41)]
+    before = network.upscale(features[0], 0)
+    averages = [w.numpy() for w in network.generator.non_trainable_weights]
+    polish.polish(network, (Batch(None, feature) for feature in features[1:]), 40)
+    after = network.upscale(features[0], 0)
+    assert np.mean(lone_pixels(before)) > 20
+    assert np.mean(lone_pixels(after)) < np.mean(lone_pixels(before)) / 3
+    assert 0 < np.mean(np.abs(after - before)) < np.std(before) / 2
+    for kept, found in zip(averages, network.generator.non_trainable_weights, strict=True):
+        np.testing.assert_array_equal(found.numpy(), kept)
+
+
+def test_polish_writes_a_folder_for_checkpoint_dir(dotted, faces, tmp_path):
+    words = ["--dataset", faces, "--batches", "1", dotted, "out/polished"]
+    command = [sys.executable, str(FOLDER / "polish.py"), *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "batch 1 of 1" in done.stdout
+    before, after = srez_network.load(dotted), srez_network.load(str(tmp_path / "out" / "polished"))
+    assert after.config == before.config
+    for one, other in zip(before.generator.weights, after.generator.weights, strict=True):
+        np.testing.assert_allclose(other, one, atol=1e-4)  # one update of 5e-5 / 16
