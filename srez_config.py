@@ -132,8 +132,10 @@ class Config:
     )
     start_from: str = option(
         SCRATCH,
-        "whose generator a new training begins with: a checkpoint_dir, or 'pretrained': what comes with srez",
+        "whose generator a new training begins with: nobody's (scratch), that of a checkpoint_dir or of an "
+        "export's folder, or what comes with srez (pretrained)",
         group="networks",
+        fixed=True,
     )
     back_projection: int = option(
         0,

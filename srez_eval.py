@@ -14,7 +14,7 @@ from srez_config import EXIT_DONE, EXIT_USER, Config, UserError
 from srez_distance import frechet, kernel_distance, sliced_wasserstein_levels
 from srez_inception import HOW, inception
 from srez_input import Batch, Dataset, average_down, centre_crop, open_dataset
-from srez_metrics import EVAL_METRICS
+from srez_metrics import EVAL_METRICS, lone_pixels
 from srez_network import Network, load
 from srez_portrait import framing, read_face, to_batch
 from srez_quiet import one_line
@@ -66,7 +66,10 @@ def evaluate(config: Config) -> int:
         print(f"no floor: {trouble}")
     if features is None:
         print(HOW)
+    real = float(np.mean(lone_pixels(faces.label)))
+    print(f"lone pixels of the true faces: {real:.1f}")
     about = {
+        "lone_pixels_of_labels": real,
         "faces": faces.where,
         "count": len(faces.names),
         "skipped": skipped,

@@ -13,7 +13,7 @@ from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, C
 from srez_quiet import one_line, outlive_screen, quiet_stderr
 from srez_run import Run
 from srez_stop import Stop
-from srez_trained import begins_with, has_checkpoint, load_config, or_pretrained, pick
+from srez_trained import load_config, or_pretrained, pick, start_weights
 
 
 def main(argv: Sequence[str]) -> int:
@@ -56,7 +56,7 @@ def complain(problem: object) -> int:
 
 
 def check_folders(config: Config) -> None:
-    """Refuse a missing or empty dataset and another run's checkpoints before the slow import."""
+    """Refuse a missing or empty dataset, weights to start from that do not fit, another run's checkpoints."""
     folder = config.dataset
     if config.run != "train":
         return
@@ -72,13 +72,12 @@ def check_folders(config: Config) -> None:
             raise UserError(srez_images.no_pictures(folder))
     run = Run(config)
     # of several workers the chief alone opens the run, once it is known which that is
-    later = config.strategy == "multiworker" or any(map(srez_files.is_remote, run.folders))
-    if later:
+    remote = any(map(srez_files.is_remote, [*run.folders, config.start_from]))
+    if config.strategy == "multiworker" or remote:
         return
-    new = not config.resume or not has_checkpoint(config.checkpoint_dir)
-    if new and not srez_files.is_remote(config.start_from):
-        begins_with(config)
-    if not config.dry_run:
+    if config.dry_run:
+        start_weights(config)
+    else:
         run.open()
 
 

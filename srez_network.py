@@ -11,7 +11,7 @@ from srez_config import NEWEST, Config, UserError
 from srez_model import back_project, build_generator
 from srez_quiet import one_line
 from srez_tiles import PROJECTION_REACH, reach, tiles
-from srez_trained import begins_with, load_config, part_in_use, pick
+from srez_trained import load_config, no_start, part_in_use, pick, start_weights
 
 ROUNDS, TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 
@@ -97,11 +97,16 @@ def load(checkpoint_dir: str = "checkpoint", checkpoint: str = NEWEST, precision
     return Network(config, pick(checkpoint_dir, checkpoint))
 
 
-def begin(generators: Iterable[tf.Module], config: Config) -> None:
-    """Give generators, a training's and its average, the weights that start_from names. Raises UserError."""
-    if weights := begins_with(config):
+def begin(generators: Iterable[tf.Module], config: Config) -> str:
+    """Give generators the weights that start_from means; the path of these, or "". Raises UserError."""
+    if not (weights := start_weights(config)):
+        return ""
+    try:
         for generator in generators:
             restore(generator, *weights)
+    except UserError as error:
+        raise no_start(config, str(error).rpartition(": ")[0]) from None
+    return weights[0]
 
 
 def restore(generator: tf.Module, path: str, part: str = "generator") -> None:

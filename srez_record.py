@@ -52,11 +52,13 @@ class Record:
         self.run.describe(self.dataset.source.fingerprint, len(self.dataset.source))
         batch, minutes = self.checkpoints.restore()
         if batch == 0:
-            srez_network.begin((self.trainer.generator, self.trainer.average), self.config)
+            generators = {id(g): g for g in (self.trainer.generator, self.trainer.average)}.values()
+            if path := srez_network.begin(generators, self.config):
+                print(f"beginning with the generator of '{path}'")
         return batch, minutes
 
     def begin(self, budget: Budget) -> None:
-        """Make ready to go on from where the budget stands; pictures of the untrained generator."""
+        """Make ready to go on from where the budget stands; pictures of the generator as it begins."""
         done = budget.batch or -1  # a fresh start writes batch 0 again
         self.run.drop_metrics_after(done)
         self.report = Report(self.config, self.run, self.trainer, self.dataset.test_batch())

@@ -11,9 +11,9 @@ import shutil
 from typing import Any, TextIO
 
 import srez_files
-from srez_config import Config, UserError, fields, from_dict, to_dict
+from srez_config import SCRATCH, Config, UserError, fields, from_dict, to_dict
 from srez_quiet import one_line
-from srez_trained import CHECKPOINT_NAME, CONFIG, has_checkpoint, load
+from srez_trained import CHECKPOINT_NAME, CONFIG, has_checkpoint, load, start_weights
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
 METRICS, LOCK = "metrics.jsonl", "lock"
@@ -35,17 +35,31 @@ class Run:
     # ---- before TensorFlow is there ----
 
     def open(self) -> "Run":
-        """Refuse another run's checkpoints, move an old run aside if asked to, make the folders."""
+        """Refuse what does not fit together, move an old run aside if asked to, make the folders."""
         try:
+            if self.config.resume and has_checkpoint(self.config.checkpoint_dir):
+                self._compare(load(self.config.checkpoint_dir))
+            else:
+                self._check_start()
             if not self.config.resume:
                 self._move_aside()
-            elif has_checkpoint(self.config.checkpoint_dir):
-                self._compare(load(self.config.checkpoint_dir))
             for folder in self.folders:
                 self._make(folder)
         except OSError as error:
             raise UserError(f"{one_line(error)}: choose folders that can be written") from None
         return self
+
+    def _check_start(self) -> None:
+        """Raise UserError where the training cannot begin with start_from."""
+        start, own = self.config.start_from, self.config.checkpoint_dir
+        if start == SCRATCH:
+            return
+        if not srez_files.is_remote(own) and os.path.realpath(start) == os.path.realpath(own):
+            raise UserError(
+                f"--start_from={start} is also --checkpoint_dir: leave it out to go on with that training, "
+                "or give the new one a --checkpoint_dir of its own"
+            )
+        start_weights(self.config)
 
     def _make(self, folder: str) -> None:
         new = not srez_files.names(folder)

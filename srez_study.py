@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import srez_grid
-from srez_cells import Study, StudyRun
+from srez_cells import Cell, Study, StudyRun
 from srez_claim import PATIENCE, Claim, Claims, State, holder
 from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, Config, UserError
 from srez_job import Job, ReportJob, share
@@ -17,6 +17,7 @@ from srez_machine import gpus
 from srez_progress import Progress, Screen, minutes_text
 from srez_stop import Stop
 from srez_study_store import LOG, StudyStore
+from srez_trained import start_weights
 
 TICK, RESCAN, REFRESH = 0.2, 5.0, 5.0  # seconds: signals and ends; claims of others; figures
 LINGER = 20.0  # seconds; the training of a study that was killed may be at its last batch
@@ -36,6 +37,8 @@ def run_study(config: Config, stop: Stop, given: Mapping[str, Any] | None = None
     study = srez_grid.override(srez_grid.load(config.study), overrides)
     store = StudyStore(config.study_dir)
     runs = shard(study.runs(), config.study_shard)
+    for run in runs:
+        check_start(run.cell)
     if not config.dry_run:
         store.open(study)
     print("\n".join(plan(study, runs, store, cells=config.dry_run)), flush=True)
@@ -51,6 +54,14 @@ def write_report(config: Config) -> int:
     StudyStore(config.study_dir).load()
     print(f"report: {srez_study_report.write_report(config.study_dir)}")
     return EXIT_DONE
+
+
+def check_start(cell: Cell) -> None:
+    """Raise UserError where a cell's trainings cannot start from what start_from means."""
+    try:
+        start_weights(cell.config(0))
+    except UserError as error:
+        raise UserError(f"cell {cell.title}: {error}") from None
 
 
 def shard(runs: list[StudyRun], which: str) -> list[StudyRun]:

@@ -15,7 +15,7 @@ CONFIG, CHECKPOINT_NAME = "config.json", "srez"
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
 PRETRAINED_FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pretrained")
 # what decides which weights a generator has
-OF_THE_GENERATOR = ("input", "scale_factor", "gen_architect", "gen_norm", "width")
+OF_THE_GENERATOR = ("input", "gen_architect", "gen_norm", "width")  # and the factor
 
 
 def has_checkpoint(folder: str) -> bool:
@@ -94,19 +94,36 @@ def part_in_use(config: Config) -> str:
     return "average" if config.gene_ema else "generator"
 
 
-def begins_with(config: Config) -> tuple[str, str] | None:
-    """Whose generator a new training begins with: path of the weights, and which part of that checkpoint.
+def start_weights(config: Config) -> tuple[str, str] | None:
+    """The weights that start_from means: their path, and which part of that checkpoint; None: there are none.
 
-    None: with none. Raises UserError where they are not there or are those of another network.
+    Raises UserError where they are not there or are those of another network.
     """
     if config.start_from == SCRATCH:
         return None
     folder = PRETRAINED_FOLDER if config.start_from == PRETRAINED else config.start_from
-    its = load_config(folder)
+    try:
+        its, path = load_config(folder), pick(folder, NEWEST)
+    except UserError as error:
+        problem, _, _ = str(error).rpartition(": ")  # its remedy is for another option
+        raise no_start(config, problem) from None
     for name in OF_THE_GENERATOR:
         if getattr(its, name) != getattr(config, name):
             raise UserError(
                 f"--start_from={config.start_from}: its generator has --{name}={getattr(its, name)}, "
                 f"not {getattr(config, name)}: give the same"
             )
-    return pick(folder, NEWEST), part_in_use(its)
+    if its.factor != config.factor:
+        raise UserError(
+            f"--start_from={config.start_from}: its generator enlarges {its.factor} times, "
+            f"not {config.factor}: give the same --scale_factor, or for noise the same sizes"
+        )
+    return path, part_in_use(its)
+
+
+def no_start(config: Config, problem: str) -> UserError:
+    """What to raise where start_from cannot be used."""
+    return UserError(
+        f"--start_from={config.start_from} cannot be used ({problem}): "
+        f"name a --checkpoint_dir, a folder that --run export wrote, or '{PRETRAINED}'"
+    )

@@ -64,8 +64,10 @@ def main() -> None:
     args = parser.parse_args()
     networks = {}
     for training in args.trainings:
-        label, _, folder = training.partition("=")
-        networks[label] = srez_network.load(folder)
+        name, given, folder = training.partition("=")
+        if not given:
+            parser.error(f"'{training}': write LABEL=CHECKPOINT_DIR")
+        networks[name] = srez_network.load(folder)
     config = dataclasses.replace(next(iter(networks.values())).config, dataset=args.dataset)
     batch = open_dataset(config).test_batch()
     label, feature = batch.label.numpy(), batch.feature.numpy()
@@ -81,8 +83,10 @@ def main() -> None:
     columns.append(drawn.label.numpy())
     blurred = row(bicubic(feature), label, feature)
     rows[REAL] = {"swd 64": 0.0, "lone": float(np.mean(lone_pixels(label)))}
+    print("| | " + " | ".join(blurred) + " |\n" + "|---" * (1 + len(blurred)) + "|")
     for name, values in {"bicubic": blurred, **rows}.items():
-        print(f"| {name} |", " | ".join(f"{value:.4g}" for value in values.values()), "|")
+        cells = (f"{values[key]:.4g}" if key in values else "" for key in blurred)
+        print(f"| {name} | {' | '.join(cells)} |")
     plot(rows, blurred["swd 64"]).savefig(Path(args.output, "frontier.png"))
     faces = np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
     Image.fromarray((faces * 255 + 0.5).astype(np.uint8)).save(Path(args.output, "frontier_faces.png"))

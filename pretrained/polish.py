@@ -1,10 +1,11 @@
 """Take the lone pixels out of a trained generator: it learns to make its own pictures without them.
 
-python3 pretrained/polish.py --dataset FACES [--batches 400] CHECKPOINT_DIR OUTPUT
+python3 pretrained/polish.py --dataset FACES [--batches 400] [--tolerance 0.07] CHECKPOINT_DIR OUTPUT
 
-Its loss is the mean |picture - picture before| + WEIGHT * mean of what pixels stand out by, beyond TOLERANCE.
-The first part compares with a function of the input alone and so, unlike a comparison with photographs, does
-not blur. Moving averages stay as they are. OUTPUT is a folder for --checkpoint_dir: weights and config.json.
+Its loss is the mean |picture - picture before| + WEIGHT * mean of what pixels stand out by, beyond the
+tolerance. The first part compares with a function of the input alone: unlike a comparison with photographs it
+does not pull towards the mean of all faces that fit. Moving averages stay as they are. OUTPUT becomes a
+folder for --checkpoint_dir: weights and config.json.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import tensorflow as tf
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import srez_network
+from srez_config import UserError
 from srez_input import Batch, open_dataset
 from srez_metrics import beyond_neighbours, lone_pixels
 from srez_model import generate, trainable
@@ -31,8 +33,13 @@ TOLERANCE, WEIGHT = 0.07, 10.0
 RATE, HALVINGS = 5e-5, 4  # learning rate, and how often it is halved
 
 
-def polish(network: srez_network.Network, stream: Iterator[Batch], batches: int) -> None:
-    """Train a network's generator, in place, on features [B, s, s, 3] of as many batches."""
+def polish(
+    network: srez_network.Network, stream: Iterator[Batch], batches: int, tolerance: float = TOLERANCE
+) -> None:
+    """Train a network's generator, in place, on features [B, s, s, 3] of as many batches.
+
+    tolerance: how far a pixel may stand out, of values 0..1.
+    """
     config, generator = network.config, network.generator
     before, variables = srez_network.Network(config, network.path).generator, trainable(generator)
     optimizer = OPTIMIZERS[config.optimizer](variables, config)
@@ -42,7 +49,7 @@ def polish(network: srez_network.Network, stream: Iterator[Batch], batches: int)
         wanted = generate(before, feature, feature, config.back_projection)
         with tf.GradientTape() as tape:
             pictures = generate(generator, feature, feature, config.back_projection)
-            alone = tf.nn.relu(beyond_neighbours(pictures) - TOLERANCE)
+            alone = tf.nn.relu(beyond_neighbours(pictures) - tolerance)
             loss = tf.reduce_mean(tf.abs(pictures - wanted)) + WEIGHT * tf.reduce_mean(alone)
         optimizer.apply(variables, tape.gradient(loss, variables), rate)
         return loss, tf.reduce_mean(lone_pixels(pictures))
@@ -59,18 +66,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("checkpoint_dir")
-    parser.add_argument("output")
+    parser.add_argument("output", help="a new folder")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--batches", type=int, default=400)
-    parser.add_argument("--precision", default="bfloat16")
+    parser.add_argument("--tolerance", type=float, default=TOLERANCE)
+    parser.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
     args = parser.parse_args()
-    network = srez_network.load(args.checkpoint_dir, precision=args.precision)
-    dataset = open_dataset(dataclasses.replace(network.config, dataset=args.dataset))
-    with contextlib.closing(dataset.stream(0)) as stream:
-        polish(network, stream, args.batches)
-    Path(args.output).mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(Path(args.checkpoint_dir, CONFIG), Path(args.output, CONFIG))
-    network.generator.save_weights(Path(args.output, WEIGHTS))
+    output = Path(args.output)
+    try:
+        network = srez_network.load(args.checkpoint_dir, precision=args.precision)
+        dataset = open_dataset(dataclasses.replace(network.config, dataset=args.dataset))
+        output.mkdir(parents=True)
+        with contextlib.closing(dataset.stream(0)) as stream:
+            polish(network, stream, args.batches, args.tolerance)
+        network.generator.save_weights(output / WEIGHTS)
+        shutil.copyfile(Path(args.checkpoint_dir, CONFIG), output / CONFIG)
+    except (UserError, OSError) as error:
+        sys.exit(f"polish.py: {error}")
 
 
 if __name__ == "__main__":
