@@ -226,6 +226,7 @@ def test_a_finished_run_says_how_to_extend_it(copy, capsys):
 
 
 FIXED = {
+    "start_from": "pretrained",
     **{"input": "noise", "scale_factor": 2, "sample_size": 128, "noise_dimension": 8, "width": 0.0625},
     **{"gen_architect": "resnet", "gen_norm": 0, "critic_norm": "layer", "optimizer": "rmsprop"},
     **{"loss_func": "wgan", "precision": "bfloat16", "random_seed": 1, "batch_size": 4, "critic_iters": 2},
