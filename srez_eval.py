@@ -66,7 +66,7 @@ def evaluate(config: Config) -> int:
         print(f"no floor: {trouble}")
     if features is None:
         print(HOW)
-    real = float(np.mean(lone_pixels(faces.label)))
+    real = measure.lone_pixels_of_labels()
     print(f"lone pixels of the true faces: {real:.1f}")
     about = {
         "lone_pixels_of_labels": real,
@@ -207,6 +207,10 @@ class Measure:
             one, other = self.features(label), self.features(pictures)
             found |= {"fid": frechet(one, other), "kid": kernel_distance(one, other)}
         return found
+
+    def lone_pixels_of_labels(self) -> float:
+        """How many lone pixels a true face has."""
+        return float(np.mean(np.concatenate([lone_pixels(b.label) for b in self._batches("true faces")])))
 
     def _batches(self, what: str) -> Iterator[Batch]:
         count = len(self.faces.names)

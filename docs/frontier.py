@@ -14,28 +14,26 @@ import itertools
 import sys
 from pathlib import Path
 
-import numpy as np
-import tensorflow as tf
 from matplotlib.figure import Figure
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import srez_images
 import srez_network
-from srez_config import Config
-from srez_distance import sliced_wasserstein_levels
+from srez_config import SYNTHETIC
+from srez_eval import Measure, held_out, interpolation
 from srez_input import open_dataset
-from srez_metrics import lone_pixels, measure
+from srez_network import ROUNDS
+from srez_table import Row
 
 FACES = 8  # drawn ones, in frontier_faces.png
 REAL = "real faces"
 
 
-def row(output: np.ndarray, label: np.ndarray, feature: np.ndarray) -> dict[str, float]:
-    """All figures of pictures [N, h, w, 3] in [0, 1]."""
-    levels = sliced_wasserstein_levels(label, output)
-    distances = {f"swd {side}": levels[side] for side in list(levels)[:2]}
-    return measure(output, label, feature) | distances | {"lone": float(np.mean(lone_pixels(output)))}
+def figures(row: Row) -> dict[str, float]:
+    """What is shown of a row of --run eval."""
+    everything = {name: mean for name, (mean, *_) in row.figures.items()} | row.distances
+    return {name: everything[name] for name in ("psnr", "ssim", "consistency", "swd_64", "swd_32", "lone")}
 
 
 def plot(rows: dict[str, dict[str, float]], bicubic: float) -> Figure:
@@ -45,7 +43,7 @@ def plot(rows: dict[str, dict[str, float]], bicubic: float) -> Figure:
     for axes, name, title in zip(panels, ("psnr", "lone"), ("PSNR, dB", "lone pixels a face"), strict=True):
         for (label, values), marker in zip(rows.items(), itertools.cycle("osD^vP*X")):
             if name in values:
-                axes.plot(values["swd 64"], values[name], marker, label=label, alpha=0.8)
+                axes.plot(values["swd_64"], values[name], marker, label=label, alpha=0.8)
         axes.axvline(bicubic / 3, color="#888888", linestyle=":", linewidth=1, label="a third of bicubic's")
         axes.margins(0.1)
         axes.set(xlabel="sliced Wasserstein distance, 64x64", ylabel=title)
@@ -69,27 +67,26 @@ def main() -> None:
             parser.error(f"'{training}': write LABEL=CHECKPOINT_DIR")
         networks[name] = srez_network.load(folder)
     config = dataclasses.replace(next(iter(networks.values())).config, dataset=args.dataset)
-    batch = open_dataset(config).test_batch()
-    label, feature = batch.label.numpy(), batch.feature.numpy()
-    drawn = open_dataset(Config(dataset="synthetic", test_vectors=FACES)).test_batch()
+    measure = Measure(held_out(open_dataset(config), config), None)
+    drawn_config = dataclasses.replace(config, dataset=SYNTHETIC, test_vectors=FACES)
+    drawn = held_out(open_dataset(drawn_config), drawn_config)
+    interpolations = {name: interpolation(name, config) for name in ("nearest", "bicubic")}
 
-    def bicubic(small: tf.Tensor) -> np.ndarray:
-        return np.clip(tf.image.resize(small, label.shape[1:3], "bicubic"), 0, 1)
-
-    rows, columns = {}, [drawn.feature.numpy().repeat(4, 1).repeat(4, 2), bicubic(drawn.feature)]
+    rows = {"bicubic": figures(measure.row("", "bicubic", interpolations["bicubic"]))}
+    columns = [method(drawn.feature) for method in interpolations.values()]
     for name, network in networks.items():
-        rows[name] = row(np.clip(network.upscale(feature), 0, 1), label, feature)
-        columns.append(np.clip(network.upscale(drawn.feature.numpy()), 0, 1))
-    columns.append(drawn.label.numpy())
-    blurred = row(bicubic(feature), label, feature)
-    rows[REAL] = {"swd 64": 0.0, "lone": float(np.mean(lone_pixels(label)))}
-    print("| | " + " | ".join(blurred) + " |\n" + "|---" * (1 + len(blurred)) + "|")
-    for name, values in {"bicubic": blurred, **rows}.items():
-        cells = (f"{values[key]:.4g}" if key in values else "" for key in blurred)
+        rows[name] = figures(measure.row("", name, lambda feature, its=network: its.infer(feature, ROUNDS)))
+        columns.append(network.upscale(drawn.feature))
+    rows[REAL] = {"swd_64": 0.0, "lone": measure.lone_pixels_of_labels()}
+    shown = list(rows["bicubic"])
+    print(f"| | {' | '.join(shown)} |\n{'|---' * (1 + len(shown))}|")
+    for name, values in rows.items():
+        cells = (f"{values[key]:.4g}" if key in values else "" for key in shown)
         print(f"| {name} | {' | '.join(cells)} |")
-    plot(rows, blurred["swd 64"]).savefig(Path(args.output, "frontier.png"))
-    faces = np.concatenate([np.concatenate(list(column)) for column in columns], axis=1)
-    Image.fromarray((faces * 255 + 0.5).astype(np.uint8)).save(Path(args.output, "frontier_faces.png"))
+    bicubic = rows.pop("bicubic")
+    plot(rows, bicubic["swd_64"]).savefig(Path(args.output, "frontier.png"))
+    faces = srez_images.rows_of([*columns, drawn.label])
+    srez_images.write_png(str(Path(args.output, "frontier_faces.png")), faces)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,13 @@ def test_every_method_and_checkpoint_is_there(whole):
     interpolations = [("", m) for m in ("nearest", "bicubic", "lanczos")]
     assert list(results(whole / "figures")) == [*interpolations, *generators, ("", "other real faces")]
     screen = (whole / "screen.txt").read_text()
-    for text in ("6 held-out faces", "bicubic", "generator, 2 rounds (srez-7)", "--inception_weights"):
+    for text in (
+        "6 held-out faces",
+        "lone pixels of the true faces: ",
+        "bicubic",
+        "generator, 2 rounds (srez-7)",
+        "--inception_weights",
+    ):
         assert text in screen
 
 
@@ -79,6 +85,15 @@ def test_figures_against_the_picture_files(whole, faces):
     assert row["l1"]["mean"] == pytest.approx(np.mean(absolute), rel=1e-4)
     assert row["psnr"]["mean"] == pytest.approx(np.mean(-10 * np.log10(errors)), rel=1e-4)
     assert row["consistency"]["mean"] == pytest.approx(100, abs=1e-3)
+    assert row["lone"]["mean"] == 0  # pixels are blocks of 4x4
+
+
+def test_lone_pixels_of_the_true_faces():
+    label = np.full((3, 64, 64, 3), 0.5, np.float32)
+    label[2, 30, 30] = label[2, 40, 9] = 0.7
+    faces = srez_eval.Faces(["a", "b", "c"], label, label[:, ::4, ::4], "faces")
+    for at_once in (2, 32):
+        assert srez_eval.Measure(faces, None, at_once).lone_pixels_of_labels() == pytest.approx(2 / 3)
 
 
 def test_back_projection_lifts_consistency(whole):
