@@ -13,11 +13,12 @@ import srez_images
 from srez_config import EXIT_DONE, EXIT_USER, Config, UserError
 from srez_distance import frechet, kernel_distance, sliced_wasserstein_levels
 from srez_inception import HOW, inception
-from srez_input import Batch, Dataset, average_down, centre_crop, open_dataset
+from srez_input import Batch, Dataset, open_dataset
 from srez_metrics import EVAL_METRICS, lone_pixels
 from srez_network import Network, load
 from srez_portrait import framing, read_face, to_batch
 from srez_quiet import one_line
+from srez_samples import average_down, centre_crop
 from srez_source import Damaged
 from srez_table import OTHERS, Row, lines, with_intervals, write
 from srez_trained import load as load_run

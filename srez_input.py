@@ -17,6 +17,7 @@ from absl import logging
 import srez_files
 from srez_config import Config, UserError
 from srez_machine import processors
+from srez_samples import aligned_bytes, average_down, centre_crop, prepare, shared_tensor
 from srez_source import Damaged, Source, corner_in, open_source
 
 CELEBA_COUNT = 202_599
@@ -25,7 +26,7 @@ CELEBA_TEST = (
     *(73883, 110251, 36510, 132301, 57264, 152931, 93861, 124938),
     *(79512, 106152, 127384, 134028, 67874, 10613, 198694, 100990),
 )
-TOGETHER = 64  # samples made in one go, in whole batches: a call of `prepare` costs as much as three samples
+TOGETHER = 128  # samples made in one go, in whole batches: a call costs as much as five samples
 TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
 
 
@@ -126,14 +127,15 @@ class Dataset:
 
     def batches(self, starts: Sequence[int], size: int) -> list[Batch]:
         """For each start the samples start .. start + size - 1: as from `batch`, made in one go."""
-        positions = [start + i for start in starts for i in range(size)]
-        chance = np.concatenate([uniforms(self.config.random_seed, start, size, 6) for start in starts])
+        first, positions = starts[0], [start + i for start in starts for i in range(size)]
+        chance = uniforms(self.config.random_seed, first, positions[-1] - first + 1, 6)
+        chance = chance[np.subtract(positions, first)]
         crops = self.crops(positions, chance[:, :2])
         with tf.device("CPU"):  # the same numbers whatever trains on them
-            label, feature = prepare(crops, chance[:, 2] < 0.5, 2 * chance[:, 3:] - 1, self.config)
+            pairs = prepare(shared_tensor(crops), chance[:, 2:], len(starts), self.config)
             if self.config.noise_input:
-                feature = tf.concat([self._noise(start, size) for start in starts], axis=0)
-            pairs = zip(tf.split(label, len(starts)), tf.split(feature, len(starts)), strict=True)
+                noises = [tf.constant(self._noise(start, size)) for start in starts]
+                pairs = [(label, noise) for (label, _), noise in zip(pairs, noises, strict=True)]
         return [Batch(*pair) for pair in pairs]
 
     def crops(self, positions: Sequence[int], corners: np.ndarray) -> np.ndarray:
@@ -142,8 +144,8 @@ class Dataset:
         corners [n, 2] in [0, 1): how far down and across the window each crop lies.
         """
         side = self.config.crop_size
-        crops = np.empty((len(corners), side, side, 3), np.uint8)
-        for crop, position, corner in zip(crops, positions, corners, strict=True):
+        crops = aligned_bytes(len(corners), side, side, 3)
+        for crop, position, corner in zip(crops, positions, corners.tolist(), strict=True):
             window = self._window_for(position)
             y, x = corner_in(*window.shape[:2], side, corner)
             crop[:] = window[y : y + side, x : x + side]
@@ -193,7 +195,7 @@ def open_dataset(config: Config) -> Dataset:
     return Dataset(config, open_source(config))
 
 
-# ---- arithmetic ------------------------------------------------------------------------------------
+# ---- chance ----------------------------------------------------------------------------------------
 
 
 def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -211,61 +213,3 @@ def uniforms(seed: int, position: int, size: int, count: int, block: int = 0) ->
     bits = np.random.Philox(key=np.array([seed, block], np.uint64), counter=position * steps)
     words = bits.random_raw(size * steps * 4).reshape(size, -1)[:, :count]
     return (words >> np.uint64(11)) * 2.0**-53
-
-
-def centre_crop(window: np.ndarray, size: int) -> np.ndarray:
-    """The middle [size, size, 3] of a window."""
-    y, x = (window.shape[0] - size) // 2, (window.shape[1] - size) // 2
-    return window[y : y + size, x : x + size]
-
-
-def average_down(pictures: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
-    """Label and feature of crops in [0, 1], both by area averaging."""
-    label = area_resize(pictures, config.sample_size)
-    return label, area_resize(label, config.input_size)
-
-
-def area_resize(pictures: tf.Tensor, size: int) -> tf.Tensor:
-    """Area-averaged [B, size, size, 3] of square pictures [B, n, n, 3], n >= size."""
-    side = pictures.shape[1]
-    factor, rest = divmod(side, size)
-    if not rest:  # rows, then columns: a compiler makes more of this than of pooling
-        rows = sum(pictures[:, i::factor] for i in range(factor))
-        return sum(rows[:, :, i::factor] for i in range(factor)) / factor**2
-    edges = np.arange(size + 1)[:, None] * side / size
-    # [size + 1, side] -> [size, side]: how much of each pixel lies before an edge, then between two
-    shares = np.diff(np.clip(edges - np.arange(side), 0, 1), axis=0) * size / side
-    return tf.einsum("ij,bjkc,lk->bilc", shares.astype(np.float32), pictures, shares.astype(np.float32))
-
-
-def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
-    """2017's colour augmentation of pictures [B, C, C, 3] in [0, 1] with amounts [B, 3] in [-1, 1].
-
-    Saturation times 0.95..1.05 (in HSV, hue and value kept), plus brightness -0.05..0.05, contrast times
-    0.95..1.05 around each channel's mean; clipped to [0, 1].
-    """
-    saturation, brightness, contrast = tf.unstack(amounts[:, :, None, None] * 0.05, axis=1)
-    red, green, blue = tf.unstack(pictures, axis=-1)
-    value = tf.maximum(tf.maximum(red, green), blue)
-    chroma = value - tf.minimum(tf.minimum(red, green), blue)
-    # saturation is chroma / value and may not pass 1
-    factor = tf.minimum(1 + saturation, value / tf.maximum(chroma, 1e-6))
-    # a plane a channel, and means of columns first: sums along the last axis are slow
-    planes = tf.stack([value + factor * (plane - value) + brightness for plane in (red, green, blue)], axis=1)
-    means = tf.reduce_mean(tf.reduce_mean(planes, axis=2, keepdims=True), axis=3, keepdims=True)
-    planes = tf.clip_by_value(means + (1 + contrast[:, None]) * (planes - means), 0.0, 1.0)
-    return tf.transpose(planes, [0, 2, 3, 1])
-
-
-@tf.function(autograph=False, jit_compile=True)
-def prepare(
-    crops: tf.Tensor, flips: tf.Tensor, amounts: tf.Tensor, config: Config
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Label and feature of uint8 crops [B, C, C, 3]: colour jitter, area averaging, flips [B] of bools.
-
-    Flipping commutes with the others and is cheapest at the end.
-    """
-    jittered = jitter_colours(tf.cast(crops, tf.float32) / 255.0, tf.cast(amounts, tf.float32))
-    label, _ = average_down(jittered, config)
-    label = tf.where(flips[:, None, None, None], label[:, :, ::-1], label)
-    return label, area_resize(label, config.input_size)

@@ -6,8 +6,9 @@ import tensorflow as tf
 
 import srez_picture
 from srez_config import Config
-from srez_input import Batch, area_resize
+from srez_input import Batch
 from srez_picture import Picture
+from srez_samples import area_resize
 from srez_source import CELEBA_CORNER, CELEBA_CROP, CELEBA_SIZE, Damaged, Framing
 
 

@@ -650,7 +650,7 @@ def test_a_damaged_zip_is_refused_or_unpacked_whole(tmp_path, examples):
 def test_options_that_are_accepted_train(faces, tmp_path):
     """Anything that the checks let pass trains for a batch, diverges or is refused in words."""
     fixed = {"run", "dataset", "train_dir", "checkpoint_dir", "summary_dir", "dry_run", "resume", "xla"}
-    fixed |= {"deterministic", "log_device_placement", "max_batches", "train_time", "gene_ema"}
+    fixed |= {"deterministic", "log_device_placement", "max_batches", "train_time", "gene_ema", "start_from"}
     free = [f for f in fields() if f.name not in fixed and f.metadata["group"] not in ("use", "study")]
     ends = {"batch_size": (1, 3), "critic_iters": (1, 2), "width": (0.001, 0.0625), "test_vectors": (1, 3)}
 

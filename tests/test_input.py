@@ -12,6 +12,7 @@ from conftest import jpeg
 from PIL import Image
 
 import srez_input
+import srez_samples
 from srez_config import Config, UserError
 from srez_input import Dataset, open_dataset
 from srez_source import SYNTHETIC_FACES, Damaged, Framing, Source, decode_window
@@ -76,8 +77,8 @@ def test_batches_made_together_are_those_made_alone(faces, kind):
 
 
 def test_a_stream_misses_no_batch_between_those_made_together(faces):
-    dataset = open_dataset(Config(dataset=faces, batch_size=5))  # twelve are made together
-    for number, batch in enumerate(itertools.islice(dataset.stream(3), 26)):
+    dataset = open_dataset(Config(dataset=faces, batch_size=5))  # 25 are made together
+    for number, batch in enumerate(itertools.islice(dataset.stream(3), 27)):
         np.testing.assert_array_equal(batch.label, dataset.batch(3 + 5 * number, 5).label)
 
 
@@ -234,7 +235,7 @@ def test_a_sample_is_its_crop_turned_jittered_and_averaged(faces):
         y, x = int(u[0] * 17), int(u[1] * 17)
         crop = tf.cast(window[y : y + 128, x : x + 128], tf.float32)[None] / 255.0
         crop = crop[:, :, ::-1] if u[2] < 0.5 else crop
-        jittered = srez_input.jitter_colours(crop, (2 * u[None, 3:] - 1).astype(np.float32))
+        jittered = srez_samples.jitter_colours(crop, (2 * u[None, 3:] - 1).astype(np.float32))
         expected = jittered.numpy().reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(label, expected, atol=1e-6)
         small = expected.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
@@ -340,7 +341,7 @@ def test_jitter_is_tensorflows_own_augmentation():
     random = np.random.RandomState(0)
     pictures = random.rand(4, 16, 16, 3).astype(np.float32)
     amounts = np.array([[1, 1, 1], [-1, -1, -1], [0.3, 0, -0.5], [0, 0, 0]], np.float32)
-    found = srez_input.jitter_colours(tf.constant(pictures), tf.constant(amounts)).numpy()
+    found = srez_samples.jitter_colours(tf.constant(pictures), tf.constant(amounts)).numpy()
     for picture, (saturation, brightness, contrast), one in zip(pictures, amounts, found, strict=True):
         expected = tf.image.adjust_saturation(picture, 1 + 0.05 * saturation)
         expected = tf.image.adjust_brightness(expected, 0.05 * brightness)
@@ -351,14 +352,14 @@ def test_jitter_is_tensorflows_own_augmentation():
 def test_jitter_of_grey_and_black_is_finite():
     pictures = np.zeros((2, 8, 8, 3), np.float32)
     pictures[1] = 0.5
-    found = srez_input.jitter_colours(pictures, np.array([[1, 0, 1], [1, 0, 1]], np.float32))
+    found = srez_samples.jitter_colours(pictures, np.array([[1, 0, 1], [1, 0, 1]], np.float32))
     np.testing.assert_allclose(found, pictures, atol=1e-7)
 
 
 @pytest.mark.parametrize(("side", "size"), [(128, 64), (100, 64), (64, 64), (96, 16)])
 def test_area_averaging_keeps_the_mean_of_every_area(side, size):
     pictures = np.random.RandomState(0).rand(2, side, side, 3).astype(np.float32)
-    found = srez_input.area_resize(tf.constant(pictures), size).numpy()
+    found = srez_samples.area_resize(tf.constant(pictures), size).numpy()
     weights = np.zeros((size, side))
     for i in range(size):  # share of each source pixel in target pixel i
         low, high = i * side / size, (i + 1) * side / size
@@ -397,3 +398,26 @@ def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
     whole = srez_input.uniforms(3, 100, 8, count)
     np.testing.assert_array_equal(whole[5:], srez_input.uniforms(3, 105, 3, count))
     assert len(np.unique(whole)) == 8 * count
+
+
+# ---- memory shared with TensorFlow -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 3), (5, 128, 128, 3)])
+def test_bytes_begin_where_tensorflow_wants_them(shape):
+    for _ in range(20):
+        found = srez_samples.aligned_bytes(*shape)
+        assert (found.shape, found.dtype) == (shape, np.uint8)
+        assert found.ctypes.data % 64 == 0
+        assert found.flags.c_contiguous
+
+
+def test_a_shared_tensor_outlives_its_array():
+    numbers = srez_samples.aligned_bytes(4, 64, 64, 3)
+    numbers[:] = expected = np.random.RandomState(0).randint(0, 256, numbers.shape, np.uint8)
+    tensor = srez_samples.shared_tensor(numbers)
+    del numbers
+    others = [srez_samples.aligned_bytes(4, 64, 64, 3) for _ in range(8)]
+    for other in others:
+        other[:] = 0
+    np.testing.assert_array_equal(tensor, expected)
