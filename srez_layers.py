@@ -94,32 +94,41 @@ class Deconv(Kernel):
     """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(enlarge(x, tf.transpose(self.kernel, [0, 1, 3, 2])), self.offset)
+        return tf.nn.bias_add(spread(x, self.kernel, "SAME"), self.offset)
 
 
 @keras.saving.register_keras_serializable("srez")
 class UpscaleConv(Kernel):
     """Nearest x2, then a 3x3 transposed convolution with stride 1: [B, h, w, in] -> [B, 2h, 2w, width].
 
-    Done as one transposed convolution with stride 2, whose 4x4 kernel is the sum of the 3x3 one shifted by
-    0 or 1 each way: the same numbers for 4/9 of the multiplications, borders included.
+    Done as one transposed convolution with stride 2: the same numbers, borders included, for 4/9 of the
+    multiplications in use and 1/4 in training.
     """
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(enlarge(x, self.merged()), self.offset)
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training:  # sums over 2x2 pixels; times 4, which is exact, the fused kernel's means are sums
+            y = tf.nn.avg_pool2d(spread(x, 4 * self.kernel, "VALID"), 2, 1, "VALID")
+        else:  # TensorFlow keeps memory of x's size for every size that it has seen VALID padding with
+            y = spread(x, self.merged(), "SAME")
+        return tf.nn.bias_add(y, self.offset)
 
     def merged(self) -> tf.Tensor:
-        """The kernel of the one transposed convolution, [4, 4, width, in]."""
-        kernel = tf.transpose(self.kernel, [0, 1, 3, 2])
-        return sum(tf.pad(kernel, [[i, 1 - i], [j, 1 - j], [0, 0], [0, 0]]) for i in (0, 1) for j in (0, 1))
+        """Kernel [4, 4, in, width] with those sums in it: the 3x3 one, summed over its shifts by 0 or 1."""
+        shifts = [[i, 1 - i] for i in (0, 1)]
+        return sum(tf.pad(self.kernel, [down, right, [0, 0], [0, 0]]) for down in shifts for right in shifts)
 
 
-def enlarge(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Transposed convolution with stride 2 and a kernel [k, k, out, in]."""
+def spread(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    """Transposed convolution with stride 2 of [B, h, w, in] and a kernel [k, k, in, out].
+
+    [B, 2h, 2w, out] with SAME padding, [B, 2h + k - 2, 2w + k - 2, out] with VALID.
+    """
     batch, height, width = tf.unstack(tf.shape(x)[:3])
-    y = tf.nn.conv2d_transpose(x, kernel, [batch, 2 * height, 2 * width, kernel.shape[2]], 2, "SAME")
-    height, width = (None if n is None else 2 * n for n in x.shape[1:3])
-    return tf.ensure_shape(y, [x.shape[0], height, width, kernel.shape[2]])
+    more = kernel.shape[0] - 2 if padding == "VALID" else 0
+    shape = [batch, 2 * height + more, 2 * width + more, kernel.shape[-1]]
+    y = tf.nn.conv2d_transpose(x, tf.transpose(kernel, [0, 1, 3, 2]), shape, 2, padding)
+    height, width = (None if n is None else 2 * n + more for n in x.shape[1:3])
+    return tf.ensure_shape(y, [x.shape[0], height, width, kernel.shape[-1]])
 
 
 # ---- norms -----------------------------------------------------------------------------------------

@@ -42,10 +42,9 @@ def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
 def _plain_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
     if isinstance(layer, Conv):
         return [layer.kernel.numpy(), layer.offset.numpy()]
-    if isinstance(layer, Deconv):
-        return [layer.kernel.numpy().transpose(0, 1, 3, 2), layer.offset.numpy()]
-    if isinstance(layer, UpscaleConv):
-        return [layer.merged().numpy(), layer.offset.numpy()]
+    if isinstance(layer, UpscaleConv | Deconv):
+        kernel = layer.merged() if isinstance(layer, UpscaleConv) else layer.kernel
+        return [kernel.numpy().transpose(0, 1, 3, 2), layer.offset.numpy()]
     if isinstance(layer, GeneratorNorm):
         return [layer.offset.numpy(), *(average.numpy() for average in layer.averages())]
     return []

@@ -14,13 +14,13 @@ convolutions both use TF32, where the GPU has it.
 import argparse
 import dataclasses
 import json
+import math
 import os
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -63,24 +63,20 @@ def multiplications(model: keras.Model, size: int) -> tuple[int, int]:
     """Multiply-adds of one picture's forward pass: of all layers, and of the first one with weights."""
     counts = []
     for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            side = size
         if not isinstance(layer, (Conv, Deconv, UpscaleConv)):
-            if not isinstance(layer, keras.layers.InputLayer):
-                continue
-            height = size
             continue
-        inputs = layer.kernel.shape[2]
         if isinstance(layer, Conv):
-            height = -(-height // layer.stride)
-            counts.append(height * height * layer.size**2 * inputs * layer.width)
-        else:
-            taps = 16 if isinstance(layer, UpscaleConv) else layer.size**2  # per input pixel
-            counts.append(height * height * taps * inputs * layer.width)
-            height *= 2
+            side = -(-side // layer.stride)
+        counts.append(side**2 * math.prod(layer.kernel.shape))  # the kernel once a pixel of its smaller side
+        if not isinstance(layer, Conv):
+            side *= 2
     return sum(counts), counts[0]
 
 
 def least_operations(trainer: Trainer) -> float:
-    """Floating-point operations of one step without penalty: what any implementation must at least do."""
+    """Floating-point operations of one step without penalty: nothing twice, in the cheapest known form."""
     generator, first = multiplications(trainer.generator, trainer.config.input_size)
     critic, critic_first = multiplications(trainer.critic, trainer.config.sample_size)
     # generator: forward, weights' gradient, and inputs' gradient but for the first layer
@@ -326,7 +322,7 @@ def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations
         if name.startswith("peak"):
             continue
         peak_seconds = next(
-            (median[f"peak {word}"] for word in name.split() if f"peak {word}" in median), nan
+            (median[f"peak {word}"] for word in name.split() if f"peak {word}" in median), math.nan
         )
         rows.append(
             {

@@ -140,19 +140,22 @@ def test_deconv_draws_its_kernel_for_every_pixel():
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1), (4, 4), (3, 5), (2, 7)])
-def test_upscale_in_one_step_is_nearest_and_a_convolution(shape):
+def test_upscale_in_one_step_is_nearest_and_a_convolution(shape, training):
     layer, x = filled(UpscaleConv(5), 4), random(2, *shape, 4)
     kernel, offset = layer.kernel.numpy(), layer.offset.numpy()
     large = tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
     transposed = tf.nn.conv2d_transpose(large, kernel.transpose(0, 1, 3, 2), [*large.shape[:3], 5], 1, "SAME")
-    np.testing.assert_allclose(layer(x), transposed + offset, atol=1e-5)
+    y = layer(x, training=training)
+    np.testing.assert_allclose(y, transposed + offset, atol=1e-5)
     turned = kernel[::-1, ::-1]
-    np.testing.assert_allclose(layer(x), convolve(large.numpy(), turned, 1) + offset, atol=1e-5)
-    assert np.abs(convolve(large.numpy(), kernel, 1) + offset - layer(x)).max() > 0.1  # the turn matters
+    np.testing.assert_allclose(y, convolve(large.numpy(), turned, 1) + offset, atol=1e-5)
+    assert np.abs(convolve(large.numpy(), kernel, 1) + offset - y).max() > 0.1  # the turn matters
 
 
-def test_upscale_gradient_is_that_of_nearest_and_a_convolution():
+@pytest.mark.parametrize("training", [False, True])
+def test_upscale_gradient_is_that_of_nearest_and_a_convolution(training):
     layer, x, weights = (
         filled(UpscaleConv(5), 4),
         tf.constant(random(2, 3, 5, 4)),
@@ -161,7 +164,7 @@ def test_upscale_gradient_is_that_of_nearest_and_a_convolution():
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
         kernel = layer.kernel.value
-        one_step = tf.reduce_sum(weights * layer(x))
+        one_step = tf.reduce_sum(weights * layer(x, training=training))
         large = tf.repeat(tf.repeat(x, 2, axis=1), 2, axis=2)
         turned = tf.reverse(kernel, [0, 1])
         two_steps = tf.reduce_sum(weights * (tf.nn.conv2d(large, turned, 1, "SAME") + layer.offset))
