@@ -1,6 +1,7 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped."""
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -8,33 +9,22 @@ import tensorflow as tf
 import srez_files
 from srez_config import Config, UserError
 from srez_quiet import one_line
-from srez_step import Trainer
 from srez_trained import CHECKPOINT_NAME, saved_batches
 
 DAMAGE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
 
 class Checkpoints:
-    """Weights, moving averages, optimizer slots, batches done and minutes trained, in checkpoint_dir."""
+    """The checkpoints of a training in its folder: its parts by name, batches done and minutes trained.
 
-    def __init__(self, config: Config, trainer: Trainer):
-        self.folder = config.checkpoint_dir
+    parts: see `Trainer.parts`; keep: how many stay, the newest.
+    """
+
+    def __init__(self, folder: str, parts: Mapping[str, tf.Module], keep: int = Config.checkpoint_keep):
+        self.folder, self._keep = folder, keep
         self._batch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._minutes = tf.Variable(0.0, trainable=False, dtype=tf.float64)
-        parts = {
-            "generator": trainer.generator,
-            "critic": trainer.critic,
-            "generator_optimizer": trainer.generator_optimizer,
-            "critic_optimizer": trainer.critic_optimizer,
-            "batch": self._batch,
-            "minutes": self._minutes,
-        }
-        if trainer.loss_scale is not None:
-            parts["loss_scale"] = trainer.loss_scale
-        if trainer.average is not trainer.generator:
-            parts["average"] = trainer.average
-        self._checkpoint = tf.train.Checkpoint(**parts)
-        self._keep = config.checkpoint_keep
+        self._checkpoint = tf.train.Checkpoint(**parts, batch=self._batch, minutes=self._minutes)
         self._manager: tf.train.CheckpointManager | None = None  # made when it is known what is there
 
     @property

@@ -64,7 +64,7 @@ class Painter:
     def __init__(self, config: Config):
         self.config = replace_folders(load_config(config.checkpoint_dir), config)
         self.trainer = Trainer(self.config)
-        self.checkpoints = Checkpoints(self.config, self.trainer)
+        self.checkpoints = Checkpoints(self.config.checkpoint_dir, self.trainer.parts)
 
     def frames(self, newest_only: bool, known: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
         """Grids by batch from the newest checkpoint, or all; those that are known already are left out."""

@@ -71,7 +71,7 @@ class Dataset:
         if len(fixed) < len(CELEBA_TEST):
             fixed = []
         others = (i for i in last_first if i not in set(fixed))
-        usable = (i for i in itertools.chain(fixed, others) if self._usable(i))
+        usable = (i for i in itertools.chain(fixed, others) if self.window(i) is not None)
         chosen = list(itertools.islice(usable, count))
         if len(chosen) < count:
             raise UserError(
@@ -80,13 +80,15 @@ class Dataset:
             )
         return chosen if fixed else chosen[::-1]
 
-    def _usable(self, index: int) -> bool:
+    def window(self, index: int) -> np.ndarray | None:
+        """A picture's window, uint8 [h, w, 3]; None where it cannot be used, said once and counted."""
+        if index in self.damaged:
+            return None
         try:
-            self.source.window(index)
+            return self.source.window(index)
         except Damaged as reason:
             self._report(index, reason)
-            return False
-        return True
+            return None
 
     def test_batch(self) -> Batch:
         """All held-out faces, cropped in the centre, without augmentation; fixed noise for noise input."""
@@ -94,88 +96,8 @@ class Dataset:
         crops = np.stack([centre_crop(self.source.window(i), size) for i in self.test])
         label, feature = average_down(tf.cast(crops, tf.float32) / 255.0, self.config)
         if self.config.noise_input:
-            feature = self._noise(2**63, len(self.test))
+            feature = self.noise(2**63, len(self.test))
         return Batch(label, tf.convert_to_tensor(feature))
-
-    # -- training stream --
-
-    def stream(
-        self, position: int, first: int = 0, count: int | None = None, ahead: int = 3
-    ) -> Iterator[Batch]:
-        """Endless batches from sample `position` on, made ahead in threads, some together.
-
-        Of each batch `count` samples from its `first` on: a worker's share; the whole one by default.
-        """
-        size, threads = self.config.batch_size, processors()
-        count = count or size
-        together = max(1, TOGETHER // count)
-        with ThreadPoolExecutor(threads) as makers:
-            waiting: collections.deque = collections.deque()
-            try:
-                for start in itertools.count(position + first, size * together):
-                    starts = range(start, start + size * together, size)
-                    waiting.append(makers.submit(self.batches, starts, count))
-                    if len(waiting) > max(ahead // together, threads):
-                        yield from waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
-
-    def batch(self, position: int, size: int) -> Batch:
-        """The samples position .. position + size - 1."""
-        return self.batches([position], size)[0]
-
-    def batches(self, starts: Sequence[int], size: int) -> list[Batch]:
-        """For each start the samples start .. start + size - 1: as from `batch`, made in one go."""
-        first, positions = starts[0], [start + i for start in starts for i in range(size)]
-        chance = uniforms(self.config.random_seed, first, positions[-1] - first + 1, 6)
-        chance = chance[np.subtract(positions, first)]
-        crops = self.crops(positions, chance[:, :2])
-        with tf.device("CPU"):  # the same numbers whatever trains on them
-            pairs = prepare(shared_tensor(crops), chance[:, 2:], len(starts), self.config)
-            if self.config.noise_input:
-                noises = [tf.constant(self._noise(start, size)) for start in starts]
-                pairs = [(label, noise) for (label, _), noise in zip(pairs, noises, strict=True)]
-        return [Batch(*pair) for pair in pairs]
-
-    def crops(self, positions: Sequence[int], corners: np.ndarray) -> np.ndarray:
-        """Crops, uint8 [n, C, C, 3], of the samples at n positions.
-
-        corners [n, 2] in [0, 1): how far down and across the window each crop lies.
-        """
-        side = self.config.crop_size
-        crops = aligned_bytes(len(corners), side, side, 3)
-        for crop, position, corner in zip(crops, positions, corners.tolist(), strict=True):
-            window = self._window_for(position)
-            y, x = corner_in(*window.shape[:2], side, corner)
-            crop[:] = window[y : y + side, x : x + side]
-        return crops
-
-    def _index_at(self, position: int) -> int:
-        epoch, offset = divmod(position, len(self.train))
-        return int(self.train[self._order(epoch)[offset]])
-
-    def _window_for(self, position: int) -> np.ndarray:
-        """The window of a position; a damaged picture's place is filled from (seed, position, try)."""
-        index = self._index_at(position)
-        for attempt in itertools.count(1):
-            index = int(index)
-            if index not in self.damaged:
-                try:
-                    return self.source.window(index)
-                except Damaged as reason:
-                    self._report(index, reason)
-            if attempt <= TRIES:
-                u = uniforms(self.config.random_seed, position, 1, 1, block=attempt)[0, 0]
-                index = self.train[int(u * len(self.train))]
-            elif attempt <= TRIES + len(self.train):
-                index = self.train[(int(np.searchsorted(self.train, index)) + 1) % len(self.train)]
-            else:
-                raise UserError(f"dataset '{self.source.where}': none of its pictures can be read")
-
-    @functools.lru_cache(maxsize=2)  # noqa: B019  (a dataset lives as long as its run)
-    def _order(self, epoch: int) -> np.ndarray:
-        return permutation(len(self.train), self.config.random_seed, epoch)
 
     def _report(self, index: int, reason: Damaged) -> None:
         with self._lock:
@@ -184,7 +106,8 @@ class Dataset:
                 name = srez_files.join(self.source.where, self.source.names[index])
                 logging.warning("skipped %s: %s", name, reason)
 
-    def _noise(self, position: int, size: int) -> np.ndarray:
+    def noise(self, position: int, size: int) -> np.ndarray:
+        """Noise input [size, s, s, 3] in [-1, 1] of the samples from a position on."""
         side = self.config.noise_dimension
         u = uniforms(self.config.random_seed, position, size, side * side * 3, block=TRIES + 1)
         return (2 * u - 1).astype(np.float32).reshape(size, side, side, 3)
@@ -195,9 +118,84 @@ def open_dataset(config: Config) -> Dataset:
     return Dataset(config, open_source(config))
 
 
+# ---- training stream -------------------------------------------------------------------------------
+
+
+def open_stream(
+    dataset: Dataset, position: int, first: int = 0, count: int | None = None, ahead: int = 3
+) -> Iterator[Batch]:
+    """Endless batches from sample `position` on, made ahead in threads, some together.
+
+    Of each batch `count` samples from its `first` on: a worker's share; the whole one by default.
+    """
+    size, threads = dataset.config.batch_size, processors()
+    count = count or size
+    together = max(1, TOGETHER // count)
+    with ThreadPoolExecutor(threads) as makers:
+        waiting: collections.deque = collections.deque()
+        try:
+            for start in itertools.count(position + first, size * together):
+                starts = range(start, start + size * together, size)
+                waiting.append(makers.submit(batches, dataset, starts, count))
+                if len(waiting) > max(ahead // together, threads):
+                    yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def batches(dataset: Dataset, starts: Sequence[int], size: int) -> list[Batch]:
+    """For each start the batch of the samples start .. start + size - 1, made in one go."""
+    config = dataset.config
+    first, positions = starts[0], [start + i for start in starts for i in range(size)]
+    chance = uniforms(config.random_seed, first, positions[-1] - first + 1, 6)
+    chance = chance[np.subtract(positions, first)]
+    cut = crops(dataset, positions, chance[:, :2])
+    with tf.device("CPU"):  # the same numbers whatever trains on them
+        pairs = prepare(shared_tensor(cut), chance[:, 2:], len(starts), config)
+        if config.noise_input:
+            noises = [tf.constant(dataset.noise(start, size)) for start in starts]
+            pairs = [(label, noise) for (label, _), noise in zip(pairs, noises, strict=True)]
+    return [Batch(*pair) for pair in pairs]
+
+
+def crops(dataset: Dataset, positions: Sequence[int], corners: np.ndarray) -> np.ndarray:
+    """Crops, uint8 [n, C, C, 3], of the samples at n positions.
+
+    corners [n, 2] in [0, 1): how far down and across the window each crop lies.
+    """
+    side = dataset.config.crop_size
+    cut = aligned_bytes(len(corners), side, side, 3)
+    for crop, position, corner in zip(cut, positions, corners.tolist(), strict=True):
+        window = window_at(dataset, position)
+        y, x = corner_in(*window.shape[:2], side, corner)
+        crop[:] = window[y : y + side, x : x + side]
+    return cut
+
+
+def window_at(dataset: Dataset, position: int) -> np.ndarray:
+    """The window of a position; a damaged picture's place is filled from (seed, position, try).
+
+    Raises UserError where no picture can be read.
+    """
+    train, seed = dataset.train, dataset.config.random_seed
+    epoch, offset = divmod(position, len(train))
+    index = int(train[permutation(len(train), seed, epoch)[offset]])
+    for attempt in itertools.count(1):
+        if (window := dataset.window(index)) is not None:
+            return window
+        if attempt <= TRIES:
+            index = int(train[int(uniforms(seed, position, 1, 1, block=attempt)[0, 0] * len(train))])
+        elif attempt <= TRIES + len(train):
+            index = int(train[(int(np.searchsorted(train, index)) + 1) % len(train)])
+        else:
+            raise UserError(f"dataset '{dataset.source.where}': none of its pictures can be read")
+
+
 # ---- chance ----------------------------------------------------------------------------------------
 
 
+@functools.lru_cache(maxsize=2)  # batches lie in one epoch, or in two
 def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
     """The order of `count` pictures in an epoch."""
     return tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch]).numpy()

@@ -14,7 +14,6 @@ from srez_claim import Claim
 from srez_machine import processors
 from srez_study_store import FOLDERS, LOG, StudyStore
 
-MAIN = Path(__file__).resolve().parent / "srez_main.py"
 REPORT_LOG = "report.log"
 REPORT_SHARE = 0.1  # of the time, at most, goes into reports between trainings
 # A study that is killed takes its trainings along, as if they were interrupted (Linux; 1: PR_SET_PDEATHSIG).
@@ -28,15 +27,17 @@ TELLING = ("srez:", "done:", "finished already:")  # lines that say how a traini
 
 
 class Job:
-    """A training that runs. `environment` is added to this process's own."""
+    """A training that runs. `environment` is added to this process's own; `program`: path of srez_main.py."""
 
-    def __init__(self, run: StudyRun, store: StudyStore, claim: Claim, environment: dict[str, str]):
+    def __init__(
+        self, run: StudyRun, store: StudyStore, claim: Claim, environment: dict[str, str], program: str
+    ):
         self.run, self.claim, self._store = run, claim, store
         self._log_path = store.run(run.name, LOG)
         before = store.last_metrics(run.name)
         self.first_batch, self.minutes_before = int(before.get("batch", 0)), before.get("minutes", 0.0)
         self.since = time.monotonic()
-        words = command(run, store)
+        words = command(run, store, program)
         with open(self._log_path, "ab") as log:
             log.write(f"$ {shlex.join(words)}\n".encode())
             log.flush()
@@ -76,9 +77,9 @@ class Job:
 class ReportJob:
     """Renders a study's report in a process of its own, so that neither trainings nor signals wait for it."""
 
-    def __init__(self, store: StudyStore):
+    def __init__(self, store: StudyStore, program: str):
         self.wanted = False
-        self._words = [sys.executable, str(MAIN), "--run=report", f"--study_dir={store.path}"]
+        self._words = [sys.executable, program, "--run=report", f"--study_dir={store.path}"]
         self._log_path = os.path.join(store.path, REPORT_LOG)
         self._process: subprocess.Popen | None = None
         self._since = self._next = 0.0
@@ -113,10 +114,10 @@ class ReportJob:
             )
 
 
-def command(run: StudyRun, store: StudyStore) -> list[str]:
-    """The words of a training's command line."""
+def command(run: StudyRun, store: StudyStore, program: str) -> list[str]:
+    """The words of a training's command line; `program`: path of srez_main.py."""
     options = {f"{name}_dir": store.run(run.name, name) for name in FOLDERS} | run.options
-    return [sys.executable, str(MAIN), "--run=train", *(_word(n, v) for n, v in options.items())]
+    return [sys.executable, program, "--run=train", *(_word(n, v) for n, v in options.items())]
 
 
 def _word(name: str, value: Any) -> str:

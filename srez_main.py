@@ -153,13 +153,14 @@ def run_export(config: Config, stop: Stop) -> int:
 def run_study(config: Config, stop: Stop) -> int:
     import srez_study
 
-    return srez_study.run_study(config, stop, srez_flags.given())
+    return srez_study.run_study(config, stop, srez_flags.given(), os.path.abspath(__file__))
 
 
 def run_report(config: Config, stop: Stop) -> int:
-    import srez_study
+    import srez_study_report
 
-    return srez_study.write_report(config)
+    print(f"report: {srez_study_report.write_report(config.study_dir)}")
+    return EXIT_DONE
 
 
 MODES: dict[str, Callable[[Config, Stop], int]] = {

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import tensorflow as tf
 
@@ -11,9 +12,8 @@ from srez_checkpoint import Checkpoints
 from srez_config import Config
 from srez_input import Dataset
 from srez_optimizers import learning_rate
-from srez_report import Report
+from srez_report import Report, Sampler
 from srez_run import Run
-from srez_step import Trainer
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,20 @@ class Due:
         return self.telling or self.saving
 
 
+class Trained(Sampler, Protocol):
+    """What a record needs of the networks in training."""
+
+    generator: tf.Module
+    average: tf.Module
+    parts: dict[str, tf.Module]
+
+
 class Record:
     """The chief's: checkpoints, metrics.jsonl, TensorBoard, grids, lines on the screen."""
 
-    def __init__(self, config: Config, run: Run, dataset: Dataset, trainer: Trainer):
+    def __init__(self, config: Config, run: Run, dataset: Dataset, trainer: Trained):
         self.config, self.run, self.dataset, self.trainer = config, run, dataset, trainer
-        self.checkpoints = Checkpoints(config, trainer)
+        self.checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts, config.checkpoint_keep)
         self.report: Report | None = None
 
     def restore(self) -> tuple[int, float]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -14,16 +15,23 @@ from srez_distance import diversity, sliced_wasserstein_levels
 from srez_input import Batch
 from srez_metrics import measure, measure_sums
 from srez_run import GRID, STRIP, Run
-from srez_step import Trainer
 
 SHOWN = 10  # held-out faces in a grid, as in 2017
 COMPARED = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
 
 
+class Sampler(Protocol):
+    """Networks in training, as far as samples of them are taken."""
+
+    def sample(self, feature: tf.Tensor) -> np.ndarray: ...
+
+    def judge(self, pictures: tf.Tensor) -> float: ...
+
+
 class Report:
     """To be closed at the end: its bar and its TensorBoard file."""
 
-    def __init__(self, config: Config, run: Run, trainer: Trainer, test: Batch):
+    def __init__(self, config: Config, run: Run, trainer: Sampler, test: Batch):
         self.config, self.run, self.trainer, self.test = config, run, trainer, test
         self.reopen()
         self.bar = None

@@ -143,6 +143,21 @@ class Trainer(tf.Module):
         return [gradient / self.loss_scale.scale for gradient in gradients]
 
     @property
+    def parts(self) -> dict[str, tf.Module]:
+        """Everything that a checkpoint holds of it, by name."""
+        parts = {
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+        }
+        if self.loss_scale is not None:
+            parts["loss_scale"] = self.loss_scale
+        if self.average is not self.generator:
+            parts["average"] = self.average
+        return parts
+
+    @property
     def state(self) -> list[tf.Variable]:
         """All that training changes."""
         networks = [v.value for m in (self.generator, self.critic, self.average) for v in m.variables]

@@ -26,14 +26,15 @@ OWN_OPTIONS = ("run", "dry_run", "study", "study_dir", "jobs", "study_shard")
 ENDS = {EXIT_DONE: "done", EXIT_DIVERGED: "diverged"}
 
 
-def run_study(config: Config, stop: Stop, given: Mapping[str, Any] | None = None) -> int:
+def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str) -> int:
     """Do a study, or what is left of it; the exit code.
 
     `given`: the options that the command line sets; those that are not about the study override its [base].
+    `program`: path of srez_main.py, which each training runs in a process of its own.
     Exit codes: 0 all trainings of this shard are done, or in other hands; 75 interrupted. Divergence is a
     result. Raises UserError where a training cannot run as it is, or failed.
     """
-    overrides = {name: value for name, value in (given or {}).items() if name not in OWN_OPTIONS}
+    overrides = {name: value for name, value in given.items() if name not in OWN_OPTIONS}
     study = srez_grid.override(srez_grid.load(config.study), overrides)
     store = StudyStore(config.study_dir)
     runs = shard(study.runs(), config.study_shard)
@@ -44,16 +45,7 @@ def run_study(config: Config, stop: Stop, given: Mapping[str, Any] | None = None
     print("\n".join(plan(study, runs, store, cells=config.dry_run)), flush=True)
     if config.dry_run:
         return EXIT_DONE
-    return Conductor(config, runs, store, stop).conduct()
-
-
-def write_report(config: Config) -> int:
-    """Write the report of whatever is finished; the exit code. Raises UserError."""
-    import srez_study_report  # late: the libraries that draw take seconds
-
-    StudyStore(config.study_dir).load()
-    print(f"report: {srez_study_report.write_report(config.study_dir)}")
-    return EXIT_DONE
+    return Conductor(config, runs, store, stop, program).conduct()
 
 
 def check_start(cell: Cell) -> None:
@@ -100,8 +92,9 @@ def plan(study: Study, runs: list[StudyRun], store: StudyStore, cells: bool) -> 
 class Conductor:
     """Starts the trainings of one process, sees to their ends, keeps the screen and the report up to date."""
 
-    def __init__(self, config: Config, runs: list[StudyRun], store: StudyStore, stop: Stop):
+    def __init__(self, config: Config, runs: list[StudyRun], store: StudyStore, stop: Stop, program: str):
         self.config, self.runs, self.store, self.stop = config, runs, store, stop
+        self.program = program
         self.numbers = {run.name: number for number, run in enumerate(runs, 1)}
         self.waiting = [run for run in runs if not store.finished(run)]
         self.jobs: dict[int, Job] = {}  # by slot
@@ -111,7 +104,7 @@ class Conductor:
         self.failed: list[str] = []
         self.devices, self.claims = gpus(), Claims()
         self.progress, self.screen = Progress(store, runs, config.jobs), Screen()
-        self.report = ReportJob(store)
+        self.report = ReportJob(store, program)
         self._scan_at = self._show_at = 0.0
         self._busy_at = time.monotonic()
         self._said: set[str] = set()
@@ -178,7 +171,7 @@ class Conductor:
         slot = next(slot for slot in itertools.count() if slot not in self.jobs)
         machine = share(slot, self.config.jobs, self.devices)
         try:
-            job = Job(run, self.store, claim, machine)
+            job = Job(run, self.store, claim, machine, self.program)
         except BaseException:
             claim.release()
             raise

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from srez_budget import Budget, due
 from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, SYNTHETIC, Config, UserError, to_dict
-from srez_input import Batch, Dataset, open_dataset
+from srez_input import Batch, Dataset, open_dataset, open_stream
 from srez_machine import why_no_gpu
 from srez_model import build_critic, build_generator
 from srez_optimizers import learning_rate
@@ -83,9 +83,11 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     with contextlib.closing(record):
         record.begin(budget)
         position = budget.batch * config.critic_iters * config.batch_size
-        with contextlib.closing(dataset.stream(position, *replicas.share(config.batch_size))) as stream:
+        with contextlib.closing(
+            open_stream(dataset, position, *replicas.share(config.batch_size))
+        ) as batches:
             for batch in itertools.count(budget.batch + 1):
-                losses = train_batch(trainer, stream, batch)
+                losses = train_batch(trainer, batches, batch)
                 budget.batch = batch
                 stop.defer = True
                 now = what_is_due(config, budget, stop, replicas)
@@ -129,16 +131,16 @@ def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) 
     return Due(telling, sampling, saving or spent or stopping, spent, stopping)
 
 
-def train_batch(trainer: Trainer, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
+def train_batch(trainer: Trainer, batches: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
     """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
     # NumPy's numbers: TensorFlow keeps the tensor of every Python number it meets, half a kB each, for ever
     number = tf.constant(np.int64(batch))
     rate = tf.constant(np.float32(learning_rate(trainer.config, batch)))
     with trainer.replicas.together():
         for turn in range(1, trainer.config.critic_iters):
-            data = next(stream)
+            data = next(batches)
             trainer.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
-        data = next(stream)
+        data = next(batches)
         return trainer.step(data.label, data.feature, number, rate)
 
 

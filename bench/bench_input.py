@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import tensorflow as tf
 
 from srez_config import Config
-from srez_input import open_dataset
+from srez_input import open_dataset, open_stream
 from srez_machine import processors
 from srez_source import Framing, pack_folder
 
@@ -91,7 +91,7 @@ def main() -> None:
         streams = {"2017 graph": stream_2017(args.folder, args.batch_size)}
         for name, dataset in (("srez from files", args.folder), ("srez from a pack", pack)):
             config = Config(dataset=dataset, batch_size=args.batch_size)
-            streams[name] = stack.enter_context(contextlib.closing(open_dataset(config).stream(0)))
+            streams[name] = stack.enter_context(contextlib.closing(open_stream(open_dataset(config), 0)))
         for stream in streams.values():  # warm: traces, files in the page cache
             seconds_of(stream, batches)
         images = batches * args.batch_size

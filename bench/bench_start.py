@@ -64,19 +64,19 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     sys.path.insert(0, str(ROOT))
     import tensorflow as tf
 
+    import srez_input
     from srez_checkpoint import Checkpoints
     from srez_config import Config
-    from srez_input import open_dataset
     from srez_report import Report
     from srez_run import Run
     from srez_step import LOSSES, Gradients, Trainer
     from srez_train import train_batch
 
     config = Config(run="train", dataset=dataset, precision=precision)
-    run, data, trainer = Run(config).open(), open_dataset(config), Trainer(config)
+    run, data, trainer = Run(config).open(), srez_input.open_dataset(config), Trainer(config)
     run.describe(data.source.fingerprint, len(data.source))
-    stream, batches = data.stream(0), iter(range(1, 10**9))
-    checkpoints = Checkpoints(config, trainer)
+    stream, batches = srez_input.open_stream(data, 0), iter(range(1, 10**9))
+    checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts)
     with contextlib.closing(Report(config, run, trainer, data.test_batch())) as report:
 
         def step() -> dict[str, float]:

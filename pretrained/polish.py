@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import srez_network
 from srez_config import UserError
-from srez_input import Batch, open_dataset
+from srez_input import Batch, open_dataset, open_stream
 from srez_metrics import beyond_neighbours, lone_pixels
 from srez_model import generate, trainable
 from srez_optimizers import OPTIMIZERS
@@ -34,7 +34,7 @@ RATE, HALVINGS = 5e-5, 4  # learning rate, and how often it is halved
 
 
 def polish(
-    network: srez_network.Network, stream: Iterator[Batch], batches: int, tolerance: float = TOLERANCE
+    network: srez_network.Network, pictures: Iterator[Batch], batches: int, tolerance: float = TOLERANCE
 ) -> None:
     """Train a network's generator, in place, on features [B, s, s, 3] of as many batches.
 
@@ -56,7 +56,7 @@ def polish(
 
     for batch in range(1, batches + 1):
         rate = np.float32(RATE * 0.5 ** (HALVINGS * batch / batches))
-        loss, lone = step(next(stream).feature, tf.constant(rate))
+        loss, lone = step(next(pictures).feature, tf.constant(rate))
         if batch % 20 == 0 or batch == batches:
             print(f"batch {batch} of {batches}: loss {loss:.5f}, {lone:.2f} lone pixels a face", flush=True)
 
@@ -77,8 +77,8 @@ def main() -> None:
         network = srez_network.load(args.checkpoint_dir, precision=args.precision)
         dataset = open_dataset(dataclasses.replace(network.config, dataset=args.dataset))
         output.mkdir(parents=True)
-        with contextlib.closing(dataset.stream(0)) as stream:
-            polish(network, stream, args.batches, args.tolerance)
+        with contextlib.closing(open_stream(dataset, 0)) as pictures:
+            polish(network, pictures, args.batches, args.tolerance)
         network.generator.save_weights(output / WEIGHTS)
         shutil.copyfile(Path(args.checkpoint_dir, CONFIG), output / CONFIG)
     except (UserError, OSError) as error:

@@ -114,7 +114,7 @@ def trained(faces, tmp_path_factory) -> str:
     run = Run(config).open()
     run.describe(dataset.source.fingerprint, len(dataset.source))
     trainer = Trainer(config)
-    checkpoints = Checkpoints(config, trainer)
+    checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts)
     random = np.random.default_rng(0)
     for batch in (3, 7):
         for variable in trainer.generator.variables:

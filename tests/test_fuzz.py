@@ -37,7 +37,7 @@ import srez_unpack
 from srez_checkpoint import Checkpoints
 from srez_config import Config, UserError, fields, from_dict, to_dict
 from srez_download import Archive
-from srez_input import open_dataset
+from srez_input import batches, open_dataset
 from srez_option import out_of_range
 from srez_pack import Pack
 from srez_portrait import read_face
@@ -365,7 +365,7 @@ def test_a_folder_with_damaged_pictures_trains_on_the_others(tmp_path, examples)
         (tmp_path / "2.png").write_bytes(one)
         (tmp_path / "7.webp").write_bytes(other)
         dataset = open_dataset(config)
-        batch = dataset.batch(0, 14)
+        batch = batches(dataset, [0], 14)[0]
         assert batch.label.shape == (14, 64, 64, 3)
         assert batch.feature.shape == (14, 16, 16, 3)
         assert 0 <= np.min(batch.label) <= np.max(batch.label) <= 1
@@ -406,7 +406,7 @@ def test_a_pipe_among_the_pictures_is_passed_over(tmp_path):
     assert srez_images.list_pictures(str(tmp_path))[::2] == (["0.jpg", "1.jpg", "2.jpg"], 3)
     assert sorted(srez_images.find([str(tmp_path / "*.jpg")])[0].values()) == ["0.jpg", "1.jpg", "2.jpg"]
     dataset = open_dataset(Config(dataset=str(tmp_path), test_vectors=1))
-    assert dataset.batch(0, 4).label.shape == (4, 64, 64, 3)
+    assert batches(dataset, [0], 4)[0].label.shape == (4, 64, 64, 3)
     assert download_data.main(["--check", str(tmp_path)]) == 0
 
 
@@ -438,7 +438,7 @@ def run_folder(tmp_path_factory) -> Config:
     config = quick_config(tmp_path_factory.mktemp("run"), max_batches=2)
     run = Run(config).open()
     run.describe("drawn", 5000)
-    checkpoints = Checkpoints(config, Trainer(config))
+    checkpoints = Checkpoints(config.checkpoint_dir, Trainer(config).parts)
     for batch in (1, 2):
         run.log({"batch": batch, "generator_loss": 0.5 / batch})
         checkpoints.save(batch, 0.0)
@@ -547,7 +547,7 @@ def test_a_damaged_checkpoint_gives_way_or_is_whole(run_folder, tmp_path, exampl
         for other, content in good.items():
             (tmp_path / other).write_bytes(data if other == name else content)
         with contextlib.redirect_stdout(io.StringIO()):
-            batch, _ = Checkpoints(config, trainer).restore()
+            batch, _ = Checkpoints(config.checkpoint_dir, trainer.parts).restore()
         assert (tmp_path / f"{name}.damaged").exists() == (batch == 1)
         return batch
 
@@ -562,12 +562,12 @@ def test_what_was_found_in_tensorflows_list(run_folder, tmp_path):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "checkpoint").write_bytes(b'model_c\xf9eckpoint_path: "srez-2"')
     config = dataclasses.replace(run_folder, checkpoint_dir=str(tmp_path))
-    checkpoints = Checkpoints(config, Trainer(config))
+    checkpoints = Checkpoints(config.checkpoint_dir, Trainer(config).parts)
     assert checkpoints.restore()[0] == 2
     for path in tmp_path.glob("srez-*"):
         path.unlink()
     (tmp_path / "checkpoint").write_bytes(b'model_c\xf9eckpoint_path: "srez-2"')
-    again = Checkpoints(config, Trainer(config))
+    again = Checkpoints(config.checkpoint_dir, Trainer(config).parts)
     assert again.restore() == (0, 0.0)
     again.save(3, 0.0)
     assert (tmp_path / "srez-3.index").exists()

@@ -14,7 +14,7 @@ from PIL import Image
 import srez_input
 import srez_samples
 from srez_config import Config, UserError
-from srez_input import Dataset, open_dataset
+from srez_input import Batch, Dataset, open_dataset, open_stream
 from srez_source import SYNTHETIC_FACES, Damaged, Framing, Source, decode_window
 
 
@@ -30,7 +30,11 @@ def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None =
 
 
 def first_pixels(dataset: Dataset, positions) -> list[int]:
-    return [int(dataset.crops([p], np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
+    return [int(srez_input.crops(dataset, [p], np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
+
+
+def batch_at(dataset: Dataset, position: int, size: int) -> Batch:
+    return srez_input.batches(dataset, [position], size)[0]
 
 
 # ---- order -----------------------------------------------------------------------------------------
@@ -53,15 +57,15 @@ def test_consecutive_epochs_of_celeba_do_not_correlate():
 
 def test_the_stream_starts_anywhere(faces):
     config = Config(dataset=faces, batch_size=4)
-    whole = list(itertools.islice(open_dataset(config).stream(0), 6))
-    later = next(open_dataset(config).stream(5 * 4))
+    whole = list(itertools.islice(open_stream(open_dataset(config), 0), 6))
+    later = next(open_stream(open_dataset(config), 5 * 4))
     assert np.array_equal(whole[5].label, later.label)
     assert np.array_equal(whole[5].feature, later.feature)
 
 
 def test_a_share_of_the_positions_is_a_share_of_the_batch(faces):
     dataset = open_dataset(Config(dataset=faces, batch_size=4))
-    whole, second_half = dataset.batch(8, 4), dataset.batch(10, 2)
+    whole, second_half = batch_at(dataset, 8, 4), batch_at(dataset, 10, 2)
     np.testing.assert_array_equal(whole.label[2:], second_half.label)
 
 
@@ -69,8 +73,8 @@ def test_a_share_of_the_positions_is_a_share_of_the_batch(faces):
 def test_batches_made_together_are_those_made_alone(faces, kind):
     dataset = open_dataset(Config(dataset=faces, input=kind))
     starts = range(30, 30 + 7 * 5, 7)  # as a worker takes them: 3 of every 7 samples, over an epoch's end
-    for start, batch in zip(starts, dataset.batches(starts, 3), strict=True):
-        alone = dataset.batch(start, 3)
+    for start, batch in zip(starts, srez_input.batches(dataset, starts, 3), strict=True):
+        alone = batch_at(dataset, start, 3)
         assert batch.label.shape == (3, 64, 64, 3)
         np.testing.assert_array_equal(batch.label, alone.label)
         np.testing.assert_array_equal(batch.feature, alone.feature)
@@ -78,12 +82,12 @@ def test_batches_made_together_are_those_made_alone(faces, kind):
 
 def test_a_stream_misses_no_batch_between_those_made_together(faces):
     dataset = open_dataset(Config(dataset=faces, batch_size=5))  # 25 are made together
-    for number, batch in enumerate(itertools.islice(dataset.stream(3), 27)):
-        np.testing.assert_array_equal(batch.label, dataset.batch(3 + 5 * number, 5).label)
+    for number, batch in enumerate(itertools.islice(open_stream(dataset, 3), 27)):
+        np.testing.assert_array_equal(batch.label, batch_at(dataset, 3 + 5 * number, 5).label)
 
 
 def test_the_seed_changes_order_and_crops(faces):
-    one, other = (open_dataset(Config(dataset=faces, random_seed=seed)).batch(0, 8) for seed in (0, 1))
+    one, other = (batch_at(open_dataset(Config(dataset=faces, random_seed=seed)), 0, 8) for seed in (0, 1))
     assert float(tf.reduce_max(tf.abs(one.label - other.label))) > 0.1
 
 
@@ -120,7 +124,7 @@ def test_one_good_picture_among_many_broken_ones_is_found():
 def test_no_good_picture_left_is_an_error():
     dataset = Dataset(Config(test_vectors=1), numbered(20, broken=tuple(range(19))))
     with pytest.raises(UserError, match="none of its pictures"):
-        dataset.batch(0, 1)
+        batch_at(dataset, 0, 1)
 
 
 def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog):
@@ -131,7 +135,7 @@ def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog)
     (folder / "notes.txt").write_text("not a picture")
     dataset = open_dataset(Config(dataset=str(folder)))
     for position in range(3 * len(dataset.train)):
-        dataset.batch(position, 1)
+        batch_at(dataset, position, 1)
     assert sorted(dataset.damaged) == [2, 3]
     assert caplog.text.count("000003.jpg") == 1
     assert caplog.text.count("100x200 is too small for a crop of 128x128") == 1
@@ -214,8 +218,8 @@ def test_crops_reach_every_offset_of_the_window_and_both_sides():
     source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
     dataset = Dataset(Config(test_vectors=1), source)
     chance = srez_input.uniforms(0, 0, 600, 2)
-    assert {int(crop[0, 0, 0]) for crop in dataset.crops(range(600), chance)} == set(range(17))
-    labels = np.concatenate([dataset.batch(p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
+    assert {int(crop[0, 0, 0]) for crop in srez_input.crops(dataset, range(600), chance)} == set(range(17))
+    labels = np.concatenate([batch_at(dataset, p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
     flipped = labels[:, 0] > labels[:, -1]
     assert 0.4 < flipped.mean() < 0.6
     straight = np.where(flipped[:, None], labels[:, ::-1], labels)
@@ -226,7 +230,7 @@ def test_a_sample_is_its_crop_turned_jittered_and_averaged(faces):
     """The whole way of a sample, done again by hand from its random numbers."""
     config = Config(dataset=faces, random_seed=5)
     dataset = open_dataset(config)
-    batch = dataset.batch(7, 12)
+    batch = batch_at(dataset, 7, 12)
     for i, label in enumerate(batch.label.numpy()):
         u = srez_input.uniforms(5, 7 + i, 1, 6)[0]
         window = dataset.source.window(
@@ -262,11 +266,11 @@ def test_windows_of_plain_jpegs_are_tensorflows(options):
 
 @pytest.mark.parametrize("kind", ["damaged", "grey", "turned", "png"])
 def test_one_file_that_is_no_plain_jpeg_changes_no_other_sample(faces, tmp_path, kind):
-    plain = open_dataset(Config(dataset=faces, test_vectors=1)).batch(0, 8)
+    plain = batch_at(open_dataset(Config(dataset=faces, test_vectors=1)), 0, 8)
     folder = tmp_path / "some"
     shutil.copytree(faces, folder)
     dataset = open_dataset(Config(dataset=str(folder), test_vectors=1))
-    path = folder / dataset.source.names[dataset.train[dataset._order(0)[2]]]
+    path = folder / dataset.source.names[dataset.train[srez_input.permutation(len(dataset.train), 0, 0)[2]]]
     face = Image.open(path)
     if kind == "damaged":
         path.write_bytes(path.read_bytes()[:3000])
@@ -276,7 +280,7 @@ def test_one_file_that_is_no_plain_jpeg_changes_no_other_sample(faces, tmp_path,
         face.save(path, "JPEG", exif=exif)
     else:
         face.convert("L" if kind == "grey" else "RGB").save(path, "PNG" if kind == "png" else "JPEG")
-    found = dataset.batch(0, 8)
+    found = batch_at(dataset, 0, 8)
     same = [np.array_equal(a, b) for a, b in zip(plain.label, found.label, strict=True)]
     assert same == [True, True, False, True, True, True, True, True] or kind == "png"
     assert all(same[:2] + same[3:])
@@ -329,7 +333,7 @@ def test_the_fingerprint_follows_names_and_sizes(faces, tmp_path):
 def test_drawn_faces_need_no_files():
     dataset = open_dataset(Config(dataset="synthetic", batch_size=2))
     assert len(dataset.train) == SYNTHETIC_FACES - 16
-    batch = dataset.batch(0, 2)
+    batch = batch_at(dataset, 0, 2)
     assert batch.label.shape == (2, 64, 64, 3)
     assert 0.05 < float(tf.math.reduce_std(batch.label)) < 0.5
 
@@ -375,7 +379,7 @@ def test_noise_input_is_uniform_and_fixed_for_the_held_out_faces(faces):
     one, again = dataset.test_batch(), open_dataset(config).test_batch()
     np.testing.assert_array_equal(one.feature, again.feature)
     assert one.feature.shape == (16, 4, 4, 3)
-    noise = np.concatenate([dataset.batch(p, 16).feature for p in range(0, 320, 16)])
+    noise = np.concatenate([batch_at(dataset, p, 16).feature for p in range(0, 320, 16)])
     assert abs(noise.mean()) < 0.03
     assert abs(noise.std() - 1 / np.sqrt(3)) < 0.02
     assert noise.min() < -0.99

@@ -15,7 +15,7 @@ import tensorflow as tf
 import srez_main
 import srez_train
 from srez_config import Config, fields
-from srez_input import open_dataset
+from srez_input import batches, open_dataset
 from srez_replicas import open_replicas
 from srez_run import Run, read_metrics
 from srez_step import Trainer
@@ -31,7 +31,7 @@ def digest(*arrays) -> str:
 def stream(config: Config) -> str:
     """What the networks are shown: a batch of training and the held-out faces."""
     dataset = open_dataset(config)
-    batch, test = dataset.batch(0, config.batch_size), dataset.test_batch()
+    batch, test = batches(dataset, [0], config.batch_size)[0], dataset.test_batch()
     return digest(batch.label, batch.feature, test.label, test.feature)
 
 

@@ -17,7 +17,7 @@ import pytest
 import tensorflow as tf
 
 from srez_config import OBJECTIVES, Config, UserError
-from srez_input import open_dataset
+from srez_input import open_dataset, open_stream
 from srez_model import CRITIC_NORMS
 from srez_replicas import Replicas, check_cluster, open_replicas
 from srez_run import read_metrics
@@ -142,9 +142,9 @@ def test_the_command_trains_on_all_devices_of_the_machine(faces, tmp_path):
 
 def test_shares_of_the_stream_make_the_whole(faces):
     dataset = open_dataset(Config(dataset=faces, batch_size=6))
-    whole = list(itertools.islice(dataset.stream(12), 3))
+    whole = list(itertools.islice(open_stream(dataset, 12), 3))
     for first, count in ((0, 2), (2, 4)):
-        share = list(itertools.islice(dataset.stream(12, first, count), 3))
+        share = list(itertools.islice(open_stream(dataset, 12, first, count), 3))
         for a, b in zip(whole, share, strict=True):
             np.testing.assert_array_equal(a.label[first : first + count], b.label)
             np.testing.assert_array_equal(a.feature[first : first + count], b.feature)

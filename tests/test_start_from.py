@@ -43,7 +43,7 @@ def test_of_a_training_with_gene_ema_it_is_the_average(tmp_path):
     for network, value in ((trainer.generator, 1.0), (trainer.average, 2.0)):
         for weight in network.weights:
             weight.assign(tf.fill(weight.shape, value))
-    Checkpoints(config, trainer).save(1, 0.0)
+    Checkpoints(config.checkpoint_dir, trainer.parts).save(1, 0.0)
     new = Trainer(Config(start_from=config.checkpoint_dir, **SAME))
     assert srez_network.begin([new.generator], new.config) == f"{config.checkpoint_dir}/srez-1"
     for weight in new.generator.get_weights():

@@ -35,7 +35,6 @@ NAMES = ["0.25-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """Runs a study of four fake trainings in this process; the exit code."""
-    monkeypatch.setattr(srez_job, "MAIN", FAKE)
     monkeypatch.setattr(srez_study, "TICK", 0.02)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
@@ -46,7 +45,7 @@ def study(tmp_path, monkeypatch):
         path.write_text(text.replace("{batches}", str(batches)))
         monkeypatch.setenv("FAKE_PLAN", json.dumps(plan or {}))
         config = Config(run="study", study=str(path), study_dir=str(tmp_path / "study"), **options)
-        return srez_study.run_study(config, Stop(), given)
+        return srez_study.run_study(config, Stop(), given or {}, str(FAKE))
 
     return run
 
@@ -179,11 +178,10 @@ def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeyp
     monkeypatch.setattr(srez_study, "Job", lambda run, *rest: broken_once(run, *rest))
     tries = []
 
-    def broken_once(run, store, claim, environment):
+    def broken_once(run, store, claim, environment, program):
         tries.append(run.name)
-        return srez_job.Job(
-            run, store, claim, environment | {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
-        )
+        plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
+        return srez_job.Job(run, store, claim, environment | plan, program)
 
     assert study() == 0
     assert tries == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
@@ -320,9 +318,8 @@ def test_a_shard_does_its_part(study, tmp_path):
 
 DRIVER = """
 import sys
-from pathlib import Path
-import srez_job, srez_main, srez_study
-srez_job.MAIN = Path(sys.argv.pop(1))
+import srez_main, srez_study
+srez_main.__file__ = sys.argv.pop(1)
 srez_study.TICK, srez_study.RESCAN, srez_study.LINGER = 0.02, 0.5, 0.5
 sys.exit(srez_main.main(sys.argv))
 """
@@ -461,11 +458,11 @@ def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch
     monkeypatch.setenv("FAKE_PACE", "0.05")
     real = srez_study.Job
 
-    def taken_over(run, store, claim, environment):
+    def taken_over(run, store, claim, environment, program):
         if run.name == "0.5-s0":
             other = Path(store.run(run.name)) / "claim.2"
             other.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-        return real(run, store, claim, environment)
+        return real(run, store, claim, environment, program)
 
     monkeypatch.setattr(srez_study, "Job", taken_over)
     assert study() == 0

@@ -355,7 +355,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(four, copy, tra
     DAMAGES[damage](folder)
     for variable in trainer.generator_variables + trainer.critic_variables:
         variable.assign(tf.fill(variable.shape, 9.0))
-    checkpoints = Checkpoints(copy, trainer)
+    checkpoints = Checkpoints(copy.checkpoint_dir, trainer.parts)
     assert checkpoints.restore()[0] == 3
     out = capsys.readouterr().out
     assert "srez-4" in out
