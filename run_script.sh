@@ -109,10 +109,10 @@ options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
 if [ -n "$DATASET" ] || [ -d dataset ]; then
     options=("--dataset=${DATASET:-dataset}" "${options[@]}")
 else
-    say "no folder 'dataset': training on drawn faces (not photographs) with presets/quick.flags"
-    options=(--dataset=synthetic --flagfile=presets/quick.flags "${options[@]}")
+    say "no folder 'dataset': training on drawn faces (not photographs) with srez/presets/quick.flags"
+    options=(--dataset=synthetic --flagfile=srez/presets/quick.flags "${options[@]}")
 fi
 if [ -n "$SPERIOD" ]; then options+=("--summary_period=$SPERIOD"); fi
 if [ -n "$TIME" ]; then options+=("--train_time=$TIME"); fi
 
-exec "$VENV_PYTHON" scripts/supervise.py "$VENV_PYTHON" "${options[@]}" "$@"
+exec "$VENV_PYTHON" -m srez.cloud.supervise "$VENV_PYTHON" "${options[@]}" "$@"

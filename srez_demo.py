@@ -9,14 +9,17 @@ import numpy as np
 import tensorflow as tf
 from moviepy import ImageSequenceClip
 
-import srez_files
-import srez_images
-from srez_checkpoint import Checkpoints
-from srez_config import EXIT_DONE, Config, UserError
-from srez_input import Batch, open_dataset
-from srez_report import GRID, SHOWN, grid
-from srez_step import Trainer
-from srez_trained import has_checkpoint, load_config, replace_folders
+from srez.data.dataset import open_dataset
+from srez.data.samples import Batch, grid
+from srez.errors import EXIT_DONE, UserError
+from srez.images import layout
+from srez.images.layout import GRID, SHOWN
+from srez.images.picture import decode
+from srez.options.config import Config
+from srez.runs.trained import has_checkpoint, load_config, replace_folders
+from srez.system import files
+from srez.training.checkpoints import Checkpoints
+from srez_model import Gan
 
 FILM, WALK = "demo1.mp4", "demo_interpolation.mp4"
 RATE = 24  # frames a second
@@ -35,12 +38,12 @@ def demo(config: Config) -> int:
             f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'; "
             "train first (--run train) or name the run's --train_dir and --checkpoint_dir"
         )
-    srez_files.make_folder(config.train_dir)
+    files.make_folder(config.train_dir)
     pictures = one_size([frames[batch] for batch in sorted(frames)])
-    write_film(srez_files.join(config.train_dir, FILM), pictures, durations(len(pictures)))
+    write_film(files.join(config.train_dir, FILM), pictures, durations(len(pictures)))
     if painter is not None and painter.config.noise_input:
         walk = painter.walk()
-        write_film(srez_files.join(config.train_dir, WALK), walk, [1 / RATE] * len(walk))
+        write_film(files.join(config.train_dir, WALK), walk, [1 / RATE] * len(walk))
     return EXIT_DONE
 
 
@@ -48,11 +51,11 @@ def read_grids(folder: str) -> dict[int, np.ndarray]:
     """The grids of a training by batch, uint8 [h, w, 3]; a damaged one is named and left out."""
     pattern = re.compile(re.escape(GRID).replace(re.escape("{:06d}"), r"(\d{6,})"))
     frames = {}
-    for name in srez_files.names(folder):
+    for name in files.names(folder):
         if match := pattern.fullmatch(name):
-            path = srez_files.join(folder, name)
+            path = files.join(folder, name)
             try:
-                frames[int(match[1])] = srez_images.decode(srez_files.read_bytes(path))
+                frames[int(match[1])] = decode(files.read_bytes(path))
             except ValueError as error:
                 print(f"skipped {path}: {error}")
     return frames
@@ -63,7 +66,7 @@ class Painter:
 
     def __init__(self, config: Config):
         self.config = replace_folders(load_config(config.checkpoint_dir), config)
-        self.trainer = Trainer(self.config)
+        self.trainer = Gan(self.config)
         self.checkpoints = Checkpoints(self.config.checkpoint_dir, self.trainer.parts)
 
     def frames(self, newest_only: bool, known: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
@@ -88,7 +91,7 @@ class Painter:
     def _paint(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
         batch, _ = self.checkpoints.load(path)
         picture = grid(self.trainer.sample(test.feature), test.label, test.feature, self.config)
-        return batch, srez_images.to_uint8(picture)
+        return batch, layout.to_uint8(picture)
 
     def walk(self) -> list[np.ndarray]:
         """Frames between random points of noise and back to the first, two rows of five faces."""
@@ -100,8 +103,8 @@ class Painter:
         for here, there in zip(stops, np.roll(stops, -1, axis=0), strict=True):
             for share in np.arange(WALK_STEPS, dtype=np.float32) / WALK_STEPS:
                 faces = self.trainer.sample(tf.constant((1 - share) * here + share * there))
-                rows = [srez_images.side_by_side(row) for row in np.split(faces, 2)]
-                frames.append(srez_images.to_uint8(np.concatenate(rows)))
+                rows = [layout.side_by_side(row) for row in np.split(faces, 2)]
+                frames.append(layout.to_uint8(np.concatenate(rows)))
         return frames
 
 
@@ -133,5 +136,5 @@ def write_film(path: str, pictures: Sequence[np.ndarray], seconds: Sequence[floa
         clip.write_videofile(
             temporary, fps=RATE, codec="libx264", audio=False, ffmpeg_params=options, logger=None
         )
-        srez_files.write_whole(path, srez_files.read_bytes(temporary))
+        files.write_whole(path, files.read_bytes(temporary))
     print(f"film: {path} ({len(pictures)} frames, {sum(seconds):.1f} s)")

@@ -5,32 +5,33 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-import srez_files
-import srez_flags
-import srez_images
-import srez_pack
-from srez_config import CROP_OPTIONS, EXIT_DONE, EXIT_USER, IN_USE, SYNTHETIC, Config, UserError
-from srez_quiet import one_line, outlive_screen, quiet_stderr
-from srez_run import Run
-from srez_stop import Stop
-from srez_trained import load_config, or_pretrained, pick, start_weights
+from srez.data import pack
+from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
+from srez.images import find
+from srez.options import flags
+from srez.options.config import CROP_OPTIONS, IN_USE, SYNTHETIC, Config
+from srez.runs.run import Run
+from srez.runs.trained import load_config, or_pretrained, pick, start_weights
+from srez.system import files
+from srez.system.screen import outlive_screen, quiet_stderr
+from srez.system.signals import Stop
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line; the exit code (DESIGN: 0 done, 2 user, 3 diverged, 75 interrupted)."""
     stop = Stop().install()
-    srez_flags.define_flags()
+    flags.define_flags()
     try:
-        config = srez_flags.parse(argv)
+        config = flags.parse(argv)
         if config is None:
-            print(srez_flags.help_text())
+            print(flags.help_text())
             return EXIT_DONE
         check_folders(config)
         if config.run in IN_USE:
             config = or_pretrained(config)
             check_use(config)
         if config.run not in WITHOUT_TENSORFLOW:
-            start_tensorflow(config, verbose=srez_flags.verbose())
+            start_tensorflow(config, verbose=flags.verbose())
         return MODES[config.run](config, stop)
     except UserError as error:
         return complain(error)
@@ -60,19 +61,19 @@ def check_folders(config: Config) -> None:
     folder = config.dataset
     if config.run != "train":
         return
-    if srez_pack.is_pack(folder):
-        srez_pack.Pack(folder, {name: getattr(config, name) for name in CROP_OPTIONS})
-    elif folder != SYNTHETIC and not srez_files.is_remote(folder):
+    if pack.is_pack(folder):
+        pack.Pack(folder, {name: getattr(config, name) for name in CROP_OPTIONS})
+    elif folder != SYNTHETIC and not files.is_remote(folder):
         if not os.path.isdir(folder):
             raise UserError(
                 f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
                 "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic"
             )
-        if not srez_images.has_pictures(folder):
-            raise UserError(srez_images.no_pictures(folder))
+        if not find.has_pictures(folder):
+            raise UserError(find.no_pictures(folder))
     run = Run(config)
     # of several workers the chief alone opens the run, once it is known which that is
-    remote = any(map(srez_files.is_remote, [*run.folders, config.start_from]))
+    remote = any(map(files.is_remote, [*run.folders, config.start_from]))
     if config.strategy == "multiworker" or remote:
         return
     if config.dry_run:
@@ -83,7 +84,7 @@ def check_folders(config: Config) -> None:
 
 def check_use(config: Config) -> None:
     """Refuse to use what was never trained, and pictures that are not there, before the slow import."""
-    if srez_files.is_remote(config.checkpoint_dir):
+    if files.is_remote(config.checkpoint_dir):
         return
     trained = load_config(config.checkpoint_dir)
     if not config.all_checkpoints:
@@ -95,8 +96,8 @@ def check_use(config: Config) -> None:
         )
     if config.run == "upscale" and not config.images:
         raise UserError("no pictures: name files, folders or patterns, as in --run upscale photo.jpg")
-    if config.images and not any(map(srez_files.is_remote, config.images)):
-        found, problems = srez_images.find(config.images)
+    if config.images and not any(map(files.is_remote, config.images)):
+        found, problems = find.find(config.images)
         if not found:
             raise UserError("; ".join(problems))
 
@@ -133,33 +134,33 @@ def run_demo(config: Config, stop: Stop) -> int:
 
 
 def run_upscale(config: Config, stop: Stop) -> int:
-    import srez_upscale
+    from srez.inference import upscale
 
-    return srez_upscale.upscale(config)
+    return upscale.upscale(config)
 
 
 def run_eval(config: Config, stop: Stop) -> int:
-    import srez_eval
+    from srez.inference import evaluate
 
-    return srez_eval.evaluate(config)
+    return evaluate.evaluate(config)
 
 
 def run_export(config: Config, stop: Stop) -> int:
-    import srez_export
+    from srez.inference import export
 
-    return srez_export.export(config)
+    return export.export(config)
 
 
 def run_study(config: Config, stop: Stop) -> int:
-    import srez_study
+    from srez.study import conduct
 
-    return srez_study.run_study(config, stop, srez_flags.given(), os.path.abspath(__file__))
+    return conduct.run_study(config, stop, flags.given(), os.path.abspath(__file__))
 
 
 def run_report(config: Config, stop: Stop) -> int:
-    import srez_study_report
+    from srez.report import page
 
-    print(f"report: {srez_study_report.write_report(config.study_dir)}")
+    print(f"report: {page.write_report(config.study_dir)}")
     return EXIT_DONE
 
 

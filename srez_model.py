@@ -1,159 +1,295 @@
-"""Generator and critic: Keras functional models, written as x = block(x)."""
+"""One training step: a pure function of (weights, optimizer state, batch number, data)."""
 
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from srez_config import Config
-from srez_layers import (
-    BATCH_NORM_EPSILON,
-    GAIN_LINEAR,
-    GAIN_RESIDUAL,
-    LAYER_NORM_EPSILON,
-    Conv,
-    CriticNorm,
-    Deconv,
-    GeneratorNorm,
-    Kernel,
-    SpectralConv,
-    UpscaleConv,
+from srez.networks.build import build_critic, build_generator, generate, shrink, trainable
+from srez.networks.replica import assign, mean_over_replicas
+from srez.options.config import Config
+from srez.training.losses import OBJECTIVES, critic_losses, gradient_penalty
+from srez.training.optimizers import OPTIMIZERS, LossScale
+from srez.training.replicas import Replicas
+
+LOSSES = (
+    "generator_loss",
+    "discriminator_real_loss",
+    "discriminator_fake_loss",
+    "discriminator_tot_loss",
+    "gradient_penalty",
 )
-
-GENERATOR_STAGES = {2: (256,), 4: (256, 128), 8: (256, 256, 128), 16: (256, 256, 128, 128)}
-LAST_WIDTH = 96
-CRITIC_WIDTHS = (64, 128, 256, 512)
+GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
+NOTHING_BAD = (-1, -1)
 
 
-# ---- tables ----------------------------------------------------------------------------------------
+class Gradients(NamedTuple):
+    """Losses by name, and both networks' gradients in the order of their variables."""
 
-# how the critic is normalized: its convolutions, and what follows each but the last
-CRITIC_NORMS: dict[str, tuple[type[Conv], Callable]] = {
-    "batch": (Conv, lambda **kwargs: CriticNorm((0, 1, 2), BATCH_NORM_EPSILON, **kwargs)),
-    "layer": (Conv, lambda **kwargs: CriticNorm((1, 2, 3), LAYER_NORM_EPSILON, **kwargs)),
-    "spectral": (SpectralConv, keras.layers.Identity),
-    "none": (Conv, keras.layers.Identity),
-}
+    losses: dict[str, tf.Tensor]
+    generator: list[tf.Tensor]
+    critic: list[tf.Tensor]
 
 
-class _Maker:
-    """Makes layers of one network with its precision, its width and a seed of its own for each."""
+class Gan(tf.Module):
+    """Both networks, their optimizers and the step that trains them."""
 
-    def __init__(self, config: Config, network: str):
-        self.policy = keras.dtype_policies.DTypePolicy(
-            config.precision if config.precision == "float32" else f"mixed_{config.precision}"
-        )
-        self.width, self.normed = config.width, config.gen_norm == 1
-        self.name, self.layers = f"{config.random_seed} {network}", 0
+    def __init__(self, config: Config, replicas: Replicas | None = None):
+        super().__init__()
+        self.config, self.objective = config, OBJECTIVES[config.loss_func]
+        self.replicas = replicas or Replicas()
+        with self.replicas.strategy.scope():
+            self._build(config)
 
-    def channels(self, width: int) -> int:
-        return max(1, round(width * self.width))
+    def _build(self, config: Config) -> None:
+        self.generator, self.critic = build_generator(config), build_critic(config)
+        self.generator_variables, self.critic_variables = trainable(self.generator), trainable(self.critic)
+        make = OPTIMIZERS[config.optimizer]
+        self.generator_optimizer = make(self.generator_variables, config)
+        self.critic_optimizer = make(self.critic_variables, config)
+        # what samples and users get: the generator itself, or a copy that follows it slowly
+        self.average = build_generator(config) if config.gene_ema else self.generator
+        self.loss_scale = LossScale() if config.precision == "float16" else None
+        # (batch, index into `watched`) of the first number that was not finite
+        self.first_bad = tf.Variable(NOTHING_BAD, trainable=False, dtype=tf.int64)
+        # replicas meet in the middle of a step, which an inner function may not unless it is compiled
+        if config.xla or self.replicas.count == 1:
+            compiled = tf.function(autograph=False, jit_compile=config.xla or None)
+            self.gradients = compiled(self.gradients)
+            self.critic_gradients = compiled(self.critic_gradients)
 
-    def layer(self, kind: type[Kernel], width: int, *args, **kwargs) -> Kernel:
-        self.layers += 1
-        seed = zlib.crc32(f"{self.name} {self.layers}".encode()) >> 1
-        return kind(width, *args, seed=seed, dtype=self.policy, **kwargs)
+    @property
+    def watched(self) -> list[str]:
+        """Names of everything that must stay finite, in the order of `first_bad`'s index."""
+        gradients = [
+            f"gradient of {v.path}" for m in (self.generator, self.critic) for v in m.trainable_variables
+        ]
+        return [*LOSSES, *gradients]
 
-    def norm_relu(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        if self.normed:
-            x = GeneratorNorm(dtype=self.policy)(x)
-        return keras.layers.ReLU(dtype=self.policy)(x)
+    # ---- forward and backward ----
+
+    def gradients(
+        self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
+    ) -> Gradients:
+        """Losses and gradients of both networks from one forward pass; moving averages move on.
+
+        label [B, S, S, 3], feature and noisy [B, s, s, 3], alpha [B] in [0, 1] (penalty points).
+        """
+        with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
+            generator_tape.watch(self.generator_variables)
+            output = self._generate(noisy, feature)
+        # the critic's tape ends at the picture: what lies before it is the other tape's
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as critic_tape:
+            critic_tape.watch([output, *self.critic_variables])
+            losses, fake = self._critic_losses(label, output, alpha)
+            losses["generator_loss"] = self._generator_loss(output, fake, label, feature)
+            scaled = {
+                name: self._scale(losses[name]) for name in ("generator_loss", "discriminator_tot_loss")
+            }
+        critic = critic_tape.gradient(scaled["discriminator_tot_loss"], self.critic_variables)
+        outer = critic_tape.gradient(scaled["generator_loss"], output)
+        generator = generator_tape.gradient(output, self.generator_variables, output_gradients=outer)
+        return Gradients(losses, self._unscale(generator), self._unscale(critic))
+
+    def critic_gradients(
+        self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
+    ) -> Gradients:
+        """The same for the critic alone; the generator and its moving averages stay as they are."""
+        output = self._generate(noisy, feature, keep_averages=False)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.critic_variables)
+            losses, _ = self._critic_losses(label, output, alpha)
+            scaled = self._scale(losses["discriminator_tot_loss"])
+        return Gradients(losses, [], self._unscale(tape.gradient(scaled, self.critic_variables)))
+
+    def _generate(self, noisy: tf.Tensor, feature: tf.Tensor, keep_averages: bool = True) -> tf.Tensor:
+        set_averaging(self.generator, keep_averages)
+        return generate(self.generator, noisy, feature, self.config.back_projection, training=True)
+
+    def _critic_losses(
+        self, label: tf.Tensor, output: tf.Tensor, alpha: tf.Tensor
+    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        real, fake = self.critic(label, training=True), self.critic(output, training=True)
+        real_loss, fake_loss, total = critic_losses(self.objective, real, fake)
+        penalty = tf.zeros([])
+        if self.objective.penalized:
+            penalty = gradient_penalty(self.critic, label, output, alpha)
+            total += self.config.LAMBDA * penalty
+        losses = dict(zip(LOSSES[1:], (real_loss, fake_loss, total, penalty), strict=True))
+        losses["wasserstein_estimate"] = tf.reduce_mean(fake) - tf.reduce_mean(real)
+        return losses, fake
+
+    def _generator_loss(
+        self, output: tf.Tensor, fake: tf.Tensor, label: tf.Tensor, feature: tf.Tensor
+    ) -> tf.Tensor:
+        adversarial = self.objective.generator(fake)
+        if self.config.noise_input:
+            return adversarial
+        share = self.config.gene_l1_factor
+        faithful = tf.reduce_mean(tf.abs(shrink(output, self.config.factor) - feature))
+        loss = (1 - share) * adversarial + share * faithful
+        if self.config.gene_pixel_factor:
+            loss += self.config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))
+        return loss
+
+    def _scale(self, loss: tf.Tensor) -> tf.Tensor:
+        return loss if self.loss_scale is None else loss * self.loss_scale.scale
+
+    def _unscale(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        if self.loss_scale is None:
+            return list(gradients)
+        return [gradient / self.loss_scale.scale for gradient in gradients]
+
+    @property
+    def parts(self) -> dict[str, tf.Module]:
+        """Everything that a checkpoint holds of it, by name."""
+        parts = {
+            "generator": self.generator,
+            "critic": self.critic,
+            "generator_optimizer": self.generator_optimizer,
+            "critic_optimizer": self.critic_optimizer,
+        }
+        if self.loss_scale is not None:
+            parts["loss_scale"] = self.loss_scale
+        if self.average is not self.generator:
+            parts["average"] = self.average
+        return parts
+
+    @property
+    def state(self) -> list[tf.Variable]:
+        """All that training changes."""
+        networks = [v.value for m in (self.generator, self.critic, self.average) for v in m.variables]
+        return list({id(variable): variable for variable in [*networks, *self.variables]}.values())
+
+    # ---- use ----
+
+    def sample(self, feature: tf.Tensor) -> np.ndarray:
+        """The generator's pictures of features [N, s, s, 3], a batch at a time: [N, S, S, 3], not clipped."""
+        size = self.config.batch_size
+        parts = [self._infer(feature[i : i + size]) for i in range(0, len(feature), size)]
+        return np.concatenate(parts)
+
+    def judge(self, pictures: tf.Tensor) -> float:
+        """The critic's mean over pictures [N, S, S, 3], in whole batches, as its norm needs them."""
+        size = min(self.config.batch_size, len(pictures))
+        starts = range(0, len(pictures) - size + 1, size)
+        return float(np.mean([self._judge(pictures[i : i + size]) for i in starts]))
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _judge(self, pictures: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_mean(self.critic(pictures))
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def _infer(self, feature: tf.Tensor) -> tf.Tensor:
+        return generate(self.average, feature, feature, self.config.back_projection)
+
+    def what_diverged(self) -> tuple[int, str] | None:
+        """Batch and name of the first number that was not finite; waits for the device."""
+        batch, index = (int(n) for n in self.first_bad.numpy())
+        return None if batch < 0 else (batch, self.watched[index])
+
+    # ---- steps ----
+
+    @tf.function(autograph=False)
+    def step(
+        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Train both networks on one batch (number counted from 1, int64); the losses by name."""
+        return self.replicas.run(partial(self._train, self.gradients), label, feature, batch, rate, 0)
+
+    @tf.function(autograph=False)
+    def critic_step(
+        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
+    ) -> None:
+        """Train the critic alone, before the step of `batch`; `turn` counts from 1."""
+        self.replicas.run(partial(self._train, self.critic_gradients), label, feature, batch, rate, turn)
+
+    def _train(
+        self,
+        gradients: Callable[..., Gradients],
+        label: tf.Tensor,
+        feature: tf.Tensor,
+        batch: tf.Tensor,
+        rate: tf.Tensor,
+        turn: tf.Tensor | int,
+    ) -> dict[str, tf.Tensor]:
+        """A replica's part of either; the whole batch's losses and norms of gradients, by name."""
+        label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
+        found = mean_over_replicas(gradients(label, feature, *self._chance(feature, batch, turn)))
+        return found.losses | self._update(found, batch, rate)
+
+    def _chance(
+        self, feature: tf.Tensor, batch: tf.Tensor, turn: tf.Tensor | int
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """The generator's input with its noise, and the penalty points: functions of (seed, batch, turn)."""
+        place = batch * self.config.critic_iters + tf.cast(turn, tf.int64)
+        seed = tf.stack([tf.constant(self.config.random_seed, tf.int64), 2 * place])
+        shape = tf.shape(feature) * [self.replicas.count, 1, 1, 1]  # the whole batch's
+        noise = tf.random.stateless_normal(shape, seed, stddev=self.config.train_noise)
+        alpha = tf.random.stateless_uniform(shape[:1], tf.stack([seed[0], seed[1] + 1]))
+        return feature + self.replicas.part_of_batch(noise), self.replicas.part_of_batch(alpha)
+
+    def _update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Both optimizers' updates, then clipping; nothing at all where a number is not finite.
+
+        Both gradients' norms by name.
+        """
+        finite, norms = self.look(found, batch)
+        if self.loss_scale is not None:
+            self.loss_scale.update(finite)
+        tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
+        return norms
+
+    def look(self, found: Gradients, batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Whether all losses and gradients of a batch are finite, and both gradients' norms by name.
+
+        The first that are not are noted in `first_bad`, on the device: nothing waits for it here.
+        """
+        losses_finite = tf.stack([tf.math.is_finite(found.losses.get(name, 0.0)) for name in LOSSES])
+        # a generator without gradients (critic step) counts as finite
+        count = len(self.generator_variables)
+        gradients = [*(found.generator or [tf.zeros([])] * count), *found.critic]
+        squares = tf.stack([2 * tf.nn.l2_loss(gradient) for gradient in gradients])
+        gradients_finite = tf.math.is_finite(squares)
+        self._note_bad(losses_finite, gradients_finite, batch)
+        norms = (tf.sqrt(tf.reduce_sum(part)) for part in (squares[:count], squares[count:]))
+        finite = tf.reduce_all(tf.concat([losses_finite, gradients_finite], 0))
+        return finite, dict(zip(GRADIENT_NORMS, norms, strict=True))
+
+    def _apply(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> None:
+        """Both optimizers' updates, then clipping."""
+        if found.generator:
+            self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
+            self._follow(batch)
+        self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
+        if self.config.clips_weights:
+            for variable in self.critic_variables:
+                assign(variable, tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value))
+
+    def _follow(self, batch: tf.Tensor) -> None:
+        """Move the average towards the generator, moving statistics too; faster in the first batches."""
+        if self.average is self.generator:
+            return
+        done = tf.cast(batch, tf.float32)
+        share = 1 - tf.minimum(self.config.gene_ema, (1 + done) / (10 + done))
+        for slow, fast in zip(self.average.weights, self.generator.weights, strict=True):
+            assign(slow, slow + share * (fast - slow))
+
+    def _note_bad(self, losses: tf.Tensor, gradients: tf.Tensor, batch: tf.Tensor) -> None:
+        """Keep (batch, index) of the first number that is not finite, on the device."""
+        if self.loss_scale is not None:  # an overflow is normal while the scale can still fall
+            gradients |= self.loss_scale.scale > LossScale.LEAST
+        bad = tf.logical_not(tf.concat([losses, gradients], 0))
+        here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
+        unseen = tf.reduce_all(self.first_bad < 0)
+        assign(self.first_bad, tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
 
 
-def _residual_block(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
-    """[norm, ReLU, 3x3] twice plus a bypass; a 1x1 projection before where the width changes."""
-    if x.shape[-1] != width:
-        x = make.layer(Conv, width, 1, gain=GAIN_LINEAR)(x)
-    bypass = x
-    for _ in range(2):
-        x = make.norm_relu(x)
-        x = make.layer(Conv, width, gain=GAIN_RESIDUAL)(x)
-    return keras.layers.Add(dtype=make.policy)([x, bypass])
-
-
-def _resnet_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
-    x = _residual_block(x, width, make)
-    x = _residual_block(x, width, make)
-    # norm and ReLU commute with nearest x2, so they come before it
-    x = make.norm_relu(x)
-    return make.layer(UpscaleConv, width, gain=GAIN_LINEAR)(x)
-
-
-def _deconv_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
-    x = make.norm_relu(x)
-    return make.layer(Deconv, width, gain=GAIN_LINEAR)(x)
-
-
-GENERATORS: dict[str, Callable] = {"resnet": _resnet_stage, "deconv": _deconv_stage}
-
-
-# ---- networks --------------------------------------------------------------------------------------
-
-
-def build_generator(config: Config, size: int | None = None) -> keras.Model:
-    """[B, s, s, 3] in [0, 1] (noise: in [-1, 1]) -> [B, s*f, s*f, 3] in [0, 1], float32.
-
-    Any height and width unless `size` fixes them. Back projection comes after it: see `generate`.
-    """
-    make = _Maker(config, "generator")
-    stage = GENERATORS[config.gen_architect]
-    x = inputs = keras.Input((size, size, 3), name="feature")
-    for width in GENERATOR_STAGES[config.factor]:
-        x = stage(x, make.channels(width), make)
-    for kernel in (3, 1):
-        x = make.layer(Conv, make.channels(LAST_WIDTH), kernel)(x)
-        x = keras.layers.ReLU(dtype=make.policy)(x)
-    x = make.layer(Conv, 3, 1, gain=GAIN_LINEAR)(x)
-    x = keras.layers.Activation("sigmoid", dtype="float32")(x)
-    return keras.Model(inputs, x, name="generator")
-
-
-def build_critic(config: Config) -> keras.Model:
-    """[B, S, S, 3] in [0, 1] -> [B, 1], float32, unbounded."""
-    make = _Maker(config, "critic")
-    conv, norm = CRITIC_NORMS[config.critic_norm]
-    x = inputs = keras.Input((config.sample_size, config.sample_size, 3), name="picture")
-    x = keras.layers.Rescaling(2.0, -1.0, dtype=make.policy)(x)
-    last = CRITIC_WIDTHS[-1]
-    for width, size, stride in [*((w, 3, 2) for w in CRITIC_WIDTHS), (last, 3, 1), (last, 1, 1)]:
-        x = make.layer(conv, make.channels(width), size, stride)(x)
-        x = norm(dtype=make.policy)(x)
-        x = keras.layers.ReLU(dtype=make.policy)(x)
-    x = make.layer(conv, 1, 1)(x)
-    x = keras.layers.GlobalAveragePooling2D(dtype="float32")(x)
-    return keras.Model(inputs, x, name="critic")
-
-
-def generate(
-    generator: keras.Model, noisy: tf.Tensor, clean: tf.Tensor, rounds: int, training: bool = False
-) -> tf.Tensor:
-    """The generator's picture of `noisy`, made consistent with `clean` in `rounds` of back projection.
-
-    [B, s, s, 3] twice -> [B, S, S, 3]; in [0, 1] without rounds, not clipped with them.
-    """
-    return back_project(generator(noisy, training=training), clean, rounds)
-
-
-def back_project(
-    pictures: tf.Tensor, feature: tf.Tensor, rounds: int, factor: int | None = None
-) -> tf.Tensor:
-    """`rounds` of y + bicubic(x - average(y)) (Irani and Peleg 1991); y is not clipped.
-
-    `factor`, output side / input side, is needed where the shapes are not known yet.
-    """
-    size = tf.shape(pictures)[1:3]
-    for _ in range(rounds):
-        rest = feature - shrink(pictures, factor or pictures.shape[1] // feature.shape[1])
-        pictures += tf.image.resize(rest, size, method="bicubic")
-    return pictures
-
-
-def shrink(pictures: tf.Tensor, factor: int) -> tf.Tensor:
-    """Means over factor x factor blocks: [B, h, w, c] -> [B, h/factor, w/factor, c]."""
-    return tf.nn.avg_pool2d(pictures, factor, factor, "VALID")
-
-
-def trainable(model: keras.Model) -> list[tf.Variable]:
-    """A network's trainable variables in creation order."""
-    return [variable.value for variable in model.trainable_variables]
+def set_averaging(generator: keras.Model, on: bool) -> None:
+    """Whether training passes traced from now on move the generator's moving averages."""
+    for layer in generator.layers:
+        if hasattr(layer, "keeps_averages"):
+            layer.keeps_averages = on

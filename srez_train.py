@@ -12,17 +12,20 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from srez_budget import Budget, due
-from srez_config import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, SYNTHETIC, Config, UserError, to_dict
-from srez_input import Batch, Dataset, open_dataset, open_stream
-from srez_machine import why_no_gpu
-from srez_model import build_critic, build_generator
-from srez_optimizers import learning_rate
-from srez_record import Due, NoRecord, Record
-from srez_replicas import Replicas, WorkerLost, open_replicas
-from srez_run import Run
-from srez_step import Trainer
-from srez_stop import Stop
+from srez.data.dataset import Dataset, open_dataset
+from srez.data.samples import Batch
+from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, UserError
+from srez.networks.build import build_critic, build_generator
+from srez.options.config import SYNTHETIC, Config, to_dict
+from srez.runs.run import Run
+from srez.system.machine import why_no_gpu
+from srez.system.signals import Stop
+from srez.training.budget import Budget, due
+from srez.training.optimizers import learning_rate
+from srez.training.record import Due, NoRecord, Record
+from srez.training.replicas import Replicas, WorkerLost, open_replicas
+from srez_input import open_stream
+from srez_model import Gan
 
 # options in which workers may differ
 A_WORKERS_OWN = {"dataset", "checkpoint_dir", "train_dir", "summary_dir", "resume", "log_device_placement"}
@@ -73,7 +76,7 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     dataset = open_dataset(config)
     check_agreement(config, dataset, replicas)
     with replicas.together():  # variables begin with the chief's values
-        trainer = Trainer(config, replicas)
+        trainer = Gan(config, replicas)
     record = Record(config, run, dataset, trainer) if run else NoRecord()
     budget = Budget(config, *start(record, trainer))
     greet(dataset, budget, replicas, run.changes if run else [])
@@ -113,7 +116,7 @@ def check_agreement(config: Config, dataset: Dataset, replicas: Replicas) -> Non
         )
 
 
-def start(record: Record | NoRecord, trainer: Trainer) -> tuple[int, float]:
+def start(record: Record | NoRecord, trainer: Gan) -> tuple[int, float]:
     """Batches done and minutes trained, with every worker where the chief's checkpoint stands."""
     batch, minutes = trainer.replicas.of_chief(*record.restore())
     trainer.replicas.follow_chief(trainer.state)
@@ -131,7 +134,7 @@ def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) 
     return Due(telling, sampling, saving or spent or stopping, spent, stopping)
 
 
-def train_batch(trainer: Trainer, batches: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
+def train_batch(trainer: Gan, batches: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
     """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
     # NumPy's numbers: TensorFlow keeps the tensor of every Python number it meets, half a kB each, for ever
     number = tf.constant(np.int64(batch))

@@ -25,10 +25,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import tensorflow as tf
 
-from srez_config import Config
-from srez_input import open_dataset, open_stream
-from srez_machine import processors
-from srez_source import Framing, pack_folder
+from srez.data.dataset import open_dataset
+from srez.data.sources import Framing, pack_folder
+from srez.options.config import Config
+from srez.system.machine import processors
+from srez_input import open_stream
 
 
 def per_image_2017(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

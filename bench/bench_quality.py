@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from srez_run import read_metrics
+from srez.runs.run import read_metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ("psnr", "ssim", "consistency")
@@ -35,7 +35,7 @@ UNITS = {"psnr": "PSNR, dB", "ssim": "SSIM"}
 
 def options_of(recipe: str) -> list[str]:
     """The options of a recipe's command line."""
-    return [] if recipe == "2017" else [f"--flagfile={ROOT / 'presets' / recipe}.flags"]
+    return [] if recipe == "2017" else [f"--flagfile={ROOT / 'srez' / 'presets' / recipe}.flags"]
 
 
 def sampled(metrics: Path) -> list[dict[str, float]]:

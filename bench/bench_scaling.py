@@ -27,14 +27,14 @@ def images_per_second(replicas: int, batch_size: int, width: float, steps: int) 
     sys.path.insert(0, str(ROOT))
     import numpy as np
 
-    from srez_quiet import quiet_stderr
+    from srez.system.screen import quiet_stderr
 
     with quiet_stderr():
         import tensorflow as tf
 
-    from srez_config import Config
-    from srez_replicas import Replicas
-    from srez_step import Trainer
+    from srez.options.config import Config
+    from srez.training.replicas import Replicas
+    from srez_model import Gan
 
     kind = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
     if kind == "CPU":
@@ -44,7 +44,7 @@ def images_per_second(replicas: int, batch_size: int, width: float, steps: int) 
     if len(devices) < replicas:
         sys.exit(f"{replicas} replicas: there are {len(devices)} GPUs")
     strategy = tf.distribute.MirroredStrategy(devices) if replicas > 1 else None
-    trainer = Trainer(Config(batch_size=batch_size, width=width), Replicas(strategy))
+    trainer = Gan(Config(batch_size=batch_size, width=width), Replicas(strategy))
     random = np.random.default_rng(0)
     label, feature = (
         tf.constant(random.random((batch_size, side, side, 3)), tf.float32) for side in (64, 16)

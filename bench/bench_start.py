@@ -65,15 +65,16 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     import tensorflow as tf
 
     import srez_input
-    from srez_checkpoint import Checkpoints
-    from srez_config import Config
-    from srez_report import Report
-    from srez_run import Run
-    from srez_step import LOSSES, Gradients, Trainer
+    from srez.data.dataset import open_dataset
+    from srez.options.config import Config
+    from srez.runs.run import Run
+    from srez.training.checkpoints import Checkpoints
+    from srez.training.record import Report
+    from srez_model import LOSSES, Gan, Gradients
     from srez_train import train_batch
 
     config = Config(run="train", dataset=dataset, precision=precision)
-    run, data, trainer = Run(config).open(), srez_input.open_dataset(config), Trainer(config)
+    run, data, trainer = Run(config).open(), open_dataset(config), Gan(config)
     run.describe(data.source.fingerprint, len(data.source))
     stream, batches = srez_input.open_stream(data, 0), iter(range(1, 10**9))
     checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts)

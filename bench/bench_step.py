@@ -33,16 +33,16 @@ except ImportError:
     torch = None
 import numpy as np
 
-from srez_quiet import quiet_stderr
+from srez.networks.layers import Conv, Deconv, UpscaleConv
+from srez.options.config import Config
+from srez.system.machine import why_no_gpu
+from srez.system.screen import quiet_stderr
+from srez_model import Gan
 
 with quiet_stderr():
     import keras
     import tensorflow as tf
 
-from srez_config import Config
-from srez_machine import why_no_gpu
-from srez_model import Conv, Deconv, UpscaleConv
-from srez_step import Trainer
 
 PEAK_SIDE = {"cpu": 2048, "gpu": 8192}
 STEPS = {"cpu": 1, "gpu": 20}  # a round's
@@ -75,7 +75,7 @@ def multiplications(model: keras.Model, size: int) -> tuple[int, int]:
     return sum(counts), counts[0]
 
 
-def least_operations(trainer: Trainer) -> float:
+def least_operations(trainer: Gan) -> float:
     """Floating-point operations of one step without penalty: nothing twice, in the cheapest known form."""
     generator, first = multiplications(trainer.generator, trainer.config.input_size)
     critic, critic_first = multiplications(trainer.critic, trainer.config.sample_size)
@@ -92,13 +92,13 @@ def least_operations(trainer: Trainer) -> float:
 Step = Callable[[], dict[str, Any]]
 
 
-def ours(trainer: Trainer, label: tf.Tensor, feature: tf.Tensor) -> Step:
+def ours(trainer: Gan, label: tf.Tensor, feature: tf.Tensor) -> Step:
     """This code's step."""
     rate, batch = tf.constant(1e-4), iter(range(1, 10**9))
     return lambda: trainer.step(label, feature, tf.constant(next(batch), tf.int64), rate)
 
 
-def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor, like: Trainer | None = None) -> Step:
+def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor, like: Gan | None = None) -> Step:
     """A plain step from the layer list: UpSampling2D, Conv2D, BatchNormalization, Keras' Adam.
 
     With the weights of `like`, where one is given.
@@ -167,7 +167,7 @@ def copy_kernels(ours: keras.Model, stock: keras.Model) -> None:
 
 def check(config: Config, label: tf.Tensor, feature: tf.Tensor, steps: int = 3) -> None:
     """Print losses of this code and of stock Keras, from the same weights and without noise."""
-    trainer = Trainer(config)
+    trainer = Gan(config)
     stock = stock_keras(config, label, feature, like=trainer)
     step = ours(trainer, label, feature)
     for number in range(1, steps + 1):
@@ -300,17 +300,17 @@ def main() -> None:
         for name in args.precision:
             chosen = dataclasses.replace(config, precision=name)
             contenders[f"peak {name}"] = peak(tf.as_dtype(name), PEAK_SIDE[args.device])
-            contenders[f"srez {name}"] = ours(Trainer(chosen), label, feature)
+            contenders[f"srez {name}"] = ours(Gan(chosen), label, feature)
             if args.device == "gpu":
                 compiled = dataclasses.replace(chosen, xla=True)
-                contenders[f"srez {name} --xla"] = ours(Trainer(compiled), label, feature)
+                contenders[f"srez {name} --xla"] = ours(Gan(compiled), label, feature)
             if torch is not None:
                 contenders[f"PyTorch {name}"] = pytorch(chosen, label, feature, args.device)
         other = dataclasses.replace(config, loss_func=args.objective, precision=args.precision[0])
-        contenders[f"srez {args.objective} {other.precision}"] = ours(Trainer(other), label, feature)
+        contenders[f"srez {args.objective} {other.precision}"] = ours(Gan(other), label, feature)
         contenders["stock Keras float32"] = stock_keras(config, label, feature)
         seconds = take_turns(contenders, args.rounds, STEPS[args.device])
-    report(args, seconds, least_operations(Trainer(config)))
+    report(args, seconds, least_operations(Gan(config)))
 
 
 def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations: float) -> None:

@@ -33,10 +33,10 @@ def measure(count: int, side: int, precision: str, options: argparse.Namespace) 
     """Pictures/s and peak memory of one case, in this process."""
     import numpy as np
 
-    from srez_config import Config
-    from srez_model import build_generator
-    from srez_network import Network
-    from srez_trained import WEIGHTS
+    from srez.inference.network import Network
+    from srez.networks.build import build_generator
+    from srez.options.config import Config
+    from srez.runs.trained import WEIGHTS
 
     config = Config(width=options.width, precision=precision)
     with tempfile.TemporaryDirectory() as folder:

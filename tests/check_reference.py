@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import tensorflow as tf
 
-from srez_config import Config
-from srez_step import LOSSES, Trainer
+from srez.options.config import Config
+from srez_model import LOSSES, Gan
 
 RELATIVE = {"losses": 1e-4, "gradients": 1e-3, "updates": 1e-3}
 ABSOLUTE = {"outputs": 1e-4}
@@ -63,9 +63,7 @@ def make_config(manifest: dict, case: dict) -> Config:
     )
 
 
-def figures(
-    trainer: Trainer, manifest: dict, values: list[np.ndarray], label, feature
-) -> dict[str, np.ndarray]:
+def figures(trainer: Gan, manifest: dict, values: list[np.ndarray], label, feature) -> dict[str, np.ndarray]:
     """Everything that a case is compared by, from weights and inputs: one flat array a kind."""
     variables = trainer.generator_variables + trainer.critic_variables
     for variable, value in zip(variables, values, strict=True):
@@ -104,7 +102,7 @@ def stored_figures(folder: Path, case: dict) -> dict[str, np.ndarray]:
 
 def check_case(folder: Path, manifest: dict, case: dict) -> dict[str, float]:
     """The worst error of each kind, as a share of what is allowed."""
-    trainer = Trainer(make_config(manifest, case))
+    trainer = Gan(make_config(manifest, case))
     variables = trainer.generator_variables + trainer.critic_variables
     listed = case["generator_variables"] + case["critic_variables"]
     for variable, (name, shape) in zip(variables, listed, strict=True):

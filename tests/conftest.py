@@ -1,8 +1,6 @@
 """What all tests share: quiet TensorFlow, a folder of drawn faces, the command line as a user runs it."""
 
 import contextlib
-import ctypes
-import io
 import os
 import signal
 import subprocess
@@ -13,26 +11,13 @@ from pathlib import Path
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import pytest
-from PIL import Image
-
-import srez_faces
-
-ROOT = Path(__file__).resolve().parent.parent
-PRCTL = getattr(ctypes.CDLL(None), "prctl", None)
-PR_SET_PDEATHSIG = 1
+from helpers import PR_SET_PDEATHSIG, PRCTL, ROOT, jpeg, running
 
 # under nohup or in the background they are ignored, and so they would be in everything that the tests start
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if PRCTL and "PYTEST_XDIST_WORKER" in os.environ:  # a worker whose pytest was ended goes on by itself
     PRCTL(PR_SET_PDEATHSIG, signal.SIGINT)
-
-
-def jpeg(number: int, quality: int = 95) -> bytes:
-    """A drawn face as a JPEG file's content."""
-    buffer = io.BytesIO()
-    Image.fromarray(srez_faces.draw(number)).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="session")
@@ -42,37 +27,6 @@ def faces(tmp_path_factory) -> str:
     for number in range(1, 61):
         (folder / f"{number:06d}.jpg").write_bytes(jpeg(number))
     return str(folder)
-
-
-def at_its_start() -> None:
-    """What a process does before the program that the tests start in it."""
-    if PRCTL:  # tests that are killed end no context
-        PRCTL(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str], then: Callable[[], object] = lambda: None, **options
-) -> Iterator[subprocess.Popen]:
-    """A process, its output read as text unless told otherwise, that leads a session and a group.
-
-    It and what is left of its group are killed at the end. `then`: done in it before its program.
-    """
-    process = subprocess.Popen(
-        command,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
-        start_new_session=True,
-        preexec_fn=lambda: (at_its_start(), then()),
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            if stream is not None and not stream.closed:
-                stream.close()
 
 
 @pytest.fixture
@@ -101,11 +55,11 @@ def trained(faces, tmp_path_factory) -> str:
     """The checkpoint_dir of a run as if trained, batches 3 and 7, with strong weights; not to be changed."""
     import numpy as np
 
-    from srez_checkpoint import Checkpoints
-    from srez_config import Config
-    from srez_input import open_dataset
-    from srez_run import Run
-    from srez_step import Trainer
+    from srez.data.dataset import open_dataset
+    from srez.options.config import Config
+    from srez.runs.run import Run
+    from srez.training.checkpoints import Checkpoints
+    from srez_model import Gan
 
     root = tmp_path_factory.mktemp("trained")
     folders = {f"{name}_dir": str(root / name) for name in ("train", "checkpoint", "summary")}
@@ -113,7 +67,7 @@ def trained(faces, tmp_path_factory) -> str:
     dataset = open_dataset(config)
     run = Run(config).open()
     run.describe(dataset.source.fingerprint, len(dataset.source))
-    trainer = Trainer(config)
+    trainer = Gan(config)
     checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts)
     random = np.random.default_rng(0)
     for batch in (3, 7):

@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import numpy as np
 import tensorflow as tf
 
-from srez_config import Config
-from srez_input import Batch
-from srez_replicas import Replicas, open_replicas
-from srez_step import Trainer
+from srez.data.samples import Batch
+from srez.options.config import Config
+from srez.training.replicas import Replicas, open_replicas
+from srez_model import Gan
 from srez_train import train_batch
 
 BATCHES, HALF_BATCHES = 10, 1  # float16 rounds so coarsely that more batches compare the roundings
@@ -30,7 +30,7 @@ USUAL |= {"epsilon": 1.0, "learning_rate_start": 1e-2}
 def compare(options: dict, replicas: Replicas) -> dict:
     """Largest differences by variable, how far the weights moved, the generator's losses."""
     config = Config(**(USUAL | options))
-    both = one, two = Trainer(config), Trainer(config, replicas)
+    both = one, two = Gan(config), Gan(config, replicas)
     assert (one.replicas.count, two.replicas.count) == (1, 2)
     random = np.random.RandomState(0)
     side = config.noise_dimension if config.noise_input else config.input_size
@@ -54,7 +54,7 @@ def compare(options: dict, replicas: Replicas) -> dict:
     return {"apart": apart, "moved": moved, "losses": losses}
 
 
-def train(trainer: Trainer, data: list[list[Batch]]) -> list[float]:
+def train(trainer: Gan, data: list[list[Batch]]) -> list[float]:
     """The generator's losses of the batches, of which this process takes its share."""
     first, count = trainer.replicas.share(trainer.config.batch_size)
     mine = slice(first, first + count)

@@ -11,7 +11,8 @@ from PIL import Image
 from test_train import folders, quick, train
 
 import srez_demo
-from srez_config import Config, UserError
+from srez.errors import UserError
+from srez.options.config import Config
 
 
 def read_film(path: Path) -> tuple[dict, list[np.ndarray]]:

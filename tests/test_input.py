@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import jpeg
+from helpers import jpeg
 from PIL import Image
 
 import srez_input
-import srez_samples
-from srez_config import Config, UserError
-from srez_input import Batch, Dataset, open_dataset, open_stream
-from srez_source import SYNTHETIC_FACES, Damaged, Framing, Source, decode_window
+from srez.data import samples
+from srez.data.dataset import Dataset, open_dataset, uniforms
+from srez.data.samples import Batch
+from srez.data.sources import SYNTHETIC_FACES, Damaged, Framing, Source, decode_window
+from srez.errors import UserError
+from srez.options.config import Config
+from srez_input import open_stream
 
 
 def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None = None) -> Source:
@@ -217,7 +220,7 @@ def test_crops_reach_every_offset_of_the_window_and_both_sides():
     across = np.arange(144, dtype=np.uint8)[None, :, None] * np.ones((144, 1, 3), np.uint8)
     source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
     dataset = Dataset(Config(test_vectors=1), source)
-    chance = srez_input.uniforms(0, 0, 600, 2)
+    chance = uniforms(0, 0, 600, 2)
     assert {int(crop[0, 0, 0]) for crop in srez_input.crops(dataset, range(600), chance)} == set(range(17))
     labels = np.concatenate([batch_at(dataset, p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
     flipped = labels[:, 0] > labels[:, -1]
@@ -232,14 +235,14 @@ def test_a_sample_is_its_crop_turned_jittered_and_averaged(faces):
     dataset = open_dataset(config)
     batch = batch_at(dataset, 7, 12)
     for i, label in enumerate(batch.label.numpy()):
-        u = srez_input.uniforms(5, 7 + i, 1, 6)[0]
+        u = uniforms(5, 7 + i, 1, 6)[0]
         window = dataset.source.window(
             int(dataset.train[srez_input.permutation(len(dataset.train), 5, 0)[7 + i]])
         )
         y, x = int(u[0] * 17), int(u[1] * 17)
         crop = tf.cast(window[y : y + 128, x : x + 128], tf.float32)[None] / 255.0
         crop = crop[:, :, ::-1] if u[2] < 0.5 else crop
-        jittered = srez_samples.jitter_colours(crop, (2 * u[None, 3:] - 1).astype(np.float32))
+        jittered = samples.jitter_colours(crop, (2 * u[None, 3:] - 1).astype(np.float32))
         expected = jittered.numpy().reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(label, expected, atol=1e-6)
         small = expected.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
@@ -345,7 +348,7 @@ def test_jitter_is_tensorflows_own_augmentation():
     random = np.random.RandomState(0)
     pictures = random.rand(4, 16, 16, 3).astype(np.float32)
     amounts = np.array([[1, 1, 1], [-1, -1, -1], [0.3, 0, -0.5], [0, 0, 0]], np.float32)
-    found = srez_samples.jitter_colours(tf.constant(pictures), tf.constant(amounts)).numpy()
+    found = samples.jitter_colours(tf.constant(pictures), tf.constant(amounts)).numpy()
     for picture, (saturation, brightness, contrast), one in zip(pictures, amounts, found, strict=True):
         expected = tf.image.adjust_saturation(picture, 1 + 0.05 * saturation)
         expected = tf.image.adjust_brightness(expected, 0.05 * brightness)
@@ -356,14 +359,14 @@ def test_jitter_is_tensorflows_own_augmentation():
 def test_jitter_of_grey_and_black_is_finite():
     pictures = np.zeros((2, 8, 8, 3), np.float32)
     pictures[1] = 0.5
-    found = srez_samples.jitter_colours(pictures, np.array([[1, 0, 1], [1, 0, 1]], np.float32))
+    found = samples.jitter_colours(pictures, np.array([[1, 0, 1], [1, 0, 1]], np.float32))
     np.testing.assert_allclose(found, pictures, atol=1e-7)
 
 
 @pytest.mark.parametrize(("side", "size"), [(128, 64), (100, 64), (64, 64), (96, 16)])
 def test_area_averaging_keeps_the_mean_of_every_area(side, size):
     pictures = np.random.RandomState(0).rand(2, side, side, 3).astype(np.float32)
-    found = srez_samples.area_resize(tf.constant(pictures), size).numpy()
+    found = samples.area_resize(tf.constant(pictures), size).numpy()
     weights = np.zeros((size, side))
     for i in range(size):  # share of each source pixel in target pixel i
         low, high = i * side / size, (i + 1) * side / size
@@ -388,19 +391,19 @@ def test_noise_input_is_uniform_and_fixed_for_the_held_out_faces(faces):
 
 def test_uniforms_differ_by_seed_position_and_block():
     values = [
-        srez_input.uniforms(*key)[0, 0]
+        uniforms(*key)[0, 0]
         for key in [(0, 0, 1, 1), (1, 0, 1, 1), (0, 1, 1, 1), (0, 0, 1, 1, 1), (0, 0, 1, 1, 2)]
     ]
     assert len(set(values)) == 5
-    many = srez_input.uniforms(3, 0, 2000, 6)
+    many = uniforms(3, 0, 2000, 6)
     assert abs(many.mean() - 0.5) < 0.01
     assert np.abs(np.corrcoef(many.T) - np.eye(6)).max() < 0.08
 
 
 @pytest.mark.parametrize("count", [1, 4, 6, 48])
 def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
-    whole = srez_input.uniforms(3, 100, 8, count)
-    np.testing.assert_array_equal(whole[5:], srez_input.uniforms(3, 105, 3, count))
+    whole = uniforms(3, 100, 8, count)
+    np.testing.assert_array_equal(whole[5:], uniforms(3, 105, 3, count))
     assert len(np.unique(whole)) == 8 * count
 
 
@@ -410,18 +413,18 @@ def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (5, 128, 128, 3)])
 def test_bytes_begin_where_tensorflow_wants_them(shape):
     for _ in range(20):
-        found = srez_samples.aligned_bytes(*shape)
+        found = samples.aligned_bytes(*shape)
         assert (found.shape, found.dtype) == (shape, np.uint8)
         assert found.ctypes.data % 64 == 0
         assert found.flags.c_contiguous
 
 
 def test_a_shared_tensor_outlives_its_array():
-    numbers = srez_samples.aligned_bytes(4, 64, 64, 3)
+    numbers = samples.aligned_bytes(4, 64, 64, 3)
     numbers[:] = expected = np.random.RandomState(0).randint(0, 256, numbers.shape, np.uint8)
-    tensor = srez_samples.shared_tensor(numbers)
+    tensor = samples.shared_tensor(numbers)
     del numbers
-    others = [srez_samples.aligned_bytes(4, 64, 64, 3) for _ in range(8)]
+    others = [samples.aligned_bytes(4, 64, 64, 3) for _ in range(8)]
     for other in others:
         other[:] = 0
     np.testing.assert_array_equal(tensor, expected)

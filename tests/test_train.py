@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, jpeg
+from helpers import ROOT, jpeg
 from PIL import Image
 
 import srez_train
-from srez_config import Config, UserError, fields
-from srez_run import Run, read_metrics
-from srez_stop import Stop
+from srez.errors import UserError
+from srez.options.config import Config, fields
+from srez.runs.run import Run, read_metrics
+from srez.system.signals import Stop
 
 SMALL = {"width": 0.125, "summary_period": 10}
 CHOICES = {

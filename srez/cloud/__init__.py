@@ -1,0 +1,1 @@
+"""A training on a rented machine: supervised, synchronized, warned of preemption."""

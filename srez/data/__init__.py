@@ -1,0 +1,1 @@
+"""Datasets: numbered pictures, which square of each is used, labels and features."""

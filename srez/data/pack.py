@@ -1,0 +1,121 @@
+"""Packs: the windows of a folder's pictures, decoded once, in one memory-mapped file.
+
+Layout: MAGIC, then PREAMBLE (where the header lies, its length, its SHA-256), then the windows, uint8
+[h, w, 3] one after the other, then the header, a JSON object:
+    options      the crop_* options that chose the windows
+    fingerprint  of the folder
+    names        of its pictures, relative to it, in their order
+    windows      for each picture [offset, height, width, CRC-32], or the reason why it cannot be used
+"""
+
+import hashlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from srez.errors import UserError, one_line
+from srez.system import files
+
+ENDING = ".pack"
+MAGIC = b"srez pack 1\n"
+PREAMBLE = struct.Struct("<QQ32s")
+START = len(MAGIC) + PREAMBLE.size
+
+
+def is_pack(path: str) -> bool:
+    """Whether --dataset names a pack, not a folder."""
+    return path.endswith(ENDING) and not os.path.isdir(path)
+
+
+class Pack:
+    """An opened pack. Its windows may be read from several threads."""
+
+    def __init__(self, path: str, options: Mapping[str, int]):
+        """Raises UserError where the pack is damaged, or made with other crop_* options than `options`."""
+        self.path = path
+        try:
+            with open(path, "rb") as file:
+                header = self._header(file.read(START), os.fstat(file.fileno()).st_size, file)
+            self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)  # whose slices are cheaper
+        except (OSError, ValueError, KeyError) as error:
+            raise self._refusal(one_line(error)) from None
+        self.names: list[str] = header["names"]
+        self.fingerprint: str = header["fingerprint"]
+        self._windows: list[list[int] | str] = header["windows"]
+        self._checked = bytearray(len(self.names))
+        for name, wanted in options.items():
+            if header["options"][name] != wanted:
+                raise UserError(
+                    f"dataset '{path}' was packed with --{name}={header['options'][name]}, not "
+                    f"--{name}={wanted}: give the former, or pack the folder again"
+                )
+
+    def _header(self, start: bytes, size: int, file: BinaryIO) -> dict:
+        if not start.startswith(MAGIC) or len(start) < START:
+            raise ValueError("no pack of srez")
+        offset, length, digest = PREAMBLE.unpack(start[len(MAGIC) :])
+        if offset + length != size:
+            raise ValueError(f"{size:,} bytes long, should be {offset + length:,}")
+        file.seek(offset)
+        data = file.read(length)
+        if hashlib.sha256(data).digest() != digest:
+            raise ValueError("its header was altered")
+        return json.loads(data)
+
+    def window(self, index: int) -> np.ndarray | str:
+        """A window, uint8 [h, w, 3], read-only; or why its picture cannot be used.
+
+        Compared with its checksum when it is first read. Raises UserError where it was altered.
+        """
+        entry = self._windows[index]
+        if isinstance(entry, str):
+            return entry
+        offset, height, width, checksum = entry
+        window = self._bytes[offset : offset + height * width * 3]
+        if not self._checked[index]:
+            if zlib.crc32(window) != checksum:
+                raise self._refusal(f"{self.names[index]} was altered in it")
+            self._checked[index] = 1
+        return window.reshape(height, width, 3)
+
+    def _refusal(self, reason: str) -> UserError:
+        return UserError(
+            f"dataset '{self.path}' cannot be used ({reason}): "
+            "pack the folder again with python3 download_data.py --pack"
+        )
+
+
+def write(
+    path: str,
+    options: Mapping[str, int],
+    fingerprint: str,
+    names: Sequence[str],
+    windows: Iterable[np.ndarray | str],
+) -> None:
+    """Write a pack, whole or not at all. `windows`: in the order of names; a reason leaves a hole."""
+    with files.whole_file(path) as file:
+        file.write(bytes(START))
+        entries: list[list[int] | str] = []
+        for window in windows:
+            if isinstance(window, str):
+                entries.append(window)
+                continue
+            data = window.tobytes()
+            entries.append([file.tell(), *window.shape[:2], zlib.crc32(data)])
+            file.write(data)
+        header = {
+            "options": dict(options),
+            "fingerprint": fingerprint,
+            "names": names,
+            "windows": entries,
+        }
+        data = json.dumps(header).encode()
+        place = PREAMBLE.pack(file.tell(), len(data), hashlib.sha256(data).digest())
+        file.write(data)
+        file.seek(0)
+        file.write(MAGIC + place)

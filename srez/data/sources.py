@@ -1,0 +1,185 @@
+"""Sources: numbered pictures, from a folder, a pack or drawn, and which square of each becomes a sample."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from srez.data.drawn import faces
+from srez.data.pack import Pack, is_pack, write
+from srez.errors import UserError, one_line
+from srez.images import find
+from srez.images.picture import decode
+from srez.options.config import SYNTHETIC, Config
+from srez.system import files
+
+SYNTHETIC_FACES = 5000
+CELEBA_SIZE, CELEBA_CORNER, CELEBA_CROP = (178, 218), (25, 60), 128
+
+
+class Damaged(Exception):
+    """A picture that cannot be used; its text is the reason."""
+
+
+# ---- where the crop lies ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Framing:
+    """Which square of a picture becomes a sample. x, y: upper left corner; -1 chooses it by size."""
+
+    size: int = 128
+    wiggle: int = 8
+    x: int = -1
+    y: int = -1
+
+    def window(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of the part in which the crop may move, cut off at the picture's edge.
+
+        Raises Damaged where the crop does not fit into the picture.
+        """
+        x, y = (self.x, self.y) if self.x >= 0 else self._automatic(width, height)
+        if x < 0 or y < 0 or x + self.size > width or y + self.size > height:
+            raise Damaged(
+                f"{width}x{height} is too small for a crop of {self.size}x{self.size} at ({x}, {y})"
+            )
+        left, top = max(0, x - self.wiggle), max(0, y - self.wiggle)
+        right, bottom = x + self.size + self.wiggle, y + self.size + self.wiggle
+        return left, top, min(width, right) - left, min(height, bottom) - top
+
+    def options(self) -> dict[str, int]:
+        """The options that ask for this framing."""
+        return {f"crop_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
+
+    def _automatic(self, width: int, height: int) -> tuple[int, int]:
+        x, y = (width - self.size) // 2, (height - self.size) // 2
+        if (width, height) == CELEBA_SIZE:  # the face lies below the middle there
+            y = min(CELEBA_CORNER[1] + (CELEBA_CROP - self.size) // 2, height - self.size)
+        return x, y
+
+
+# ---- sources: index -> window ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Source:
+    """Numbered pictures. `window(i)` gives uint8 [h, w, 3] or raises Damaged; it must be thread-safe."""
+
+    names: list[str]
+    fingerprint: str
+    window: Callable[[int], np.ndarray]
+    where: str
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+def corner_in(height: int, width: int, side: int, corner: np.ndarray) -> tuple[int, int]:
+    """(y, x) of a crop in a window; corner [2] in [0, 1) tells how far down and across it lies."""
+    return int(corner[0] * (height - side + 1)), int(corner[1] * (width - side + 1))
+
+
+def folder_source(folder: str, framing: Framing) -> Source:
+    """The pictures below a folder, local or remote. Raises UserError where there are none."""
+    try:
+        names, sizes, others = find.list_pictures(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise UserError(f"dataset '{folder}' cannot be listed: {one_line(error)}") from None
+    if not names:
+        raise UserError(find.no_pictures(folder, others))
+    if others:
+        logging.warning("%s: %d other files ignored", folder, others)
+    listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
+    fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    paths = [files.join(folder, name) for name in names]
+
+    def window(index: int) -> np.ndarray:
+        try:
+            data = files.read_bytes(paths[index])
+        except (OSError, tf.errors.OpError) as error:
+            if not files.is_remote(folder) and not find.has_pictures(folder):
+                raise UserError(
+                    f"dataset '{folder}' has vanished: put it back, then the same command goes on"
+                ) from None
+            raise Damaged(one_line(error)) from None
+        return decode_window(data, framing)
+
+    return Source(names, fingerprint, window, folder)
+
+
+def decode_window(data: bytes, framing: Framing) -> np.ndarray:
+    """The window of a picture file's content, uint8 [h, w, 3]. Raises Damaged."""
+    try:
+        picture = decode(data)
+    except ValueError as error:
+        raise Damaged(one_line(error)) from None
+    x, y, width, height = framing.window(picture.shape[1], picture.shape[0])
+    return picture[y : y + height, x : x + width]
+
+
+def pack_source(path: str, framing: Framing) -> Source:
+    """What `pack_folder` wrote: the folder's own windows and fingerprint. Raises UserError."""
+    pack = Pack(path, framing.options())
+
+    def window(index: int) -> np.ndarray:
+        found = pack.window(index)
+        if isinstance(found, str):
+            raise Damaged(found)
+        return found
+
+    return Source(pack.names, pack.fingerprint, window, path)
+
+
+def pack_folder(
+    folder: str, path: str, framing: Framing, mapper: Callable[..., Iterable] = map
+) -> tuple[int, dict[str, str]]:
+    """Write the windows of a folder's pictures as a pack; how many there are, and what is wrong with which.
+
+    `mapper` is map, or one that does it in threads. Raises UserError, OSError.
+    """
+    source = folder_source(folder, framing)
+    damaged: dict[str, str] = {}
+
+    def window(index: int) -> np.ndarray | str:
+        try:
+            return source.window(index)
+        except Damaged as reason:
+            damaged[source.names[index]] = str(reason)
+            return str(reason)
+
+    windows = mapper(window, range(len(source)))
+    write(path, framing.options(), source.fingerprint, source.names, windows)
+    return len(source), damaged
+
+
+def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
+    """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB. Raises UserError."""
+    try:
+        framing.window(*CELEBA_SIZE)
+    except Damaged as reason:
+        raise UserError(f"dataset '{SYNTHETIC}': {reason}, lower --crop_size, or set no --crop_x") from None
+    kept: dict[int, np.ndarray] = {}
+
+    def window(index: int) -> np.ndarray:
+        if index not in kept:
+            face = faces.draw(index)
+            x, y, width, height = framing.window(face.shape[1], face.shape[0])
+            kept[index] = face[y : y + height, x : x + width].copy()
+        return kept[index]
+
+    names = [f"drawn {i:06d}" for i in range(count)]
+    return Source(names, f"drawn faces {faces.VERSION}, {count}", window, SYNTHETIC)
+
+
+def open_source(config: Config) -> Source:
+    """The pictures that --dataset names. Raises UserError."""
+    framing = Framing(config.crop_size, config.crop_wiggle, config.crop_x, config.crop_y)
+    if config.dataset == SYNTHETIC:
+        return synthetic_source(framing)
+    if is_pack(config.dataset):
+        return pack_source(config.dataset, framing)
+    return folder_source(config.dataset, framing)

@@ -1,0 +1,1 @@
+"""CelebA fetched and unpacked, drawn faces, packs, checks of a folder."""

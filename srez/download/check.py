@@ -1,0 +1,110 @@
+"""Check a folder of pictures, whosever: what is damaged, too small, there more than once."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
+
+from srez.errors import UserError, one_line
+from srez.images import find
+from srez.images.picture import decode
+from srez.options.config import Config
+from srez.system import files
+from srez.system.screen import progress
+
+NAMED = 20  # how many names of a long list are shown
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One picture file, looked at."""
+
+    name: str
+    fault: str = ""  # why it cannot be decoded
+    width: int = 0
+    height: int = 0
+    content: bytes = b""  # a hash of the file
+    pixels: bytes = b""  # a hash of its size and pixels
+
+
+def inspect(folder: str, name: str, unreadable: tuple[type[Exception], ...] = (OSError,)) -> Finding:
+    """Decode one file as training would; `unreadable` are the errors of its filesystem."""
+    try:
+        data = files.read_bytes(files.join(folder, name))
+        picture = decode(data)
+    except unreadable as error:
+        return Finding(name, f"cannot be read: {one_line(error)}")
+    except ValueError as error:
+        return Finding(name, one_line(error))
+    height, width, _ = picture.shape
+    pixels = hashlib.sha256(f"{height}x{width}".encode() + picture.tobytes()).digest()
+    return Finding(name, "", width, height, hashlib.sha256(data).digest(), pixels)
+
+
+def check(folder: str, crop_size: int = Config.crop_size) -> None:
+    """Decode every picture below a folder and print what is wrong with which.
+
+    Raises UserError if there are none, or one is damaged or has a side below crop_size, pixels.
+    """
+    unreadable = (OSError,)
+    if files.is_remote(folder):
+        import tensorflow as tf  # late, since it takes seconds
+
+        unreadable = (OSError, tf.errors.OpError)
+    if not files.is_folder(folder):
+        raise UserError(f"--check={folder}: no such folder")
+    names, _, others = find.list_pictures(folder)
+    if not names:
+        raise UserError(f"--check={folder}: no pictures in it or below ({', '.join(find.EXTENSIONS)})")
+    found = list(in_parallel(lambda name: inspect(folder, name, unreadable), names, len(names), "checking"))
+    damaged = [f for f in found if f.fault]
+    small = [f for f in found if not f.fault and min(f.width, f.height) < crop_size]
+    print(f"{folder}: {len(names):,} pictures, {others:,} other files")
+    list_some("damaged", [f"{f.name}: {f.fault}" for f in damaged], len(damaged))
+    list_some(
+        f"smaller than {crop_size}x{crop_size}", [f"{f.name}: {f.width}x{f.height}" for f in small], NAMED
+    )
+    list_some("duplicates", _duplicates(found), NAMED)
+    sizes = Counter(f"{f.width}x{f.height}" for f in found if not f.fault).most_common()
+    list_some("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes], NAMED)
+    if damaged or small:
+        raise UserError(
+            f"{folder}: {len(damaged) + len(small):,} of {len(names):,} pictures cannot be used "
+            f"({len(damaged):,} damaged, {len(small):,} smaller than {crop_size}): "
+            "move those away or choose a smaller --crop_size"
+        )
+
+
+def _duplicates(found: Iterable[Finding]) -> list[str]:
+    """One line for each picture that is there more than once."""
+    same: dict[bytes, list[Finding]] = defaultdict(list)
+    for finding in found:
+        if not finding.fault:
+            same[finding.pixels].append(finding)
+    return [
+        " = ".join(f.name for f in group)
+        + ("" if len({f.content for f in group}) == 1 else " (same pixels, other files)")
+        for group in same.values()
+        if len(group) > 1
+    ]
+
+
+def list_some(title: str, lines: Sequence[str], limit: int) -> None:
+    """Print how many lines there are, and the first of them."""
+    print(f"{title}: {len(lines):,}")
+    for line in lines[:limit]:
+        print(f"  {line}")
+    if len(lines) > limit:
+        print(f"  and {len(lines) - limit:,} more")
+
+
+def in_parallel(work: Callable, items: Iterable, total: int, what: str) -> Iterable:
+    """Results of `work` in the order of the items; threads, since Pillow and numpy let others run."""
+    pool = ThreadPool()
+    try:
+        results = pool.imap(work, items, chunksize=8)
+        yield from progress(iterable=results, total=total, desc=what, unit=" files")
+    finally:
+        pool.terminate()
+        pool.join()  # none may still be writing while the caller clears up

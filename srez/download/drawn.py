@@ -1,0 +1,76 @@
+"""Drawn faces in a folder, as JPEG files."""
+
+import contextlib
+import io
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+from PIL import Image
+
+from srez.download.unpack import has_all, make_dataset, require_room, survey
+from srez.errors import UserError
+from srez.options.config import SYNTHETIC
+from srez.system.screen import progress
+
+WORTH_A_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
+
+
+# Drawn faces
+
+
+def synthetic(dest: Path, count: int) -> None:
+    """Write drawn faces 1 to `count` as JPEG files into `dest`. Raises UserError, OSError."""
+    marker = survey(dest, SYNTHETIC)
+    if has_all(dest, marker, count):
+        return
+    new = {n: f"{n:06d}.jpg" for n in range(1, count + 1) if f"{n:06d}.jpg" not in marker.files}
+    require_room(dest, 16384 * len(new))  # one of them has about 12 kB
+    make_dataset(dest, marker, list(new.values()), lambda stage: _draw_all(new, stage))
+    has_all(dest, survey(dest, SYNTHETIC), count)
+    print("These faces are drawn by the program, they are not photographs.")
+
+
+def _draw_all(names: dict[int, str], stage: Path) -> None:
+    try:
+        with contextlib.closing(_drawn(list(names))) as drawn:
+            watched = progress(iterable=drawn, total=len(names), desc="drawing", unit=" files")
+            for name, data in zip(names.values(), watched, strict=True):
+                (stage / name).write_bytes(data)
+    except BrokenProcessPool:
+        raise UserError("a process that drew was ended, out of memory? Give the same command again") from None
+
+
+def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
+    """Drawn faces as JPEG files, in order. In processes: drawing holds a lock that threads would wait for."""
+    workers = min(os.cpu_count() or 1, len(numbers) // WORTH_A_PROCESS)
+    if workers < 2:
+        yield from map(_jpeg, numbers)
+        return
+    # spawn: what forks while threads run may stand still
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
+    try:
+        yield from pool.map(_jpeg, numbers, chunksize=16)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Begin a drawing process: signals are its parent's business, but it does not outlive a killed parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(2))  # time for the parent, if both were meant
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
+def _jpeg(number: int) -> bytes:
+    from srez.data.drawn import faces  # late: the other modes do without
+
+    buffer = io.BytesIO()
+    Image.fromarray(faces.draw(number)).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()

@@ -1,0 +1,41 @@
+"""Pictures side by side, and as PNG files. Needs no TensorFlow."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from srez.system import files
+
+
+def to_uint8(pictures: np.ndarray) -> np.ndarray:
+    """Pictures in [0, 1], clipped and rounded to 0..255."""
+    return np.clip(np.asarray(pictures) * 255.0 + 0.5, 0, 255).astype(np.uint8)
+
+
+def png(picture: np.ndarray) -> bytes:
+    """A uint8 picture [height, width, 3] as a PNG file's content."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG", compress_level=4)
+    return buffer.getvalue()
+
+
+def write_png(path: str, picture: np.ndarray) -> None:
+    """Write a picture [height, width, 3] in [0, 1] as PNG, whole or not at all."""
+    files.write_whole(path, png(to_uint8(picture)))
+
+
+def rows_of(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """One row per picture, one column per batch [n, h, w, 3] of `columns`: [n*h, len(columns)*w, 3]."""
+    return np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
+
+
+def side_by_side(pictures: np.ndarray) -> np.ndarray:
+    """A batch [n, h, w, 3] as one row: [h, n*w, 3]."""
+    return np.concatenate(list(pictures), axis=1)
+
+
+SHOWN = 10  # held-out faces in a grid, as in 2017
+
+GRID, STRIP = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # pictures in train_dir, by batch

@@ -1,0 +1,245 @@
+"""A user's picture of any kind: read as red, green, blue, written in its own mode. Needs no TensorFlow.
+
+EXIF orientation is applied and dropped; a colour profile is kept where it still fits; of an animation the
+first frame is taken. What cannot be kept is told in `notes`.
+"""
+
+import dataclasses
+import io
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import simplejpeg
+from PIL import Image, ImageCms, ImageOps
+
+BROKEN = (
+    *(OSError, ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError),
+    *(AttributeError, MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError),
+)
+ENDINGS = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}
+_SAVE = {
+    "png": {"format": "PNG", "compress_level": 4},
+    "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
+    "webp": {"format": "WEBP", "quality": 95},
+    "tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
+}
+# modes that a file can hold, and what becomes of the others
+_HOLDS = {
+    "png": ("1", "L", "LA", "RGB", "RGBA", "I;16"),
+    "jpg": ("L", "RGB", "CMYK"),
+    "webp": ("RGB", "RGBA"),
+    "tiff": ("1", "L", "LA", "RGB", "RGBA", "I;16", "CMYK"),
+}
+_INSTEAD = {"1": "L", "I;16": "L", "L": "RGB", "LA": "RGBA", "RGBA": "RGB", "CMYK": "RGB"}
+_CALLED = {
+    "1": "black and white",
+    "L": "greyscale",
+    "LA": "transparency",
+    "RGB": "colour",
+    "RGBA": "transparency",
+    "I;16": "16-bit greyscale",
+    "CMYK": "CMYK",
+}
+_PROFILES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b"CMYK": ("CMYK",)}
+_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+@dataclasses.dataclass
+class Picture:
+    """rgb [h, w, 3], uint8 or (16-bit greyscale) uint16; alpha uint8 [h, w] or None; the mode to write."""
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None
+    mode: str
+    profile: bytes | None
+    notes: list[str]
+
+    def encode(self, rgb: np.ndarray, format: str) -> bytes:
+        """A file's content: this picture, made larger to `rgb` [H, W, 3]. Raises ValueError."""
+        mode = self.mode
+        while mode not in _HOLDS[format]:
+            mode = _INSTEAD[mode]
+        if mode != self.mode:
+            self.notes.append(f"{format} holds no {_CALLED[self.mode]}: written as {mode}")
+        profile = self.profile if self.profile and mode in _PROFILES.get(self.profile[16:20], ()) else None
+        buffer = io.BytesIO()
+        try:
+            picture = self._in_mode(rgb, mode)
+            picture.save(buffer, icc_profile=profile, **_SAVE[format])
+        except BROKEN as error:
+            size = f"{rgb.shape[1]}x{rgb.shape[0]}"
+            raise ValueError(f"{size} cannot be written as {format} ({_text(error)})") from None
+        return buffer.getvalue()
+
+    def flat(self) -> np.ndarray:
+        """uint8 [h, w, 3], transparency over white."""
+        return np.asarray(self._in_mode(self.rgb, "RGB"))
+
+    def _in_mode(self, rgb: np.ndarray, mode: str) -> Image.Image:
+        if mode == "I;16":
+            return Image.fromarray((rgb.astype(np.float32) @ _LUMINANCE + 0.5).astype(np.uint16))
+        if rgb.dtype == np.uint16:
+            rgb = (rgb / np.float32(257) + 0.5).astype(np.uint8)
+        picture = Image.fromarray(rgb)
+        if self.alpha is not None:
+            alpha = Image.fromarray(self.alpha).resize(picture.size, Image.Resampling.LANCZOS)
+            picture.putalpha(alpha)
+        if self.alpha is not None and mode == "RGB":
+            picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
+        if mode == "1":
+            return picture.convert("L").point(lambda value: 255 * (value >= 128), "1")
+        if mode == "CMYK":
+            return _convert(picture, None, self.profile, "CMYK")
+        return picture.convert(mode)
+
+
+def read(data: bytes) -> Picture:
+    """A picture file's content. Raises ValueError with the reason where it cannot be used."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of what is told or refused here
+            return _read(Image.open(io.BytesIO(data)))
+    except Image.UnidentifiedImageError:
+        raise ValueError("no picture that can be read") from None
+    except BROKEN as error:
+        raise ValueError(_text(error)) from None
+
+
+def require_bearable(picture: Image.Image) -> None:
+    """Raise ValueError where a picture's header announces more pixels than should be decoded."""
+    if picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
+        raise ValueError(
+            f"{picture.width}x{picture.height} is more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
+        )
+
+
+def _read(picture: Image.Image) -> Picture:
+    require_bearable(picture)
+    notes = []
+    frames = getattr(picture, "n_frames", 1)
+    if frames > 1 and picture.format != "MPO":  # an MPO's first is the photograph
+        notes.append(f"first of {frames} frames")
+    deep = bool(picture.tile) and ";16" in str(picture.tile[0][3]) and not picture.mode.startswith("I")
+    profile = picture.info.get("icc_profile")
+    picture.load()
+    picture = _upright(picture)
+    if deep:
+        notes.append("16 bits a channel are read as 8")
+    if picture.mode.startswith("I"):
+        return Picture(_grey16(picture), None, "I;16", profile, notes)
+    if picture.mode == "CMYK":
+        return Picture(np.asarray(_convert(picture, profile, None, "RGB")), None, "CMYK", profile, notes)
+    mode = _mode(picture)
+    if mode not in (picture.mode, "LA", "RGBA"):
+        notes.append(f"{'palette' if picture.mode == 'P' else picture.mode} becomes {mode}")
+    alpha = None
+    if mode in ("LA", "RGBA"):
+        picture = picture.convert("RGBA")
+        alpha = np.asarray(picture.getchannel("A"))
+    return Picture(np.asarray(picture.convert("RGB")), alpha, mode, profile, notes)
+
+
+def _mode(picture: Image.Image) -> str:
+    """The mode in which a picture is written again."""
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no known range: save it with 8 or 16 bits")
+    grey = picture.mode in ("1", "L", "LA", "La")
+    if picture.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in picture.info:
+        return "LA" if grey else "RGBA"
+    return picture.mode if grey else "RGB"
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """EXIF orientation applied; a picture whose EXIF data is damaged stays as it lies."""
+    try:
+        return ImageOps.exif_transpose(picture)
+    except BROKEN:
+        return picture
+
+
+def _grey16(picture: Image.Image) -> np.ndarray:
+    grey = np.asarray(picture)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ValueError("greyscale values beyond 16 bits")
+    return np.repeat(grey.astype(np.uint16)[..., None], 3, axis=-1)
+
+
+def _convert(picture: Image.Image, source: bytes | None, target: bytes | None, mode: str) -> Image.Image:
+    """To another colour space, by its CMYK profile where it has a usable one; sRGB is on the other side."""
+    try:
+        if source or target:
+            ends = [ImageCms.ImageCmsProfile(io.BytesIO(p)) if p else ImageCms.createProfile("sRGB")
+                    for p in (source, target)]  # fmt: skip
+            return ImageCms.profileToProfile(picture, *ends, outputMode=mode)
+    except (ImageCms.PyCMSError, OSError):
+        pass  # an unusable profile counts as none
+    return picture.convert(mode)
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+JPEG_START, PROGRESSIVE, EXIF, HEADER_BYTES = b"\xff\xd8", b"\xff\xc2", b"Exif\0\0", 2**16
+
+# what Pillow warns of is read nevertheless, or refused here
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
+def open_picture(data: bytes) -> Image.Image:
+    """A Pillow picture of which only the header has been read. Raises ValueError with the reason."""
+    try:
+        picture = Image.open(io.BytesIO(data))
+        require_bearable(picture)
+        return picture
+    except BROKEN as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError("no picture" if "cannot identify" in reason else reason) from None
+
+
+def to_rgb(picture: Image.Image) -> np.ndarray:
+    """All of a Pillow picture as uint8 [height, width, 3]: upright, transparency over white.
+
+    Greyscale, palette, CMYK and 16-bit pictures are converted. Raises ValueError with the reason where
+    the data is damaged.
+    """
+    try:
+        picture = ImageOps.exif_transpose(picture)
+        if picture.mode.startswith(("I", "F")):  # 16-bit greyscale; Pillow's own conversion would clip at 255
+            grey = np.asarray(picture).astype(np.float64)
+            picture = Image.fromarray(np.clip(grey / 257 + 0.5, 0, 255).astype(np.uint8))
+        if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+            picture = picture.convert("RGBA")
+            white = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(white, picture)
+        return np.asarray(picture.convert("RGB"))
+    except BROKEN as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+
+
+def decode(data: bytes) -> np.ndarray:
+    """A picture file's content as uint8 [height, width, 3]. Raises ValueError with the reason."""
+    plain = _decode_plain_jpeg(data)
+    return to_rgb(open_picture(data)) if plain is None else plain
+
+
+def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
+    """The same for a plain JPEG, in several threads at once; None for all others. Pillow has a lock."""
+    try:
+        return simplejpeg.decode_jpeg(data) if _is_plain_jpeg(data) else None
+    except ValueError:  # Pillow has the better reasons, and mends what can be mended
+        return None
+
+
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Whether a file's content is a JPEG that needs no conversion.
+
+    Of these Pillow and simplejpeg make the same numbers; of a progressive one with a hole in it they do not.
+    """
+    header = data[:HEADER_BYTES]
+    if not header.startswith(JPEG_START) or EXIF in header or PROGRESSIVE in header:
+        return False
+    height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    return colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS

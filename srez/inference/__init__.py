@@ -1,0 +1,1 @@
+"""A trained generator in use: enlarge, evaluate, export."""

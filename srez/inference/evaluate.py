@@ -1,0 +1,239 @@
+"""Figures of a trained network against interpolation, with their protocol and their uncertainty."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from srez.data.dataset import Dataset, open_dataset
+from srez.data.portraits import framing, read_face, to_batch
+from srez.data.samples import Batch, average_down, centre_crop
+from srez.data.sources import Damaged
+from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
+from srez.images import find, layout
+from srez.inference.network import Network, load
+from srez.inference.table import OTHERS, Row, lines, with_intervals, write
+from srez.metrics.pictures import EVAL_METRICS, lone_pixels
+from srez.metrics.sets import HOW, frechet, inception, kernel_distance, sliced_wasserstein_levels
+from srez.options.config import Config
+from srez.runs.trained import load as load_run
+from srez.runs.trained import pick, replace_folders, saved_batches
+from srez.system import files
+
+AT_ONCE = 32  # pictures in memory of the network; figures do not depend on it
+IN_SETS = 2048  # pictures from which distances of sets are taken, at most
+BOTH = (0, 2)  # rounds of back projection that are always shown
+INTERPOLATIONS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos3"}
+
+Method = Callable[[tf.Tensor], tf.Tensor]
+
+
+@dataclass
+class Faces:
+    """Labels [N, S, S, 3] and features [N, s, s, 3] with the names of the pictures."""
+
+    names: list[str]
+    label: np.ndarray
+    feature: np.ndarray
+    where: str
+
+
+def evaluate(config: Config) -> int:
+    """Measure a network; the exit code, 2 where a picture could not be used."""
+    features = inception(config.inception_weights)
+    network = load(config.checkpoint_dir, first_checkpoint(config), config.precision)
+    run = framing(replace_folders(network.config, config), config)
+    dataset, trouble = _dataset(run, optional=bool(config.images))
+    faces, skipped = read_portraits(config, run) if config.images else (held_out(dataset, run), [])
+    others = other_faces(dataset, run, min(len(faces.names), IN_SETS)) if dataset else None
+    print(f"{len(faces.names)} {faces.where}")
+
+    measure = Measure(faces, features)
+    rows = [measure.row("", name, interpolation(method, run)) for name, method in INTERPOLATIONS.items()]
+    for path in checkpoints(config, network):
+        network.take(path)
+        for name, method in generators(network, config).items():
+            rows.append(measure.row(network.name, name, method))
+    if others is not None:
+        rows.append(Row("", OTHERS, {}, measure.distances(others)))
+
+    for line in lines(rows):
+        print(line)
+    if trouble:
+        print(f"no floor: {trouble}")
+    if features is None:
+        print(HOW)
+    real = measure.lone_pixels_of_labels()
+    print(f"lone pixels of the true faces: {real:.1f}")
+    about = {
+        "lone_pixels_of_labels": real,
+        "faces": faces.where,
+        "count": len(faces.names),
+        "skipped": skipped,
+        "rounds_in_training": network.config.back_projection,
+    }
+    write(rows, about, config.output)
+    picture = files.join(config.output, "eval.png")
+    layout.write_png(picture, gallery(faces, network, config, run))
+    print(f"best, median and worst face by PSNR: {picture}")
+    return EXIT_USER if skipped else EXIT_DONE
+
+
+# ---- what is measured ------------------------------------------------------------------------------
+
+
+def first_checkpoint(config: Config) -> str:
+    """The checkpoint that is loaded first: the one that was asked for, or the oldest of all."""
+    if not config.all_checkpoints:
+        return config.checkpoint
+    batches = saved_batches(config.checkpoint_dir)
+    if not batches:
+        raise UserError(f"--all_checkpoints: '{config.checkpoint_dir}' has none: train first (--run train)")
+    return str(batches[0])
+
+
+def checkpoints(config: Config, network: Network) -> list[str]:
+    """Paths of the checkpoints to measure, oldest first."""
+    if not config.all_checkpoints:
+        return [network.path]
+    return [pick(config.checkpoint_dir, str(batch)) for batch in saved_batches(config.checkpoint_dir)]
+
+
+def interpolation(method: str, run: Config) -> Method:
+    """Interpolation to the size of the output."""
+    size = [run.sample_size, run.sample_size]
+    return lambda feature: tf.image.resize(feature, size, method=method)
+
+
+def generators(network: Network, config: Config) -> dict[str, Method]:
+    """The network with 0 and 2 rounds of back projection, those of its training, those asked for."""
+    rounds = sorted({*BOTH, network.config.back_projection, config.back_projection})
+    return {
+        f"generator, {n} rounds" if n else "generator": lambda feature, n=n: network.infer(feature, n)
+        for n in rounds
+    }
+
+
+def _dataset(run: Config, optional: bool) -> tuple[Dataset | None, str]:
+    """The dataset of the training, or why it cannot be had."""
+    try:
+        dataset = open_dataset(run)
+    except UserError as error:
+        if not optional:
+            raise
+        return None, str(error)
+    trained = load_run(run.checkpoint_dir)["dataset"]["fingerprint"]
+    if dataset.source.fingerprint != trained:
+        print(f"'{run.dataset}' is not what the network was trained on, or has changed since")
+    return dataset, ""
+
+
+def held_out(dataset: Dataset, run: Config) -> Faces:
+    """The faces that the training has never seen."""
+    batch = dataset.test_batch()
+    names = [dataset.source.names[i] for i in dataset.test]
+    return Faces(names, batch.label.numpy(), batch.feature.numpy(), f"held-out faces of '{run.dataset}'")
+
+
+def read_portraits(config: Config, run: Config) -> tuple[Faces, list[str]]:
+    """The faces of --images, and the paths of those that cannot be used; names them."""
+    found, problems = find.find(config.images)
+    skipped = [problem.split(": ", 1)[0] for problem in problems]
+    for problem in problems:
+        print(f"srez: skipped {problem}", file=sys.stderr)
+    names, batches = [], []
+    for path in found:
+        try:
+            face = read_face(files.read_bytes(path), run, run.sample_size)
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            skipped.append(path)
+            print(f"srez: skipped {path}: {one_line(error)}", file=sys.stderr)
+            continue
+        names.append(path)
+        batches.append(to_batch([face], run))
+    if not batches:
+        raise UserError("none of the pictures can be used: give portraits in --images")
+    label, feature = (np.concatenate([getattr(b, part) for b in batches]) for part in ("label", "feature"))
+    return Faces(names, label, feature, f"faces of {', '.join(config.images)}"), skipped
+
+
+def other_faces(dataset: Dataset, run: Config, count: int) -> np.ndarray:
+    """Labels [N, S, S, 3] of the first usable training faces, centre crop, no jitter."""
+    crops = []
+    for index in dataset.train:
+        if len(crops) == count:
+            break
+        try:
+            crops.append(centre_crop(dataset.source.window(int(index)), run.crop_size))
+        except Damaged:
+            continue  # the dataset's own business: training names it
+    return average_down(tf.cast(np.stack(crops), tf.float32) / 255.0, run)[0].numpy()
+
+
+# ---- measuring -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Measure:
+    """Measures methods on faces; `features` is the network of FID and KID, or None."""
+
+    faces: Faces
+    features: Callable[[np.ndarray], np.ndarray] | None
+    at_once: int = AT_ONCE
+
+    def row(self, checkpoint: str, name: str, method: Method) -> Row:
+        """Everything about one method."""
+        outputs, values = [], {metric: [] for metric in EVAL_METRICS}
+        for batch in self._batches(f"{checkpoint} {name}".strip()):
+            output = tf.clip_by_value(method(batch.feature), 0.0, 1.0)
+            for metric, of in EVAL_METRICS.items():
+                values[metric].append(of(output, batch.label, batch.feature).numpy())
+            if len(outputs) * self.at_once < IN_SETS:
+                outputs.append(output.numpy())
+        table = np.stack([np.concatenate(v) for v in values.values()], axis=1).astype(np.float64)
+        figures = dict(zip(EVAL_METRICS, with_intervals(table), strict=True))
+        return Row(checkpoint, name, figures, self.distances(np.concatenate(outputs)[:IN_SETS]))
+
+    def distances(self, pictures: np.ndarray) -> dict[str, float]:
+        """Distances between a set of pictures [N, S, S, 3] and the labels."""
+        label = self.faces.label[:IN_SETS]
+        levels = sliced_wasserstein_levels(label, pictures)
+        found = {f"swd_{side}": value for side, value in levels.items()}
+        found["swd"] = float(np.mean(list(levels.values())))
+        if self.features is not None and min(len(label), len(pictures)) > 1:
+            one, other = self.features(label), self.features(pictures)
+            found |= {"fid": frechet(one, other), "kid": kernel_distance(one, other)}
+        return found
+
+    def lone_pixels_of_labels(self) -> float:
+        """How many lone pixels a true face has."""
+        return float(np.mean(np.concatenate([lone_pixels(b.label) for b in self._batches("true faces")])))
+
+    def _batches(self, what: str) -> Iterator[Batch]:
+        count = len(self.faces.names)
+        bar = tqdm(range(0, count, self.at_once), what, leave=False, disable=not sys.stdout.isatty())
+        for i in bar:
+            part = slice(i, i + self.at_once)
+            yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
+
+
+# ---- what is shown ---------------------------------------------------------------------------------
+
+
+def gallery(faces: Faces, network: Network, config: Config, run: Config) -> np.ndarray:
+    """Best, median and worst face by PSNR, one a row; the methods in the table's order, then the truth."""
+    by_psnr = EVAL_METRICS["psnr"]
+    values = []
+    for i in range(0, len(faces.names), AT_ONCE):
+        feature = tf.constant(faces.feature[i : i + AT_ONCE])
+        output = tf.clip_by_value(network.infer(feature, config.back_projection), 0.0, 1.0)
+        values.append(by_psnr(output, tf.constant(faces.label[i : i + AT_ONCE]), feature).numpy())
+    order = np.argsort(-np.concatenate(values), kind="stable")
+    chosen = order[[0, (len(order) - 1) // 2, -1]]
+    feature = tf.constant(faces.feature[chosen])
+    methods = [interpolation(method, run) for method in INTERPOLATIONS.values()]
+    methods += generators(network, config).values()
+    return layout.rows_of([*(method(feature).numpy() for method in methods), faces.label[chosen]])

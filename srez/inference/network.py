@@ -1,0 +1,177 @@
+"""A trained generator, ready for use. From Python: `load("checkpoint").upscale(picture)`."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srez.errors import UserError
+from srez.networks.build import back_project, build_generator
+from srez.networks.layers import Conv, Deconv, UpscaleConv
+from srez.networks.weights import restore
+from srez.options.config import Config
+from srez.options.rules import NEWEST
+from srez.runs.trained import load_config, part_in_use, pick
+
+ROUNDS, TILE = 2, 128  # back projection and side of a tile where nobody asks for others
+
+
+class Network:
+    """The generator of a checkpoint or of a file of weights, without its critic and optimizers."""
+
+    def __init__(self, config: Config, path: str):
+        self.config = config
+        self.generator = build_generator(config)
+        self.reach = reach(self.generator)
+        self.take(path)
+
+    def take(self, path: str) -> None:
+        """Take up the weights of another checkpoint of the same training. Raises UserError."""
+        self.path = path
+        restore(self.generator, path, part_in_use(self.config))
+
+    @property
+    def factor(self) -> int:
+        """Side of the output / side of the input."""
+        return self.config.factor
+
+    @property
+    def name(self) -> str:
+        """What the weights are called: the name of their file."""
+        return self.path.rsplit("/", 1)[-1]
+
+    def margin(self, rounds: int) -> int:
+        """How far beyond a tile its input must go, pixels."""
+        return self.reach + PROJECTION_REACH * rounds
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)],
+    )
+    def infer(self, feature: tf.Tensor, rounds: tf.Tensor) -> tf.Tensor:
+        """[B, h, w, 3] in [0, 1] (noise: in [-1, 1]) -> [B, h*f, w*f, 3], not clipped."""
+        pictures = self.generator(feature, training=False)
+        for _ in tf.range(rounds):
+            pictures = back_project(pictures, feature, 1, self.factor)
+        return pictures
+
+    def upscale(
+        self,
+        pictures: np.ndarray,
+        rounds: int = ROUNDS,
+        tile: int = TILE,
+        progress: Callable[[int], None] = lambda pixels: None,
+    ) -> np.ndarray:
+        """A picture [h, w, 3], or a batch [B, h, w, 3] of one size, `factor` times larger; same dtype.
+
+        uint8, uint16, or float in [0, 1]. `rounds` of back projection; `tile`: side of the part that goes
+        through at once, input pixels; the result does not depend on it. `progress` is told input pixels done.
+        """
+        if pictures.ndim == 3:
+            return self.upscale(pictures[None], rounds, tile, progress)[0]
+        if self.config.noise_input:
+            raise UserError("this network makes faces of noise: it cannot upscale pictures")
+        count, height, width, _ = pictures.shape
+        factor = self.factor
+        whole = np.empty((count, height * factor, width * factor, 3), pictures.dtype)
+        for rows, columns in tiles(height, width, tile, self.margin(rounds)):
+            area = (rows.stop - rows.start) * (columns.stop - columns.start)
+            together = max(1, tile * tile // area)
+            for i in range(0, count, together):
+                part = pictures[i : i + together, rows.first : rows.last, columns.first : columns.last]
+                output = self.infer(_to_float(part), rounds)[:, rows.inner(factor), columns.inner(factor)]
+                whole[
+                    i : i + together,
+                    rows.start * factor : rows.stop * factor,
+                    columns.start * factor : columns.stop * factor,
+                ] = _like(output.numpy(), pictures.dtype)
+                progress(area * len(part))
+        return whole
+
+
+def load(checkpoint_dir: str = "checkpoint", checkpoint: str = NEWEST, precision: str = "float32") -> Network:
+    """The network of a training, or of a folder that --run export wrote. Raises UserError.
+
+    checkpoint: newest, a batch number, or a file of weights; precision: of the arithmetic.
+    """
+    config = dataclasses.replace(load_config(checkpoint_dir), precision=precision)
+    return Network(config, pick(checkpoint_dir, checkpoint))
+
+
+def _to_float(pictures: np.ndarray) -> np.ndarray:
+    if pictures.dtype.kind == "f":
+        return pictures.astype(np.float32)
+    return pictures.astype(np.float32) / np.iinfo(pictures.dtype).max
+
+
+def _like(pictures: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Pictures clipped to [0, 1], as floats or as whole numbers that fill the range of `dtype`."""
+    pictures = np.clip(pictures, 0, 1)
+    if dtype.kind == "f":
+        return pictures.astype(dtype)
+    return (pictures * np.iinfo(dtype).max + 0.5).astype(dtype)
+
+
+PROJECTION_REACH = 2  # bicubic interpolation by 2, 4 or 8 looks at two pixels each way
+
+
+@dataclasses.dataclass(frozen=True)
+class Span:
+    """One axis of a tile: pixels start..stop of the picture are wanted, first..last are needed for them."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    def inner(self, factor: int) -> slice:
+        """The wanted part of the tile's output."""
+        return slice((self.start - self.first) * factor, (self.stop - self.first) * factor)
+
+
+def spans(length: int, tile: int, margin: int) -> list[Span]:
+    """An axis of `length` pixels in equal parts of at most `tile`, with their margins inside the picture."""
+    count = math.ceil(length / tile)
+    edges = [length * i // count for i in range(count + 1)]
+    return [
+        Span(start, stop, max(0, start - margin), min(length, stop + margin))
+        for start, stop in itertools.pairwise(edges)
+    ]
+
+
+def tiles(height: int, width: int, tile: int, margin: int) -> Iterator[tuple[Span, Span]]:
+    """Rows and columns of every tile of a picture."""
+    for rows in spans(height, tile, margin):
+        for columns in spans(width, tile, margin):
+            yield rows, columns
+
+
+def reach(network: keras.Model) -> int:
+    """How many pixels of the input, each way, an output pixel depends on beyond the one that it lies in.
+
+    Walks the layers from the output back to the input and keeps how far beyond a block of pixels each tensor
+    is needed; a block is one input pixel or what was made of it.
+    """
+    needed = {network.layers[-1].name: 0}
+    for layer in reversed(network.layers):
+        before = _before(layer, needed[layer.name])
+        for tensor in layer.input if isinstance(layer.input, list) else [layer.input]:
+            name = tensor._keras_history.operation.name
+            needed[name] = max(before, needed.get(name, 0))
+    return needed[network.layers[0].name]
+
+
+def _before(layer: keras.layers.Layer, after: int) -> int:
+    """How far beyond a block a layer's input is needed; its output is needed `after` pixels beyond it."""
+    if isinstance(layer, Conv):
+        return after + layer.size // 2
+    if isinstance(layer, UpscaleConv | Deconv):
+        # output o takes inputs (o + pad - j) / 2, j = 0 .. size - 1; the block begins at an even pixel
+        size = layer.size + isinstance(layer, UpscaleConv)
+        pad = (size - 2) // 2
+        left, right = (after - pad + size - 1) // 2, (after + pad + 1) // 2
+        return max(left, right)
+    return after

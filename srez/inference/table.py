@@ -1,0 +1,106 @@
+"""The figures of --run eval as tables: on the screen, eval.json with the protocol, eval.csv."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from srez.metrics.pictures import ALONE
+from srez.system import files
+
+RESAMPLES, BOOTSTRAP_SEED = 2000, 0
+OTHERS = "other real faces"
+PROTOCOL = {
+    "pixels": "RGB as stored, values 0..1, whole picture without a border left off; outputs clipped to 0..1, "
+    "not rounded",
+    "pictures": "the crop as in training without jitter, averaged down to label and input",
+    "interpolation": "tf.image.resize: nearest, bicubic (a = -0.5), lanczos3; half-pixel centres",
+    "psnr": "dB, of each picture, then the mean; at most 100",
+    "ssim": "Gaussian 11x11, sigma 1.5, K1 0.01, K2 0.03, mean over channels and valid positions",
+    "l1, mse": "mean over pixels and channels, values 0..1",
+    "consistency": "PSNR between the input and the output averaged down to the input's size, dB",
+    "lone": f"pixels above or below all eight neighbours by more than {ALONE} in a channel, a picture",
+    "swd": "sliced Wasserstein distance x 1000 to the labels, by pyramid level; 128 patches 7x7 a "
+    "picture, normalized by channel, 4 x 128 directions (Karras et al. 2018)",
+    "floor": f"'{OTHERS}': as many training faces, centre crop, against the labels; what good a set distance "
+    "can be",
+    "interval": f"95%, percentiles of {RESAMPLES} bootstrap resamples of the pictures",
+    "fid, kid": "Keras' InceptionV3, not comparable with published FID and KID; kernel (x.y/d + 1)^3, "
+    "unbiased, all pictures in one set",
+}
+
+
+@dataclass
+class Row:
+    """Figures of one method: mean with interval by metric, distances of sets by name."""
+
+    checkpoint: str
+    method: str
+    figures: dict[str, tuple[float, float, float]] = field(default_factory=dict)
+    distances: dict[str, float] = field(default_factory=dict)
+
+
+def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
+    """Mean and 95% bootstrap interval of every column of [N, M]."""
+    count = len(values)
+    random = np.random.default_rng(BOOTSTRAP_SEED)
+    # how often each picture is drawn in a resample
+    draws = (random.multinomial(count, np.full(count, 1 / count)) for _ in range(RESAMPLES))
+    means = np.stack([drawn @ values for drawn in draws]) / count
+    low, high = np.percentile(means, [2.5, 97.5], axis=0)
+    return [tuple(map(float, three)) for three in zip(values.mean(axis=0), low, high, strict=True)]
+
+
+def lines(rows: list[Row]) -> Iterator[str]:
+    """Two tables for the screen: figures of pictures with their intervals, distances of sets."""
+    metrics = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "l1": ("L1", 4), "mse": ("MSE", 5)}
+    metrics |= {"consistency": ("consistency dB", 2), "lone": ("lone pixels", 1)}
+    wide = 2 + max(len(_title(row)) for row in rows)
+    yield " " * wide + "".join(f"{title:>27}" for title, _ in metrics.values())
+    for row in rows:
+        if row.figures:
+            cells = (
+                f"{row.figures[m][0]:.{n}f} [{row.figures[m][1]:.{n}f}, {row.figures[m][2]:.{n}f}]"
+                for m, (_, n) in metrics.items()
+            )
+            yield f"{_title(row):<{wide}}" + "".join(f"{cell:>27}" for cell in cells)
+    yield ""
+    names = list(rows[0].distances)
+    yield " " * wide + "".join(f"{name:>10}" for name in names)
+    for row in rows:
+        yield f"{_title(row):<{wide}}" + "".join(f"{row.distances[name]:>10.2f}" for name in names)
+
+
+def _title(row: Row) -> str:
+    return f"{row.method} ({row.checkpoint})" if row.checkpoint else row.method
+
+
+def write(rows: list[Row], about: dict[str, object], folder: str) -> None:
+    """eval.json (with `about` and the protocol) and eval.csv; those of an earlier eval are replaced."""
+    results = [
+        {"checkpoint": row.checkpoint, "method": row.method}
+        | {name: dict(zip(("mean", "low", "high"), f, strict=True)) for name, f in row.figures.items()}
+        | row.distances
+        for row in rows
+    ]
+    content = {"protocol": PROTOCOL, **about, "results": results}
+    text = io.StringIO()
+    flat = [_flat(row) for row in rows]
+    writer = csv.DictWriter(text, list(flat[0]), restval="")
+    writer.writeheader()
+    writer.writerows(flat)
+    files.make_folder(folder)
+    as_json, as_csv = (files.join(folder, f"eval.{ending}") for ending in ("json", "csv"))
+    files.write_whole(as_json, (json.dumps(content, indent=1) + "\n").encode())
+    files.write_whole(as_csv, text.getvalue().encode())
+    print(f"protocol and figures: {as_json}, {as_csv}")
+
+
+def _flat(row: Row) -> dict[str, object]:
+    flat: dict[str, object] = {"checkpoint": row.checkpoint, "method": row.method}
+    for name, (mean, low, high) in row.figures.items():
+        flat |= {name: mean, f"{name}_low": low, f"{name}_high": high}
+    return flat | row.distances

@@ -1,0 +1,224 @@
+"""Upscale the user's own pictures, of any kind and size."""
+
+import contextlib
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from srez.data.portraits import framing, read_face, to_batch
+from srez.data.samples import grid
+from srez.errors import EXIT_DONE, EXIT_USER, one_line
+from srez.images import find, layout
+from srez.images.picture import ENDINGS, Picture, read
+from srez.inference.network import Network, load
+from srez.options.config import Config
+from srez.system import files
+
+FACES = 64  # that go through the network together
+WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
+
+
+@dataclass
+class Task:
+    """One picture: where it is read and where it goes."""
+
+    path: str
+    target: str
+    picture: Picture | None = None
+
+
+@dataclass
+class Tally:
+    """What became of the pictures; keeps the bar and the lines on the screen apart."""
+
+    bar: tqdm | None
+    done: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        """A line of text, above the bar where there is one."""
+        if self.bar is None:
+            print(text, flush=True)
+        else:
+            self.bar.write(text, file=sys.stdout)
+
+    def skip(self, path: str, reason: object) -> None:
+        """Name a picture that cannot be used."""
+        self.problems.append(path)
+        print(f"srez: skipped {path}: {one_line(reason)}", file=sys.stderr, flush=True)
+        self.step()
+
+    def step(self) -> None:
+        """One picture more has been dealt with."""
+        if self.bar is not None:
+            self.bar.update()
+
+
+def upscale(config: Config) -> int:
+    """Upscale --images into --output; the exit code, 2 where any could not be done."""
+    network = load(config.checkpoint_dir, config.checkpoint, config.precision)
+    found, missing = find.find(config.images)
+    tasks = plan(found, config, network.factor)
+    with progress(len(tasks)) as bar:
+        tally = Tally(bar)
+        for problem in missing:
+            tally.skip(*problem.split(": ", 1))
+        wanted = [task for task in tasks if _wanted(task, config, tally)]
+        (faces if config.face else pictures)(wanted, config, network, tally)
+    said = [f"{tally.done} upscaled {network.factor} times with {network.name} into {config.output}"]
+    said += [f"{tally.kept} were there already (--overwrite replaces them)"] if tally.kept else []
+    said += [f"{len(tally.problems)} skipped, named above"] if tally.problems else []
+    print("; ".join(said))
+    return EXIT_USER if tally.problems else EXIT_DONE
+
+
+# ---- what is read and where it goes ----------------------------------------------------------------
+
+
+def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
+    """A task for every picture, each with a target of its own; what this command writes is not read again."""
+    taken: set[str] = set()
+    tasks = []
+    output = files.real(config.output) + "/"
+    for path, name in found.items():
+        folder = files.real(path.removesuffix(name)) + "/"
+        if folder != output and output.startswith(folder) and files.real(path).startswith(output):
+            continue  # the output lies below a folder that was named
+        stem = files.join(config.output, os.path.splitext(name)[0])
+        number = 1
+        while (target := _target(stem, number, factor, config)) in taken:
+            number += 1
+        taken.add(target)
+        tasks.append(Task(path, target))
+    written = {files.real(task.target) for task in tasks}
+    return [task for task in tasks if files.real(task.path) not in written]
+
+
+def _target(stem: str, number: int, factor: int, config: Config) -> str:
+    again = f"_{number}" if number > 1 else ""
+    return f"{stem}{again}_x{factor}{ENDINGS[config.format]}"
+
+
+def _wanted(task: Task, config: Config, tally: Tally) -> bool:
+    if config.overwrite or not files.exists(task.target):
+        return True
+    tally.kept += 1
+    tally.step()
+    return False
+
+
+@contextlib.contextmanager
+def progress(total: int) -> Iterator[tqdm | None]:
+    """A bar of pictures, on a terminal only."""
+    if not sys.stdout.isatty():
+        yield None
+        return
+    with tqdm(total=total, unit="picture", file=sys.stdout) as bar:
+        yield bar
+
+
+# ---- whole pictures --------------------------------------------------------------------------------
+
+
+def pictures(tasks: list[Task], config: Config, network: Network, tally: Tally) -> None:
+    """Upscale pictures as they are; small ones of one size go through together."""
+    waiting: dict[tuple, list[Task]] = defaultdict(list)
+    room = config.tile**2
+    for task in tasks:
+        try:
+            task.picture = read(files.read_bytes(task.path))
+        except (ValueError, OSError, tf.errors.OpError) as error:
+            tally.skip(task.path, error)
+            continue
+        rgb = task.picture.rgb
+        key = (rgb.shape, rgb.dtype)
+        waiting[key].append(task)
+        pixels = {k: len(group) * k[0][0] * k[0][1] for k, group in waiting.items()}
+        if pixels[key] + rgb.shape[0] * rgb.shape[1] > room:
+            _upscale(waiting.pop(key), config, network, tally)
+        elif sum(pixels.values()) > WAITING * room:
+            _flush(waiting, config, network, tally)
+    _flush(waiting, config, network, tally)
+
+
+def _flush(waiting: dict[tuple, list[Task]], config: Config, network: Network, tally: Tally) -> None:
+    while waiting:
+        _upscale(waiting.popitem()[1], config, network, tally)
+
+
+def _upscale(group: list[Task], config: Config, network: Network, tally: Tally) -> None:
+    """Upscale and write pictures of one size; they are let go one by one, since outputs are large."""
+    try:
+        small = np.stack([task.picture.rgb for task in group])
+        with _tile_bar(small, config, tally) as count:
+            large = network.upscale(small, config.back_projection, config.tile, count)
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        for task in group:
+            tally.skip(task.path, f"no memory for tiles of --tile={config.tile}, lower it")
+        return
+    for task, rgb in zip(group, large, strict=True):
+        _write(task, rgb, config, tally)
+
+
+@contextlib.contextmanager
+def _tile_bar(small: np.ndarray, config: Config, tally: Tally) -> Iterator:
+    """A second bar for a picture of several tiles."""
+    total = small.shape[0] * small.shape[1] * small.shape[2]
+    if tally.bar is None or total <= config.tile**2:
+        yield lambda pixels: None
+        return
+    with tqdm(total=total, unit="pixel", unit_scale=True, leave=False, file=sys.stdout) as bar:
+        yield bar.update
+
+
+def _write(task: Task, rgb: np.ndarray, config: Config, tally: Tally) -> None:
+    picture = task.picture
+    task.picture = None
+    try:
+        data = picture.encode(rgb, config.format)
+    except ValueError as error:
+        tally.skip(task.path, error)
+        return
+    files.make_folder(os.path.dirname(task.target))
+    files.write_whole(task.target, data)
+    notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
+    tally.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
+    tally.done += 1
+    tally.step()
+
+
+# ---- faces -----------------------------------------------------------------------------------------
+
+
+def faces(tasks: list[Task], config: Config, network: Network, tally: Tally) -> None:
+    """Cut the faces out of portraits, average them down and upscale that; with --compare also strips."""
+    run = framing(network.config, config)
+    for i in range(0, len(tasks), FACES):
+        group = [task for task in tasks[i : i + FACES] if _read_face(task, run, tally)]
+        if not group:
+            continue
+        batch = to_batch([task.picture for task in group], run)
+        output = network.upscale(batch.feature.numpy(), config.back_projection)
+        for n, task in enumerate(group):
+            if config.compare:
+                strip = grid(output[n : n + 1], batch.label[n : n + 1], batch.feature[n : n + 1], run)
+                path = f"{os.path.splitext(task.target)[0]}_compare.png"
+                files.make_folder(os.path.dirname(path))
+                layout.write_png(path, strip)
+            _write(task, layout.to_uint8(output[n]), config, tally)
+
+
+def _read_face(task: Task, run: Config, tally: Tally) -> bool:
+    try:
+        task.picture = read_face(files.read_bytes(task.path), run, run.input_size)
+        return True
+    except (ValueError, OSError, tf.errors.OpError) as error:
+        tally.skip(task.path, error)
+        return False

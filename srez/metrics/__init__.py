@@ -1,0 +1,1 @@
+"""Quality of single pictures, distances between sets of pictures."""

@@ -1,0 +1,179 @@
+"""Distances between two sets of pictures: sliced Wasserstein, Frechet (FID) and kernel (KID)."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from srez.errors import UserError, one_line
+from srez.options.config import KERAS_CACHE
+from srez.system import files
+
+# Karras et al. 2018, "Progressive Growing of GANs", section 5
+PATCH, PATCHES, REPEATS, DIRECTIONS, LEAST_SIDE = 7, 128, 4, 128, 16
+_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
+_PATCH_SEED, _OTHER_PATCH_SEED, _DIRECTION_SEED = 1, 2, 3
+
+
+# ---- sliced Wasserstein distance -------------------------------------------------------------------
+
+
+def sliced_wasserstein_levels(
+    reals: np.ndarray, others: np.ndarray, repeats: int = REPEATS
+) -> dict[int, float]:
+    """Distance times 1000 at every level of a Laplacian pyramid: side -> distance, down to 16 pixels.
+
+    Pictures [N, S, S, 3], of which as many are taken as there are in the smaller set. 128 patches of 7x7 from
+    each picture, normalized by channel, then projected onto `repeats` x 128 random directions. Patches and
+    directions are the same in every call.
+    """
+    count = min(len(reals), len(others))
+    found = {}
+    pairs = zip(laplacian_pyramid(reals[:count]), laplacian_pyramid(others[:count]), strict=True)
+    for one, other in pairs:
+        descriptors = [
+            normalized(patches(level, seed))
+            for level, seed in ((one, _PATCH_SEED), (other, _OTHER_PATCH_SEED))
+        ]
+        found[one.shape[1]] = 1000 * sliced_wasserstein(*descriptors, repeats)
+    return found
+
+
+def laplacian_pyramid(pictures: np.ndarray) -> Iterator[np.ndarray]:
+    """What each level adds to the next smaller one, from [N, S, S, 3] down; the smallest is the rest."""
+    while pictures.shape[1] >= 2 * LEAST_SIDE:
+        smaller = _blur(pictures)[:, ::2, ::2]
+        spread = np.zeros_like(pictures)
+        spread[:, ::2, ::2] = smaller
+        yield pictures - 4 * _blur(spread)
+        pictures = smaller
+    yield pictures
+
+
+def _blur(pictures: np.ndarray) -> np.ndarray:
+    """Binomial 5x5 blur; borders mirrored without repeating the last pixel."""
+    for axis in (1, 2):
+        side = pictures.shape[axis]
+        padded = np.pad(pictures, [(2, 2) if n == axis else (0, 0) for n in range(4)], mode="reflect")
+        shifted = (padded.take(range(i, i + side), axis) for i in range(5))
+        pictures = sum(weight * part for weight, part in zip(_BINOMIAL, shifted, strict=True))
+    return pictures
+
+
+def patches(pictures: np.ndarray, seed: int) -> np.ndarray:
+    """Random patches [N * 128, 7, 7, 3] of pictures [N, S, S, 3]."""
+    windows = np.lib.stride_tricks.sliding_window_view(pictures, (PATCH, PATCH), axis=(1, 2))
+    random = np.random.default_rng(seed)
+    rows, columns = random.integers(0, windows.shape[1], (2, len(pictures), PATCHES))
+    chosen = windows[np.arange(len(pictures))[:, None], rows, columns]
+    return np.moveaxis(chosen.reshape(-1, *chosen.shape[2:]), 1, -1)
+
+
+def normalized(descriptors: np.ndarray) -> np.ndarray:
+    """Patches [N, 7, 7, 3] with mean 0 and deviation 1 in every channel, as rows [N, 147]."""
+    descriptors = descriptors - descriptors.mean(axis=(0, 1, 2))
+    descriptors /= np.maximum(descriptors.std(axis=(0, 1, 2)), 1e-12)
+    return descriptors.reshape(len(descriptors), -1)
+
+
+def sliced_wasserstein(one: np.ndarray, other: np.ndarray, repeats: int = REPEATS) -> float:
+    """Mean over random directions of the Wasserstein-1 distance of the projections of [N, d] and [N, d]."""
+    random = np.random.default_rng(_DIRECTION_SEED)
+    found = []
+    for _ in range(repeats):
+        directions = random.standard_normal((one.shape[1], DIRECTIONS)).astype(one.dtype)
+        directions /= np.linalg.norm(directions, axis=0)
+        a, b = (np.sort(directions.T @ points.T, axis=1) for points in (one, other))  # fast along rows
+        found.append(np.abs(a - b).mean(dtype=np.float64))
+    return float(np.mean(found))
+
+
+# ---- diversity -------------------------------------------------------------------------------------
+
+
+def diversity(pictures: np.ndarray, reals: np.ndarray) -> float | None:
+    """Mean distance between two of the pictures [N, S, S, 3], N >= 2, over that between two real ones.
+
+    Distances are root mean squares over pixels and channels. 1: as varied as reality; 0: all alike.
+    None where the real ones are all alike.
+    """
+    reality = _mean_distance(reals)
+    return _mean_distance(pictures) / reality if reality else None
+
+
+def _mean_distance(pictures: np.ndarray) -> float:
+    rows = pictures.reshape(len(pictures), -1).astype(np.float64)
+    rows -= rows.mean(axis=0)  # the same distances, fewer digits lost
+    squares = np.square(rows).sum(axis=1)
+    between = np.maximum(squares[:, None] + squares - 2 * rows @ rows.T, 0)
+    return float(np.sqrt(between[np.triu_indices(len(rows), 1)] / rows.shape[1]).mean())
+
+
+# ---- distances of features -------------------------------------------------------------------------
+
+
+def frechet(one: np.ndarray, other: np.ndarray) -> float:
+    """Frechet distance of the Gaussians that fit features [N, d] and [M, d] (Heusel et al. 2017).
+
+    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
+    """
+    means = [features.mean(axis=0) for features in (one, other)]
+    a, b = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (one, other))
+    values, vectors = np.linalg.eigh(a)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    # the eigenvalues of C1 C2 are those of the symmetric C1^(1/2) C2 C1^(1/2)
+    crossed = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum()
+    return float(np.square(means[0] - means[1]).sum() + np.trace(a) + np.trace(b) - 2 * crossed)
+
+
+def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy of features [N, d] and [M, d] (Binkowski et al. 2018).
+
+    Kernel (x.y / d + 1)^3; may be slightly negative where the sets are alike.
+    """
+    within = [_kernel(points, points) for points in (one, other)]
+    own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in within]
+    return float(sum(own) - 2 * _kernel(one, other).mean())
+
+
+def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return (one @ other.T / one.shape[1] + 1) ** 3
+
+
+FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+SIDE, AT_ONCE = 299, 16
+HOW = (
+    f"no FID and KID: Keras' InceptionV3 weights ({FILE}) are neither in Keras' cache nor named by "
+    '--inception_weights; python3 -c "import keras; keras.applications.InceptionV3(include_top=False)" '
+    "fetches them"
+)
+
+
+def inception(weights: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    """A function from pictures [N, h, w, 3] in [0, 1] to features [N, 2048]; None where weights are missing.
+
+    Raises UserError where a file that was named cannot be used.
+    """
+    if weights == KERAS_CACHE:
+        home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
+        weights = os.path.join(home, "models", FILE)
+        if not files.exists(weights):
+            return None
+    network = keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg")
+    try:
+        with files.local_copy(weights) as local:
+            network.load_weights(local)
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        raise UserError(
+            f"--inception_weights={weights}: not the weights of Keras' InceptionV3 without its top "
+            f"({one_line(error)})"
+        ) from None
+    infer = tf.function(lambda x: network(2 * tf.image.resize(x, [SIDE, SIDE]) - 1, training=False))
+
+    def features(pictures: np.ndarray) -> np.ndarray:
+        parts = [infer(pictures[i : i + AT_ONCE]).numpy() for i in range(0, len(pictures), AT_ONCE)]
+        return np.concatenate(parts).astype(np.float64)
+
+    return features

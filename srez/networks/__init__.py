@@ -1,0 +1,1 @@
+"""Generator and critic, layer by layer."""

@@ -1,0 +1,228 @@
+"""Layers of generator and critic, as Keras layers."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from srez.networks.replica import assign, in_sync, mean_over_replicas
+
+BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
+BATCH_AXES = [0, 1, 2]
+MOMENTUM = 0.99
+
+# variance of the initial weights, times sqrt(in * out) * kernel^2
+GAIN_RESIDUAL, GAIN_LINEAR, GAIN_BEFORE_RELU = 1e-3, 1.0, 2.0
+
+# ---- convolutions ----------------------------------------------------------------------------------
+
+
+class Kernel(keras.layers.Layer):
+    """A layer with a kernel [size, size, in, width] and an offset per channel."""
+
+    def __init__(self, width: int, size: int = 3, gain: float = GAIN_BEFORE_RELU, seed: int = 0, **kwargs):
+        super().__init__(**kwargs)
+        self.width, self.size, self.gain, self.seed = width, size, gain, seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        inputs = input_shape[-1]
+        stddev = math.sqrt(self.gain / (math.sqrt(inputs * self.width) * self.size**2))
+        self.kernel = self.add_weight(
+            shape=(self.size, self.size, inputs, self.width),
+            initializer=keras.initializers.TruncatedNormal(stddev=stddev, seed=self.seed),
+            name="kernel",
+        )
+        self.offset = self.add_weight(shape=(self.width,), initializer="zeros", name="offset")
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"width": self.width, "size": self.size, "gain": self.gain, "seed": self.seed}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable("srez")
+class Conv(Kernel):
+    """Convolution, SAME padding: [B, h, w, in] -> [B, ceil(h/stride), ceil(w/stride), width]."""
+
+    def __init__(self, width: int, size: int = 3, stride: int = 1, **kwargs):
+        super().__init__(width, size, **kwargs)
+        self.stride = stride
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        x = tf.nn.conv2d(x, self.kernel, self.stride, "SAME")
+        return tf.nn.bias_add(x, self.offset)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stride": self.stride}
+
+
+@keras.saving.register_keras_serializable("srez")
+class SpectralConv(Conv):
+    """Convolution whose kernel is divided by its largest singular value, as [size * size * in, width].
+
+    One step of power iteration in every training pass, whose vector is kept (Miyato et al. 2018,
+    algorithm 1).
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        super().build(input_shape)
+        self.direction = self.add_weight(
+            shape=(1, self.width),
+            initializer=keras.initializers.RandomNormal(seed=self.seed),
+            trainable=False,
+            autocast=False,
+            name="direction",
+        )
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        matrix = tf.reshape(tf.cast(self.kernel, tf.float32), [-1, self.width])
+        right = tf.convert_to_tensor(self.direction)
+        left = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(right, matrix, transpose_b=True)))
+        if training:
+            right = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(left, matrix)))
+            assign(self.direction, right)
+        else:
+            right = tf.math.l2_normalize(right)
+        largest = tf.reduce_sum(tf.matmul(left, matrix) * right)
+        kernel = tf.cast(self.kernel / tf.cast(largest, self.kernel.dtype), x.dtype)
+        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, self.stride, "SAME"), self.offset)
+
+
+@keras.saving.register_keras_serializable("srez")
+class Deconv(Kernel):
+    """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.bias_add(spread(x, self.kernel, "SAME"), self.offset)
+
+
+@keras.saving.register_keras_serializable("srez")
+class UpscaleConv(Kernel):
+    """Nearest x2, then a 3x3 transposed convolution with stride 1: [B, h, w, in] -> [B, 2h, 2w, width].
+
+    Done as one transposed convolution with stride 2: the same numbers, borders included, for 4/9 of the
+    multiplications in use and 1/4 in training.
+    """
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if training:  # sums over 2x2 pixels; times 4, which is exact, the fused kernel's means are sums
+            y = tf.nn.avg_pool2d(spread(x, 4 * self.kernel, "VALID"), 2, 1, "VALID")
+        else:  # TensorFlow keeps memory of x's size for every size that it has seen VALID padding with
+            y = spread(x, self.merged(), "SAME")
+        return tf.nn.bias_add(y, self.offset)
+
+    def merged(self) -> tf.Tensor:
+        """Kernel [4, 4, in, width] with those sums in it: the 3x3 one, summed over its shifts by 0 or 1."""
+        shifts = [[i, 1 - i] for i in (0, 1)]
+        return sum(tf.pad(self.kernel, [down, right, [0, 0], [0, 0]]) for down in shifts for right in shifts)
+
+
+def spread(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+    """Transposed convolution with stride 2 of [B, h, w, in] and a kernel [k, k, in, out].
+
+    [B, 2h, 2w, out] with SAME padding, [B, 2h + k - 2, 2w + k - 2, out] with VALID.
+    """
+    batch, height, width = tf.unstack(tf.shape(x)[:3])
+    more = kernel.shape[0] - 2 if padding == "VALID" else 0
+    shape = [batch, 2 * height + more, 2 * width + more, kernel.shape[-1]]
+    y = tf.nn.conv2d_transpose(x, tf.transpose(kernel, [0, 1, 3, 2]), shape, 2, padding)
+    height, width = (None if n is None else 2 * n + more for n in x.shape[1:3])
+    return tf.ensure_shape(y, [x.shape[0], height, width, kernel.shape[-1]])
+
+
+# ---- norms -----------------------------------------------------------------------------------------
+
+
+def normalize(
+    x: tf.Tensor, axes: list[int], epsilon: float, offset: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """x with mean 0 and variance 1 over `axes`, plus an offset; mean and variance, float32.
+
+    Where the axes include the batch's, it is the whole batch of all replicas.
+    """
+    over_all = mean_over_replicas if 0 in axes else tf.identity
+    y = tf.cast(x, tf.float32)
+    mean = over_all(tf.reduce_mean(y, axes, keepdims=True))
+    y -= mean
+    variance = over_all(tf.reduce_mean(tf.square(y), axes, keepdims=True))
+    y = y * tf.math.rsqrt(variance + epsilon) + offset
+    return tf.cast(y, x.dtype), mean, variance
+
+
+@keras.saving.register_keras_serializable("srez")
+class GeneratorNorm(keras.layers.Layer):
+    """Batch norm with an offset and no scale, through TensorFlow's fused kernel.
+
+    In training the batch's own statistics (2017 knew nothing else); otherwise moving averages with bias
+    correction; mean 0 and variance 1 before the first update.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        shape = (input_shape[-1],)
+        self.offset = self.add_weight(shape=shape, initializer="zeros", name="offset")
+        moving = {"initializer": "zeros", "trainable": False, "autocast": False}
+        self.moving_mean = self.add_weight(shape=shape, name="moving_mean", **moving)
+        self.moving_variance = self.add_weight(shape=shape, name="moving_variance", **moving)
+        self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
+        self.keeps_averages = True
+
+    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        offset = tf.cast(self.offset, tf.float32)
+        scale = tf.ones_like(offset)
+        if not training:
+            mean, variance = self.averages()
+            y, *_ = tf.compat.v1.nn.fused_batch_norm(
+                x, scale, offset, mean, variance, BATCH_NORM_EPSILON, is_training=False
+            )
+            return y
+        if in_sync() > 1:  # the kernel knows its own replica only
+            y, mean, variance = normalize(x, BATCH_AXES, BATCH_NORM_EPSILON, offset)
+        else:
+            y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)
+            count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
+            variance *= (count - 1) / count  # it returns the unbiased one
+        if self.keeps_averages:
+            self._update(tf.squeeze(mean), tf.squeeze(variance))
+        return y
+
+    def get_config(self) -> dict[str, Any]:
+        # Keras' own default refuses the dtype policy among the arguments
+        return super().get_config()
+
+    def averages(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Mean and variance [channels], bias corrected; 0 and 1 before the first update."""
+        weight = tf.convert_to_tensor(self.moving_weight)
+        divisor = tf.where(weight > 0, weight, 1.0)
+        variance = tf.where(weight > 0, self.moving_variance / divisor, 1.0)
+        return self.moving_mean / divisor, variance
+
+    def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        for average, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+            (self.moving_weight, tf.ones([])),
+        ):
+            assign(average, MOMENTUM * average + (1 - MOMENTUM) * tf.stop_gradient(value))
+
+
+@keras.saving.register_keras_serializable("srez")
+class CriticNorm(keras.layers.Layer):
+    """Mean and variance over `axes`, an offset per channel, no scale, no moving averages.
+
+    Written out, since the gradient penalty differentiates through the statistics twice.
+    """
+
+    def __init__(self, axes: Iterable[int], epsilon: float, **kwargs):
+        super().__init__(**kwargs)
+        self.axes, self.epsilon = list(axes), epsilon
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        y, *_ = normalize(x, self.axes, self.epsilon, tf.cast(self.offset, tf.float32))
+        return y
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}

@@ -1,0 +1,1 @@
+"""Options: each declared once; flags, help, checks and tables are made from them."""

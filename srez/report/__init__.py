@@ -1,0 +1,1 @@
+"""The report of a study: verdicts, statistics, figures, one HTML page."""

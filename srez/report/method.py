@@ -1,0 +1,120 @@
+"""How a study is judged, in words: the report prints it, and docs/study_method.md is made from it.
+
+python3 -c "import srez_study_method as m; m.update_docs()"
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from srez.report.claims import INDICATOR_RULES, STABILITY_RULES
+from srez.report.correlations import FEWEST_PAIRS, INDICATORS, KINDS, RESAMPLES
+from srez.report.results import FIGURES
+from srez.report.verdicts import GAIN, LEVELS, VERDICTS
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "study_method.md"
+HEAD = """
+# How a study is judged
+
+`srez_study_method.py` makes this text, and every report of a study prints the same.
+"""
+
+
+class Section(NamedTuple):
+    """A heading, its text with an empty line between paragraphs, and terms with their definitions."""
+
+    heading: str
+    text: str
+    terms: dict[str, str]
+
+    @property
+    def paragraphs(self) -> list[str]:
+        return [" ".join(paragraph.split()) for paragraph in self.text.split("\n\n")]
+
+
+SECTIONS = [
+    Section(
+        "Quality",
+        """
+        Quality is measured at the sampled batches, on faces that were never trained on. Verdicts are read
+        from the sliced Wasserstein distance (SWD) where it was recorded: it exists for noise input too, and
+        no loss aims at it. Otherwise they are read from SSIM, then from PSNR. results.csv also has the
+        verdicts by each of the others. Figures become levels, which are larger for better pictures, and in
+        which equal steps mean alike:
+        """,
+        {FIGURES[name].short: level.text for name, level in LEVELS.items()},
+    ),
+    Section(
+        "Verdicts",
+        f"""
+        Every finished training gets one verdict: the first of these whose definition it meets. The last
+        third is that of the batches. {GAIN} Diversity is the mean distance between two outputs over that
+        between two real faces; as an output depends on its input alone, it tells whether it still does.
+        """,
+        {f"{rule.symbol} {word}": rule.text for word, rule in VERDICTS.items()},
+    ),
+    Section(
+        "Several seeds",
+        """
+        A cell's verdict is the most frequent one of its seeds, and of equally frequent ones the first in
+        the list above, together with how many seeds share it. Last figures are medians of a training's last
+        three samples; a training that diverged has none.
+
+        Means over seeds come with the 95% interval of Student's t. With three seeds it reaches 4.3 standard
+        errors to each side: three seeds tell coarse differences only.
+
+        Shares of trainings come with the exact 95% interval of Clopper and Pearson, and two shares are
+        compared by Fisher's exact test. Both take the trainings for independent; those of one cell are more
+        alike than that.
+        """,
+        {},
+    ),
+    Section(
+        "Does an indicator tell quality?",
+        f"""
+        An indicator is a number that the training itself gives. Its value at a sample is the mean of what
+        was logged since the previous sample. All correlations are Spearman's, within one training of at
+        least {FEWEST_PAIRS} samples, and signed so that +1 means: the better by the indicator, the better
+        in quality.
+
+        Means are over cells, of the means over their seeds. Intervals are 95% percentile bootstraps
+        ({RESAMPLES:,} resamples, scipy.stats.bootstrap) that draw the seeds of each cell anew and keep the
+        cells. With one cell and three seeds such an interval reaches from the smallest to the largest of
+        three values, which holds the true middle in three of four cases rather than in 95%; more cells make
+        it better.
+
+        A Wasserstein estimate is the critic's, on the batches that it trains on. A critic that learns them
+        by heart sets it too high, one that lags behind the generator too low; the held-out estimate is the
+        same critic's on faces that no network was trained on. Estimates of different trainings cannot be
+        compared: each critic has its own scale. With --gene_l1_factor above 0 the generator's loss also
+        holds the distance between its averaged-down output and the input, which goes with consistency and
+        PSNR whatever the critic does. PSNR and SSIM may get worse while pictures look better (Blau and
+        Michaeli 2018).
+        """,
+        {kind.title: kind.text for kind in KINDS.values()}
+        | {
+            about.title: f"{'falls' if about.direction < 0 else 'rises'} as the generator gets better."
+            for about in INDICATORS.values()
+        },
+    ),
+    Section(
+        "Claim 1: WGAN-GP trains stably and converges on a variety of architectures",
+        "The answer is the first of these that applies:",
+        STABILITY_RULES,
+    ),
+    Section(
+        "Claim 2: the Wasserstein distance is an effective measure of training progress",
+        "The answer is the first of these that applies:",
+        INDICATOR_RULES,
+    ),
+]
+
+
+def markdown() -> str:
+    """The text of docs/study_method.md."""
+    blocks = [HEAD.strip()]
+    for section in SECTIONS:
+        blocks += [f"## {section.heading}", *map(str.strip, section.paragraphs)]
+        if section.terms:
+            rows = [f"| {name} | {text} |" for name, text in section.terms.items()]
+            blocks.append("\n".join(["| | |", "|---|---|", *rows]))
+    return "\n\n".join(blocks) + "\n"

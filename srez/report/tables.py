@@ -1,0 +1,143 @@
+"""A study's folder: its trainings read, its tables written. Needs no TensorFlow."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import summary_v2 as hp
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
+
+from srez.errors import EXIT_DIVERGED, EXIT_DONE
+from srez.report.results import (
+    FAILED,
+    FIGURES,
+    FINISHED,
+    LOGGED,
+    NORMS,
+    NOT_BEGUN,
+    UNDER_WAY,
+    Result,
+    Results,
+)
+from srez.report.verdicts import Curve
+from srez.study.cells import StudyRun
+from srez.study.store import StudyStore
+from srez.system import files
+
+GOOD_EXITS = (EXIT_DONE, EXIT_DIVERGED)  # of these one that is not finished was made longer since
+
+
+def read(study_dir: str) -> Results:
+    """Everything of a study so far. Raises UserError where it has no study.toml that can be read."""
+    store = StudyStore(study_dir)
+    study = store.load()
+    return Results(study, [_result(run, store) for run in study.runs()])
+
+
+def _result(run: StudyRun, store: StudyStore) -> Result:
+    try:
+        outcome = store.outcome(run.name) or {}
+        lines = store.metrics(run.name)
+        curves = _curves(lines)
+        finished = store.finished(run)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return Result(run, FAILED, f"its files are damaged ({type(error).__name__}: {error})")
+    state = UNDER_WAY if lines else NOT_BEGUN
+    if outcome and (finished or outcome["exit"] not in GOOD_EXITS):
+        state = FINISHED if finished else FAILED
+    batches = int(lines[-1]["batch"]) if lines else 0
+    minutes = next((line["minutes"] for line in reversed(lines) if "minutes" in line), np.nan)
+    return Result(
+        run,
+        state,
+        str(outcome.get("message", "")),
+        outcome.get("exit"),
+        float(outcome.get("minutes", minutes)),
+        int(outcome.get("batches", batches)),
+        curves,
+    )
+
+
+def _curves(lines: list[dict[str, float]]) -> dict[str, Curve]:
+    points: dict[str, list[tuple[float, float]]] = {}
+    for line in lines:
+        for name in (*FIGURES, *LOGGED, *NORMS):
+            if name in line:
+                points.setdefault(name, []).append((line["batch"], line[name]))
+    return {name: tuple(np.array(those, float).T) for name, those in points.items()}
+
+
+# ---- as a table ------------------------------------------------------------------------------------
+
+
+def run_rows(results: Results) -> Iterator[dict[str, Any]]:
+    """results.csv: a row per training, last figures and verdicts by every quality figure."""
+    for r in results.results:
+        row: dict[str, Any] = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed, "state": r.state}
+        row |= {"verdict": r.verdict.word, "reason": r.verdict.reason}
+        row |= {f"verdict_by_{name}": r.verdict_by(name).word for name in results.qualities}
+        row |= {"exit": r.exit, "batches": r.batches, "minutes": round(r.minutes, 3)}
+        yield row | {name: r.last.get(name) for name in results.recorded}
+
+
+def correlation_rows(results: Results) -> Iterator[dict[str, Any]]:
+    """correlations.csv: a row per training, indicator and quality figure."""
+    for r in results.results:
+        for (indicator, quality), found in r.correlations.items():
+            where = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed}
+            yield where | {"indicator": indicator, "quality": quality} | found
+
+
+def write_csv(path: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Rows of one kind as CSV, whole or not at all; a file without content where there are none."""
+    rows, text = list(rows), io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+    files.write_whole(path, text.getvalue().encode())
+
+
+FOLDER = "hparams"
+FILE = "events.out.tfevents.0.srez"  # one name, so that a new report replaces the old one's
+VERSION = "brain.Event:2"
+
+
+def write_hparams(results: Results, study_dir: str) -> None:
+    """Write STUDY_DIR/hparams: axes, seed and verdict as hyperparameters, last figures as metrics."""
+    finished = [r for r in results.results if r.state == FINISHED]
+    if not finished:
+        return
+    folder = os.path.join(study_dir, FOLDER)
+    told = [hparams(r) for r in finished]
+    experiment = hp.hparams_config_pb(
+        hparams=[hp.HParam(name, hp.Discrete(sorted({each[name] for each in told}))) for name in told[0]],
+        metrics=[hp.Metric(name) for name in results.recorded],
+        time_created_secs=0.0,
+    )
+    _write(folder, 0, [experiment])
+    for r, each in zip(finished, told, strict=True):
+        start = hp.hparams_pb(each, trial_id=r.run.name, start_time_secs=0.0)
+        figures = [scalar_pb(name, value) for name, value in r.last.items()]
+        _write(os.path.join(folder, r.run.name), r.batches, [start, *figures])
+
+
+def hparams(r: Result) -> dict[str, str | int]:
+    """What sets a training apart."""
+    return {**r.run.cell.labels, "seed": r.run.seed, "verdict": r.verdict.word}
+
+
+def _write(folder: str, step: int, summaries: list[Summary]) -> None:
+    files.make_folder(folder)
+    content = io.BytesIO()
+    writer = RecordWriter(content)
+    writer.write(Event(wall_time=0.0, file_version=VERSION).SerializeToString())
+    for summary in summaries:
+        writer.write(Event(wall_time=0.0, step=step, summary=summary).SerializeToString())
+    files.write_whole(os.path.join(folder, FILE), content.getvalue())

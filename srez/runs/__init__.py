@@ -1,0 +1,1 @@
+"""A run and a trained network on disk."""

@@ -1,0 +1,130 @@
+"""A trained network on disk: its checkpoints or files of weights, its config.json. Needs no TensorFlow."""
+
+import dataclasses
+import json
+import os
+import re
+from typing import Any
+
+from srez.errors import UserError, one_line
+from srez.options.config import PRETRAINED, SCRATCH, Config, from_dict
+from srez.options.rules import NEWEST
+from srez.system import files
+
+CONFIG, CHECKPOINT_NAME = "config.json", "srez"
+# written by --run export; the second with kernels in float16
+WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
+PRETRAINED_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pretrained")
+# what decides which weights a generator has
+OF_THE_GENERATOR = ("input", "gen_architect", "gen_norm", "width")  # and the factor
+
+
+def has_checkpoint(folder: str) -> bool:
+    """Whether a folder holds a checkpoint of srez."""
+    return bool(saved_batches(folder))
+
+
+def saved_batches(folder: str) -> list[int]:
+    """The batches whose checkpoints lie in a folder, oldest first."""
+    found = (re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", name) for name in files.names(folder))
+    return sorted(int(match[1]) for match in found if match)
+
+
+def pick(folder: str, which: str) -> str:
+    """The path of a checkpoint, or file of weights: 'newest', a batch number, or a path. Raises UserError."""
+    batches = saved_batches(folder)
+    if which == NEWEST and not batches:
+        for weights in (files.join(folder, name) for name in (WEIGHTS, HALF_WEIGHTS)):
+            if files.exists(weights):
+                return weights
+    elif which == NEWEST:
+        which = str(batches[-1])
+    if which in map(str, batches):
+        return files.join(folder, f"{CHECKPOINT_NAME}-{which}")
+    which = which.removesuffix(".index")
+    for path in (which, files.join(folder, which)):
+        if files.exists(f"{path}.index") or (path.endswith(".h5") and files.exists(path)):
+            return path
+    there = (
+        f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
+    )
+    raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
+
+
+def or_pretrained(config: Config) -> Config:
+    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
+    named = config.checkpoint != NEWEST or config.all_checkpoints  # one of a training was asked for
+    if named or files.is_remote(config.checkpoint_dir) or files.names(config.checkpoint_dir):
+        return config
+    folder = PRETRAINED_FOLDER
+    print(f"'{config.checkpoint_dir}' holds nothing: taking the generator that comes with srez, {folder}")
+    return dataclasses.replace(config, checkpoint_dir=folder)
+
+
+def load(folder: str) -> dict[str, Any]:
+    """The config.json of a checkpoint folder. Raises UserError where it is missing or damaged."""
+    path = files.join(folder, CONFIG)
+    if not files.exists(path):
+        raise UserError(f"'{folder}' has no {CONFIG}: --checkpoint_dir must name the folder of a training")
+    try:
+        content = json.loads(files.read_bytes(path))
+        options, dataset = dict(content["options"]), content["dataset"]
+        from_dict(options)
+        return {"options": options, "dataset": {name: dataset[name] for name in ("fingerprint", "pictures")}}
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"'{path}' is damaged ({one_line(error)}): put its backup back or use --noresume"
+        ) from None
+
+
+def load_config(folder: str) -> Config:
+    """The options of a training. Raises UserError."""
+    return from_dict(load(folder)["options"])
+
+
+def replace_folders(config: Config, other: Config) -> Config:
+    """A run's options, with the folders of another command line; the dataset only if that names one."""
+    folders = {name: getattr(other, name) for name in ("train_dir", "checkpoint_dir", "summary_dir")}
+    if other.dataset != Config.dataset:
+        folders["dataset"] = other.dataset
+    return dataclasses.replace(config, **folders)
+
+
+def part_in_use(config: Config) -> str:
+    """Which part of a training's checkpoints is its generator for everybody else."""
+    return "average" if config.gene_ema else "generator"
+
+
+def start_weights(config: Config) -> tuple[str, str] | None:
+    """The weights that start_from means: their path, and which part of that checkpoint; None: there are none.
+
+    Raises UserError where they are not there or are those of another network.
+    """
+    if config.start_from == SCRATCH:
+        return None
+    folder = PRETRAINED_FOLDER if config.start_from == PRETRAINED else config.start_from
+    try:
+        its, path = load_config(folder), pick(folder, NEWEST)
+    except UserError as error:
+        problem, _, _ = str(error).rpartition(": ")  # its remedy is for another option
+        raise no_start(config, problem) from None
+    for name in OF_THE_GENERATOR:
+        if getattr(its, name) != getattr(config, name):
+            raise UserError(
+                f"--start_from={config.start_from}: its generator has --{name}={getattr(its, name)}, "
+                f"not {getattr(config, name)}: give the same"
+            )
+    if its.factor != config.factor:
+        raise UserError(
+            f"--start_from={config.start_from}: its generator enlarges {its.factor} times, "
+            f"not {config.factor}: give the same --scale_factor, or for noise the same sizes"
+        )
+    return path, part_in_use(its)
+
+
+def no_start(config: Config, problem: str) -> UserError:
+    """What to raise where start_from cannot be used."""
+    return UserError(
+        f"--start_from={config.start_from} cannot be used ({problem}): "
+        f"name a --checkpoint_dir, a folder that --run export wrote, or '{PRETRAINED}'"
+    )

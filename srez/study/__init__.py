@@ -1,0 +1,1 @@
+"""Studies: grids of trainings, and how they are done."""

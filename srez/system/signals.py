@@ -1,0 +1,60 @@
+"""Signals let the batch finish and its checkpoint be saved; a second one, seconds later, leaves at once."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+from srez.errors import EXIT_INTERRUPTED
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# seconds in which signals are one: job managers signal every process, and a study its trainings; more under
+# run_script.sh, since a machine that shuts down signals again what was told of the notice before
+ONE = float(os.environ.get("SREZ_GRACE", "2"))
+
+
+class Stop:
+    """Whether a signal asked the command to stop. Until `defer` is set, a signal ends the process at once.
+
+    A thread waits for them: Python's own handlers run between two operations of the main thread, and one (a
+    step, the compilation of a network) may take longer than somebody who wants to leave has patience.
+    """
+
+    def __init__(self):
+        self.requested, self.defer, self._since = "", False, 0.0
+        self._taken: list[signal.Signals] = []
+        self._stderr = os.dup(2)  # descriptor 2 itself is set aside while TensorFlow is imported
+
+    def install(self) -> "Stop":
+        """Begin to wait for signals; before TensorFlow is imported, which takes seconds."""
+        # nohup ignores SIGHUP
+        self._taken = [n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN]
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        signal.set_wakeup_fd(writing)
+        threading.Thread(target=self._wait, args=(reading,), daemon=True).start()
+        self.take()
+        return self
+
+    def take(self) -> None:
+        """Take the signals over; again after TensorFlow's coordination of workers has taken SIGTERM."""
+        for number in self._taken:
+            signal.signal(number, lambda *_: None)  # without a handler nothing comes through the pipe
+
+    def _wait(self, pipe: int) -> None:
+        while True:
+            for number in os.read(pipe, 64):
+                if number in self._taken:
+                    self._receive(number)
+
+    def _receive(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if self.defer and not self.requested:
+            self.requested, self._since = name, time.monotonic()
+            return
+        if self.requested and time.monotonic() - self._since < ONE:
+            return
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            os.write(self._stderr, f"\nsrez: {name}, left at once\n".encode())
+        os._exit(EXIT_INTERRUPTED)

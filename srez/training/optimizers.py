@@ -1,0 +1,104 @@
+"""Optimizers as TensorFlow 1 defined them, as a table; and the scale of float16 losses."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from srez.networks.replica import assign
+from srez.options.config import Config
+
+
+def _slots(variables: Sequence[tf.Variable], value: float, name: str) -> list[tf.Variable]:
+    return [
+        tf.Variable(tf.fill(v.shape, tf.constant(value, v.dtype)), trainable=False, name=f"{name}_{i}")
+        for i, v in enumerate(variables)
+    ]
+
+
+class Adam(tf.Module):
+    """Kingma and Ba 2015, with epsilon as in the paragraph before section 2.1 ("epsilon hat")."""
+
+    def __init__(self, variables: Sequence[tf.Variable], beta1: float, beta2: float, epsilon: float):
+        super().__init__()
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.updates = tf.Variable(0, trainable=False, dtype=tf.int64, name="updates")
+        self.first, self.second = _slots(variables, 0.0, "first"), _slots(variables, 0.0, "second")
+
+    def apply(
+        self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor], rate: tf.Tensor
+    ) -> None:
+        """One update of all variables with one gradient each, in the order of the constructor."""
+        updates = self.updates + 1
+        assign(self.updates, updates)
+        power = tf.cast(updates, tf.float32)
+        for variable, gradient, first, second in zip(
+            variables, gradients, self.first, self.second, strict=True
+        ):
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.handle,
+                m=first.handle,
+                v=second.handle,
+                beta1_power=tf.pow(self.beta1, power),
+                beta2_power=tf.pow(self.beta2, power),
+                lr=rate,
+                beta1=self.beta1,
+                beta2=self.beta2,
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+
+
+class RMSprop(tf.Module):
+    """Hinton's lecture 6e: decay 0.9, 1e-10 inside the root, mean square starting at one (Keras: at zero)."""
+
+    def __init__(self, variables: Sequence[tf.Variable]):
+        super().__init__()
+        self.square, self.momentum = _slots(variables, 1.0, "square"), _slots(variables, 0.0, "momentum")
+
+    def apply(
+        self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor], rate: tf.Tensor
+    ) -> None:
+        """One update of all variables with one gradient each, in the order of the constructor."""
+        for variable, gradient, square, momentum in zip(
+            variables, gradients, self.square, self.momentum, strict=True
+        ):
+            tf.raw_ops.ResourceApplyRMSProp(
+                var=variable.handle,
+                ms=square.handle,
+                mom=momentum.handle,
+                lr=rate,
+                rho=0.9,
+                momentum=0.0,
+                epsilon=1e-10,
+                grad=gradient,
+            )
+
+
+OPTIMIZERS: dict[str, Callable[[Sequence[tf.Variable], Config], tf.Module]] = {
+    "adam": lambda variables, c: Adam(variables, c.learning_beta1, c.learning_beta2, c.epsilon),
+    "rmsprop": lambda variables, c: RMSprop(variables),
+}
+
+
+def learning_rate(config: Config, batch: int) -> float:
+    """The rate of batch n, counted from 1: start * 0.5 ^ floor((n - 1) / half life)."""
+    return config.learning_rate_start * 0.5 ** ((batch - 1) // config.learning_rate_half_life)
+
+
+class LossScale(tf.Module):
+    """Dynamic scale of float16 losses: halved when a gradient overflows, doubled after 2,000 good steps."""
+
+    START, LEAST, MOST, PATIENCE = 2.0**15, 1.0, 2.0**24, 2000
+
+    def __init__(self):
+        super().__init__()
+        self.scale = tf.Variable(self.START, trainable=False, name="scale")
+        self.good = tf.Variable(0, trainable=False, dtype=tf.int64, name="good")
+
+    def update(self, finite: tf.Tensor) -> None:
+        """Move on after a step whose gradients were all finite, or not."""
+        good = tf.where(finite, self.good + 1, 0)
+        grow = good >= self.PATIENCE
+        factor = tf.where(finite, tf.where(grow, 2.0, 1.0), 0.5)
+        assign(self.scale, tf.clip_by_value(self.scale * factor, self.LEAST, self.MOST))
+        assign(self.good, tf.where(grow, tf.zeros_like(good), good))

@@ -1,0 +1,307 @@
+"""Figures of pictures and distances of sets, against values known by hand and against their definitions."""
+
+import numpy as np
+import pytest
+import scipy.linalg
+import tensorflow as tf
+
+from srez.inference.table import Row, lines, with_intervals
+from srez.metrics import sets
+from srez.metrics.pictures import EVAL_METRICS, METRICS, beyond_neighbours
+from srez.metrics.sets import (
+    frechet,
+    kernel_distance,
+    laplacian_pyramid,
+    normalized,
+    patches,
+    sliced_wasserstein,
+    sliced_wasserstein_levels,
+)
+
+
+def flat(value: float, side: int = 64) -> tf.Tensor:
+    return tf.fill([2, side, side, 3], value)
+
+
+def random_pictures(count: int, seed: int, side: int = 64) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, side, side, 3), np.float32)
+
+
+# ---- figures of pictures ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "equal"),
+    [("psnr", 20.0, 100.0), ("l1", 0.1, 0.0), ("mse", 0.01, 0.0), ("consistency", 20.0, 100.0)],
+)
+def test_figures_of_flat_pictures(name, value, equal):
+    metric = EVAL_METRICS[name]
+    np.testing.assert_allclose(metric(flat(0.5), flat(0.6), flat(0.6, 16)), value, rtol=1e-5)
+    np.testing.assert_allclose(metric(flat(0.5), flat(0.5), flat(0.5, 16)), equal, atol=1e-5)
+
+
+def test_ssim_of_flat_pictures():
+    """No structure on either side leaves the luminance term (2ab + c) / (a^2 + b^2 + c), c = 0.0001."""
+    found = EVAL_METRICS["ssim"](flat(0.5), flat(0.7), flat(0.5, 16))
+    np.testing.assert_allclose(found, (0.7 + 1e-4) / (0.25 + 0.49 + 1e-4), rtol=1e-3)
+
+
+def test_ssim_against_its_definition():
+    one, other = (tf.constant(random_pictures(1, seed)) for seed in (0, 1))
+    other = 0.7 * one + 0.3 * other
+    distance = np.arange(11) - 5
+    window = np.exp(-(distance**2) / (2 * 1.5**2))
+    window = np.outer(window, window) / window.sum() ** 2
+    views = [np.lib.stride_tricks.sliding_window_view(p[0], (11, 11), axis=(0, 1)) for p in (one, other)]
+    a, b = ((view * window).sum((-1, -2)) for view in views)
+    aa, bb, ab = (
+        (x * y * window).sum((-1, -2)) for x, y in ((views[0],) * 2, (views[1],) * 2, (views[0], views[1]))
+    )
+    c1, c2 = 0.01**2, 0.03**2
+    values = (2 * a * b + c1) * (2 * (ab - a * b) + c2)
+    values /= (a**2 + b**2 + c1) * (aa - a**2 + bb - b**2 + c2)
+    np.testing.assert_allclose(METRICS["ssim"](one, other, one), values.mean(), atol=1e-5)
+
+
+def test_consistency_looks_at_means_only():
+    checks = np.indices((64, 64)).sum(0) % 2  # means of 0.5 everywhere
+    output = tf.constant(np.broadcast_to(checks[None, ..., None], (2, 64, 64, 3)), tf.float32)
+    np.testing.assert_allclose(METRICS["consistency"](output, output, flat(0.5, 16)), 100, atol=1e-4)
+    np.testing.assert_allclose(METRICS["psnr"](output, flat(0.5), flat(0.5, 16)), 6.0206, atol=1e-3)
+
+
+# ---- sliced Wasserstein ----------------------------------------------------------------------------
+
+
+def test_pyramid_adds_up_again():
+    pictures = random_pictures(2, 0)
+    levels = list(laplacian_pyramid(pictures))
+    assert [level.shape[1] for level in levels] == [64, 32, 16]
+    rebuilt = levels.pop()
+    while levels:
+        spread = np.zeros((2, 2 * rebuilt.shape[1], 2 * rebuilt.shape[1], 3), np.float32)
+        spread[:, ::2, ::2] = rebuilt
+        rebuilt = levels.pop() + 4 * sets._blur(spread)
+    np.testing.assert_allclose(rebuilt, pictures, atol=1e-6)
+
+
+def test_pyramid_of_a_flat_picture_has_no_details():
+    levels = list(laplacian_pyramid(np.full((1, 64, 64, 3), 0.3, np.float32)))
+    for level, value in zip(levels, (0, 0, 0.3), strict=True):
+        np.testing.assert_allclose(level, value, atol=1e-6)
+
+
+def test_blur_against_its_kernel():
+    picture = np.zeros((1, 16, 16, 3), np.float32)
+    picture[0, 8, 8], picture[0, 0, 0] = 256, 256
+    blurred = sets._blur(picture)[0, :, :, 0]
+    row = np.array([1, 4, 6, 4, 1])
+    np.testing.assert_allclose(blurred[6:11, 6:11], np.outer(row, row))
+    np.testing.assert_allclose(blurred[:3, :3], np.outer([6, 4, 1], [6, 4, 1]))  # the corner is mirrored once
+
+
+def test_patches_are_parts_of_their_pictures():
+    pictures = np.arange(2 * 16 * 16 * 3, dtype=np.float32).reshape(2, 16, 16, 3)
+    found = patches(pictures, 0)
+    assert found.shape == (256, 7, 7, 3)
+    for n, patch in enumerate(found):
+        index, rest = divmod(int(patch[0, 0, 0]), 16 * 16 * 3)
+        y, x = divmod(rest // 3, 16)
+        assert index == n // 128
+        np.testing.assert_array_equal(patch, pictures[index, y : y + 7, x : x + 7])
+    corners = {(int(p[0, 0, 0]) % 768 // 48, int(p[0, 0, 0]) // 3 % 16) for p in found}
+    assert {y for y, _ in corners} == {x for _, x in corners} == set(range(10))
+
+
+def test_normalized_by_channel():
+    found = normalized(random_pictures(50, 3, 7) * [1, 10, 100] + [5, 50, 500])
+    found = found.reshape(50, 7, 7, 3)
+    np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-4)
+    np.testing.assert_allclose(found.std((0, 1, 2)), 1, atol=1e-4)
+    assert np.isfinite(normalized(np.ones((5, 7, 7, 3)))).all()
+
+
+def test_sliced_wasserstein_of_a_shift():
+    """All points moved by v: the mean of |v . direction|, sqrt(2 / (pi d)) |v| for many directions."""
+    points = np.random.default_rng(0).normal(size=(500, 147))
+    shift = np.full(147, 0.3)
+    found = sliced_wasserstein(points, points + shift)
+    expected = np.sqrt(2 / (np.pi * 147)) * np.linalg.norm(shift)
+    assert found == pytest.approx(expected, rel=0.15)
+    assert sliced_wasserstein(points, points + 2 * shift) == pytest.approx(2 * found)
+    assert sliced_wasserstein(points, points[::-1]) < 1e-12  # the order of sums alone
+
+
+def test_sliced_wasserstein_of_two_spreads():
+    """In one dimension: mean |x| * (3 - 1) for x and 3x."""
+    points = np.random.default_rng(0).normal(size=(400, 1))
+    assert sliced_wasserstein(points, 3 * points) == pytest.approx(2 * np.abs(points).mean())
+
+
+def test_levels_tell_alike_from_different():
+    one, same, dull = random_pictures(24, 0), random_pictures(24, 1), random_pictures(24, 2)
+    dull = dull[:, ::4, ::4].repeat(4, axis=1).repeat(4, axis=2)
+    near, far = sliced_wasserstein_levels(one, same), sliced_wasserstein_levels(one, dull)
+    assert list(near) == list(far) == [64, 32, 16]
+    assert far[64] > 1.5 * near[64]
+    assert sliced_wasserstein_levels(one, same) == near
+    fewer = sliced_wasserstein_levels(one, same[:8])
+    assert fewer == sliced_wasserstein_levels(one[:8], same[:8])
+
+
+# ---- Frechet and kernel distances ------------------------------------------------------------------
+
+
+def with_moments(mean: np.ndarray, covariance: np.ndarray, seed: int) -> np.ndarray:
+    """Features whose mean and covariance are exactly these."""
+    points = np.random.default_rng(seed).normal(size=(200, len(mean)))
+    points -= points.mean(0)
+    points = points @ np.linalg.inv(np.linalg.cholesky(np.atleast_2d(np.cov(points, rowvar=False)))).T
+    return points @ np.linalg.cholesky(covariance).T + mean
+
+
+def test_frechet_of_gaussians_in_one_dimension():
+    """(m1 - m2)^2 + (s1 - s2)^2."""
+    one, other = (
+        with_moments(np.array([1.0]), np.array([[4.0]]), 0),
+        with_moments(np.array([3.0]), np.array([[25.0]]), 1),
+    )
+    assert frechet(one, other) == pytest.approx(4 + 9)
+    assert frechet(one, one) == pytest.approx(0, abs=1e-8)
+
+
+def test_frechet_of_gaussians_whose_axes_differ():
+    a = np.array([[2.0, 0.9, 0.0], [0.9, 1.0, 0.3], [0.0, 0.3, 3.0]])
+    b = np.array([[1.0, -0.4, 0.2], [-0.4, 2.0, 0.0], [0.2, 0.0, 0.5]])
+    means = np.zeros(3), np.array([1.0, 2.0, -1.0])
+    expected = 6 + np.trace(a + b - 2 * np.real(scipy.linalg.sqrtm(a @ b)))
+    found = frechet(with_moments(means[0], a, 0), with_moments(means[1], b, 1))
+    assert found == pytest.approx(expected, rel=1e-8)
+
+
+def test_frechet_with_fewer_pictures_than_features():
+    random = np.random.default_rng(0)
+    assert np.isfinite(frechet(random.normal(size=(5, 40)), random.normal(size=(5, 40))))
+
+
+def test_kernel_distance_against_its_definition():
+    random = np.random.default_rng(0)
+    one, other = random.normal(size=(7, 5)), random.normal(size=(6, 5)) + 0.5
+
+    def kernel(x, y):
+        return (x @ y / 5 + 1) ** 3
+
+    def own(points):
+        n = len(points)
+        pairs = [kernel(points[i], points[j]) for i in range(n) for j in range(n) if i != j]
+        return sum(pairs) / (n * (n - 1))
+
+    cross = np.mean([kernel(x, y) for x in one for y in other])
+    assert kernel_distance(one, other) == pytest.approx(own(one) + own(other) - 2 * cross)
+
+
+def test_kernel_distance_is_unbiased():
+    random = np.random.default_rng(0)
+    same = [kernel_distance(*random.normal(size=(2, 20, 5))) for _ in range(300)]
+    assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(300)
+    moved = [kernel_distance(a, b + 0.5) for a, b in random.normal(size=(50, 2, 20, 5))]
+    assert np.mean(moved) > 5 * np.std(same) / np.sqrt(50)
+
+
+# ---- intervals and tables --------------------------------------------------------------------------
+
+
+def test_intervals():
+    values = np.random.default_rng(0).normal(5, 2, (400, 1))
+    ((mean, low, high),) = with_intervals(values)
+    assert mean == pytest.approx(values.mean())
+    wide = 1.96 * values.std() / 20
+    assert mean - low == pytest.approx(wide, rel=0.1)
+    assert high - mean == pytest.approx(wide, rel=0.1)
+    assert with_intervals(values) == [(mean, low, high)]
+    assert with_intervals(np.full((30, 1), 0.25)) == [(0.25, 0.25, 0.25)]
+    assert with_intervals(np.array([[3.0]])) == [(3.0, 3.0, 3.0)]
+
+
+def test_intervals_hold_the_truth_in_about_19_of_20():
+    random = np.random.default_rng(1)
+    found = with_intervals(random.normal(0, 1, (60, 200)))
+    assert 0.88 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.99
+
+
+def test_lines_show_every_row():
+    figures = dict.fromkeys(EVAL_METRICS, (1.0, 0.5, 1.5))
+    rows = [
+        Row("", "bicubic", figures, {"swd_64": 1.0, "swd": 2.0}),
+        Row("srez-7", "generator", figures, {"swd_64": 3.0, "swd": 4.0}),
+        Row("a.weights.h5", "generator, 2 rounds of many", figures, {"swd_64": 3.0, "swd": 4.0}),
+        Row("", "others", {}, {"swd_64": 5.0, "swd": 6.0}),
+    ]
+    text = "\n".join(lines(rows))
+    assert text.count("bicubic") == text.count("generator (srez-7)") == 2
+    assert text.count("others") == 1
+    assert "1.00 [0.50, 1.50]" in text
+    assert "6.00" in text
+    table = text.splitlines()
+    assert (
+        len({line.rindex("lone pixels") + 11 for line in table[:1]} | {len(line) for line in table[:4]}) == 1
+    )
+    assert all("]  " in line and "]0" not in line for line in table[1:4])
+
+
+# ---- lone pixels -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("places", "value", "count"),
+    [
+        ([(3, 4)], 0.63, 1),
+        ([(3, 4)], 0.61, 0),
+        ([(3, 4)], 0.37, 1),
+        ([(0, 0), (0, 7), (7, 3)], 0.7, 3),  # at the border too
+        ([(3, 4), (3, 5)], 0.9, 0),  # a line is none
+        ([(3, 4), (4, 5)], 0.9, 0),
+        ([(3, 4), (3, 6)], 0.9, 2),
+        ([(y, x) for y in range(8) for x in range(4)], 0.9, 0),  # nor an edge
+    ],
+)
+def test_lone_pixels(places, value, count):
+    pictures = np.full((2, 8, 8, 3), 0.5, np.float32)
+    for y, x in places:
+        pictures[1, y, x, 2] = value
+    assert EVAL_METRICS["lone"](pictures, None, None).numpy().tolist() == [0, count]
+
+
+def test_how_far_beyond_the_neighbours():
+    picture = np.full((1, 5, 5, 1), 0.5, np.float32)
+    picture[0, 2, 2] = 0.8
+    picture[0, 1, 2] = 0.6  # beside it: neither above nor below all
+    found = beyond_neighbours(tf.constant(picture)).numpy()
+    assert found[0, 2, 2, 0] == pytest.approx(0.2)
+    assert np.count_nonzero(found) == 1
+
+
+# ---- diversity -------------------------------------------------------------------------------------
+
+
+def even(*values: float) -> np.ndarray:
+    """Pictures of one value each: the distance between two is the difference of their values."""
+    return np.reshape(np.float32(values), (-1, 1, 1, 1)) * np.ones((1, 8, 8, 3), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.0, 0.3, 0.6), 1.0),  # distances 0.3, 0.3, 0.6
+        ((0.5, 0.5, 0.5), 0.0),
+        ((0.5, 0.5, 0.8), 0.5),  # 0, 0.3, 0.3
+        ((0.0, 1.0), 2.5),
+    ],
+)
+def test_diversity(values, expected):
+    found = sets.diversity(even(*values), even(0.0, 0.3, 0.6))
+    assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_diversity_beside_faces_that_are_all_alike_is_unknown():
+    assert sets.diversity(even(0.0, 1.0), even(0.5, 0.5)) is None

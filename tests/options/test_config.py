@@ -1,0 +1,218 @@
+"""Options: declared once, checked, read by somebody; the command line; what answers without TensorFlow."""
+
+import ast
+import dataclasses
+import time
+
+import pytest
+from absl import flags
+from helpers import ROOT
+
+from srez.errors import UserError
+from srez.options import flags as flags_module
+from srez.options.config import Config, check, fields, from_dict, to_dict
+from srez.options.flags import GROUPS, define_flags, help_text, options_table, read_flagfile
+
+
+def parse(*words: str) -> Config | None:
+    values = flags.FlagValues()
+    define_flags(values)
+    return flags_module.parse(["srez_main.py", *words], values)
+
+
+def test_defaults_of_2017_are_kept():
+    kept = {
+        **{
+            "batch_size": 16,
+            "checkpoint_dir": "checkpoint",
+            "checkpoint_period": 10000,
+            "dataset": "dataset",
+        },
+        **{"summary_dir": "summary", "summary_period": 200, "train_dir": "train", "train_time": 200},
+        **{"run": "demo", "epsilon": 1e-8, "learning_beta1": 0.5, "learning_beta2": 0.9, "optimizer": "adam"},
+        **{
+            "learning_rate_start": 1e-4,
+            "learning_rate_half_life": 5000,
+            "train_noise": 0.03,
+            "sample_size": 64,
+        },
+        **{"log_device_placement": False, "random_seed": 0, "test_vectors": 16, "loss_func": "dcgan"},
+        **{"weigh_clip": -1, "critic_norm": "batch", "output_image": 0, "LAMBDA": 10, "gene_l1_factor": 0.9},
+        **{"gen_architect": "resnet", "gen_norm": 1, "input": "scaled", "noise_dimension": 4},
+    }
+    config = parse()
+    assert {name: getattr(config, name) for name in kept} == kept
+
+
+def test_a_command_line_becomes_a_config():
+    config = parse("--run", "train", "--max_batches=20", "--width", "0.5", "--noresume", "--deterministic")
+    assert config == Config(run="train", max_batches=20, width=0.5, resume=False, deterministic=True)
+
+
+def test_flagfile(tmp_path):
+    (tmp_path / "recipe.flags").write_text("# a comment\n--loss_func=wgangp\n--critic_iters=5\n")
+    config = parse(f"--flagfile={tmp_path / 'recipe.flags'}", "--critic_iters=2")
+    assert (config.loss_func, config.critic_iters) == ("wgangp", 2)
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "srez" / "presets").glob("*.flags")), ids=lambda p: p.name)
+def test_presets_are_good_command_lines(preset):
+    assert parse("--run=train", f"--flagfile={preset}").run == "train"
+    assert read_flagfile(str(preset))
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--resume", "false"], ["leftover word 'false'", "--noname"]),
+        (["--learning_rate_half_life=0"], ["--learning_rate_half_life=0", "at least 1"]),
+        (["--LAMBDA=0", "--loss_func=wgangp"], ["--LAMBDA", "--loss_func"]),
+        (["--sample_size=50"], ["--sample_size=50", "64, 128"]),
+        (["--batch_size=-3"], ["--batch_size=-3", "at least 1"]),
+        (["--frobnicate=1"], ["frobnicate"]),
+        (["--loss_func=gan"], ["--loss_func=gan", "dcgan, wgan, wgangp"]),
+        (["--max_batches=many"], ["--max_batches=many"]),
+        (["--epsilon=nan"], ["--epsilon=nan", "finite"]),
+        (["--width=0"], ["--width=0", "above 0"]),
+        (["--learning_beta1=1"], ["--learning_beta1", "below 1"]),
+        (["--gene_l1_factor=1.5"], ["--gene_l1_factor", "at most 1"]),
+        (["--train_dir="], ["--train_dir", "a name"]),
+        (["--input=noise", "--noise_dimension=5"], ["--noise_dimension=5", "--sample_size=64"]),
+        (["--input=noise", "--back_projection=1"], ["--back_projection=1", "--input=noise"]),
+        (["--input=noise", "--gene_pixel_factor=1"], ["--gene_pixel_factor=1", "--input=noise"]),
+        (["--sample_size=128", "--crop_size=64"], ["--crop_size=64", "--sample_size=128"]),
+        (["--crop_x=3"], ["--crop_x=3", "--crop_y=-1"]),
+        (["--run=train", "--train_time=0"], ["--train_time=0", "--max_batches=0"]),
+        (["--flagfile=/no/such/file"], ["/no/such/file"]),
+    ],
+)
+def test_errors_are_one_line_that_names_the_flag(words, parts):
+    with pytest.raises(UserError) as error:
+        parse(*words)
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_bounds_are_two_sided():
+    for value, good in ((0.0, True), (1.0, True), (-0.001, False), (1.001, False)):
+        config = Config(gene_l1_factor=value)
+        if good:
+            check(config)
+        else:
+            with pytest.raises(UserError):
+                check(config)
+
+
+def test_wgangp_without_penalty_is_the_only_objective_refused_without_it():
+    check(Config(LAMBDA=0.0, loss_func="wgan"))
+    check(Config(LAMBDA=0.0, loss_func="dcgan"))
+
+
+@pytest.mark.parametrize(
+    ("options", "factor", "size"),
+    [
+        ({}, 4, 16),
+        ({"scale_factor": 8}, 8, 8),
+        ({"sample_size": 128, "scale_factor": 2}, 2, 64),
+        ({"input": "noise"}, 16, 4),
+        ({"input": "noise", "noise_dimension": 32, "scale_factor": 8}, 2, 32),
+    ],
+)
+def test_factor_and_input_size(options, factor, size):
+    config = Config(**options)
+    assert (config.factor, config.input_size) == (factor, size)
+
+
+@pytest.mark.parametrize(
+    ("weigh_clip", "loss_func", "clips"),
+    [(-1, "wgan", True), (-1, "dcgan", False), (-1, "wgangp", False), (0, "wgan", False), (1, "dcgan", True)],
+)
+def test_when_weights_are_clipped(weigh_clip, loss_func, clips):
+    assert Config(weigh_clip=weigh_clip, loss_func=loss_func).clips_weights is clips
+
+
+def test_config_survives_json_and_unknown_options():
+    config = Config(width=0.5, loss_func="wgan")
+    values = to_dict(config) | {"an_option_of_the_future": 3}
+    assert from_dict(values) == config
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.width = 1.0
+
+
+def test_every_option_has_help_and_a_group():
+    for f in fields():
+        assert len(f.metadata["help"]) > 8, f.name
+        assert f.metadata["group"] in GROUPS, f.name
+        assert f"--{f.name}" in help_text() or f"--[no]{f.name}" in help_text()
+
+
+def test_every_option_is_read():
+    """As an attribute, outside of srez/options/config.py or in one of Config's properties."""
+    read: set[str] = set()
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("srez/**/*.py")]:
+        tree = ast.parse(path.read_text())
+        if path == ROOT / "srez" / "options" / "config.py":
+            methods = [n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and n.name == "Config"]
+            tree = ast.Module([n for c in methods for n in c.body if isinstance(n, ast.FunctionDef)], [])
+        read |= {
+            n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)
+        }
+    assert {f.name for f in fields()} - read == set()
+
+
+def test_readme_has_the_option_table():
+    readme = (ROOT / "README.md").read_text()
+    assert options_table() in readme, "run: python3 scripts/update_docs.py"
+
+
+# ---- the command itself ----------------------------------------------------------------------------
+
+
+def run_without_tensorflow(srez, tmp_path, *words, **options):
+    """Run with a tensorflow that cannot be imported in front; seconds and the process."""
+    (tmp_path / "tensorflow.py").write_text("raise SystemError('TensorFlow was imported')")
+    start = time.monotonic()
+    done = srez(*words, cwd=tmp_path, **options)
+    assert "TensorFlow was imported" not in done.stdout + done.stderr
+    return time.monotonic() - start, done
+
+
+def test_help_needs_no_tensorflow(srez, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    _, done = run_without_tensorflow(srez, tmp_path, "--help")
+    assert done.returncode == 0
+    assert "--learning_rate_half_life" in done.stdout
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--batch_size=-3"], "--batch_size=-3"),
+        (["--run=train", "--dataset=nowhere"], "--dataset synthetic"),
+        (["--run=train", "--dataset=empty"], "holds no pictures"),
+        (["--run=train", "--dataset=texts"], "holds no pictures"),
+        (["--run=train", "--dataset=pictures", "--train_dir=a_file/train"], "a_file"),
+        (
+            ["--run=train", "--dataset=pictures", "--checkpoint_dir=old", "--width=0.5"],
+            "width was 1.0, now 0.5",
+        ),
+    ],
+)
+def test_errors_need_no_tensorflow(srez, tmp_path, monkeypatch, words, part):
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for folder in ("empty", "texts", "pictures", "old"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "texts" / "a.txt").write_text("no picture")
+    (tmp_path / "pictures" / "a.png").write_bytes(b"")
+    (tmp_path / "a_file").write_text("")
+    (tmp_path / "old" / "srez-5.index").write_text("")
+    (tmp_path / "old" / "config.json").write_text(
+        '{"options": {}, "dataset": {"fingerprint": "x", "pictures": 1}}'
+    )
+    _, done = run_without_tensorflow(srez, tmp_path, *words)
+    assert done.returncode == 2
+    assert part in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("srez: ")

@@ -1,0 +1,206 @@
+"""For every option: setting it changes something that its user would notice."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import srez_main
+import srez_train
+from srez.data.dataset import open_dataset
+from srez.data.samples import Batch
+from srez.options.config import Config, fields
+from srez.runs.run import Run, read_metrics
+from srez.system.signals import Stop
+from srez.training.replicas import open_replicas
+from srez_input import batches
+from srez_model import Gan
+
+SMALL = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 2, "test_vectors": 2}
+
+
+def digest(*arrays) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays)).hexdigest()
+
+
+def stream(config: Config) -> str:
+    """What the networks are shown: a batch of training and the held-out faces."""
+    dataset = open_dataset(config)
+    batch, test = batches(dataset, [0], config.batch_size)[0], dataset.test_batch()
+    return digest(batch.label, batch.feature, test.label, test.feature)
+
+
+def networks(config: Config) -> list:
+    """Layers and shapes of both networks."""
+    trainer = Gan(config)
+    layers = [type(layer).__name__ for m in (trainer.generator, trainer.critic) for layer in m.layers]
+    axes = [getattr(layer, "axes", None) for layer in trainer.critic.layers]
+    return [
+        layers,
+        axes,
+        [v.shape for v in trainer.generator_variables],
+        trainer.generator.layers[1].compute_dtype,
+    ]
+
+
+def strategy(config: Config) -> str:
+    """How devices train together."""
+    return type(open_replicas(config).strategy).__name__
+
+
+@functools.cache
+def trained(config: Config) -> Gan:
+    """Both networks after three batches."""
+    trainer = Gan(config)
+    random = np.random.RandomState(0)
+    side = config.input_size
+    data = [
+        Batch(
+            tf.constant(random.rand(2, 64, 64, 3), tf.float32),
+            tf.constant(random.rand(2, side, side, 3), tf.float32),
+        )
+        for _ in range(6)
+    ]
+    feed = iter(data)
+    tf.config.run_functions_eagerly(True)  # three small steps take less than to trace one
+    try:
+        for batch in range(1, 4):
+            srez_train.train_batch(trainer, feed, batch)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return trainer
+
+
+def weights(config: Config) -> str:
+    """Both networks after three batches."""
+    trainer = trained(config)
+    return digest(*trainer.generator_variables, *trainer.critic_variables)
+
+
+def samples(config: Config) -> str:
+    """The held-out faces after three batches."""
+    trainer = trained(config)
+    feature = np.random.RandomState(1).rand(2, config.input_size, config.input_size, 3).astype(np.float32)
+    return digest(trainer.sample(feature))
+
+
+def compiled(config: Config) -> bool:
+    return Gan(config).gradients._jit_compile is True
+
+
+def outcome(config: Config) -> list:
+    """Files that a short training leaves, and its figures without times."""
+    code = srez_train.train(config, Stop())
+    folder = Path(config.checkpoint_dir)
+    files = sorted(p.name for p in Path(config.train_dir).iterdir()) + sorted(
+        p.name for p in folder.iterdir() if p.suffix == ".index"
+    )
+    metrics = folder / "metrics.jsonl"
+    lines = [line["batch"] for line in read_metrics(str(metrics))] if metrics.exists() else []
+    return [code, files, lines]
+
+
+def folders(config: Config) -> list:
+    """Which folders are made."""
+    Run(config).open()
+    return sorted(p.name for p in Path().iterdir())
+
+
+def started(config: Config) -> list:
+    """What main sets in TensorFlow; recorded only, since determinism cannot be switched off again."""
+    with (
+        mock.patch.object(tf.config.experimental, "enable_op_determinism") as determinism,
+        mock.patch.object(tf.debugging, "set_log_device_placement") as placement,
+    ):
+        srez_main.start_tensorflow(config, verbose=False)
+    return [determinism.called, placement.call_args.args]
+
+
+OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
+    "crop_size": (stream, 64, {}),
+    "crop_wiggle": (stream, 0, {}),
+    "crop_x": (stream, 20, {"crop_x": 25, "crop_y": 60}),
+    "crop_y": (stream, 40, {"crop_x": 25, "crop_y": 60}),
+    "sample_size": (stream, 128, {}),
+    "scale_factor": (stream, 2, {}),
+    "input": (stream, "noise", {}),
+    "noise_dimension": (stream, 8, {"input": "noise"}),
+    "test_vectors": (stream, 3, {}),
+    "random_seed": (stream, 1, {}),
+    "batch_size": (stream, 3, {}),
+    "dataset": (stream, "synthetic", {}),
+    "gen_architect": (networks, "resnet", {}),
+    "gen_norm": (networks, 0, {}),
+    "critic_norm": (networks, "layer", {}),
+    "width": (networks, 0.0625, {}),
+    "precision": (networks, "bfloat16", {}),
+    "back_projection": (weights, 1, {}),
+    "train_noise": (weights, 0.2, {}),
+    "gene_ema": (samples, 0.999, {}),
+    "loss_func": (weights, "wgan", {}),
+    "gene_l1_factor": (weights, 0.5, {}),
+    "gene_pixel_factor": (weights, 5.0, {}),
+    "LAMBDA": (weights, 1.0, {"loss_func": "wgangp"}),
+    "weigh_clip": (weights, 1, {}),
+    "clip_value": (weights, 0.02, {"weigh_clip": 1}),
+    "critic_iters": (weights, 2, {}),
+    "optimizer": (weights, "rmsprop", {}),
+    "learning_rate_start": (weights, 1e-3, {}),
+    "learning_rate_half_life": (weights, 1, {}),
+    "learning_beta1": (weights, 0.9, {}),
+    "learning_beta2": (weights, 0.99, {}),
+    "epsilon": (weights, 1e-2, {}),
+    "strategy": (strategy, "mirrored", {}),
+    "xla": (compiled, True, {}),
+    "deterministic": (started, True, {}),
+    "log_device_placement": (started, True, {}),
+    "max_batches": (outcome, 3, {}),
+    "train_time": (outcome, 1e-9, {}),
+    "output_image": (outcome, 1, {}),
+    "summary_period": (outcome, 1, {}),
+    "log_period": (outcome, 1, {"summary_period": 100}),
+    "checkpoint_period": (outcome, 1, {}),
+    "checkpoint_minutes": (outcome, 1e-9, {}),
+    "checkpoint_keep": (outcome, 1, {"checkpoint_period": 1}),
+    "train_dir": (folders, "elsewhere", {}),
+    "checkpoint_dir": (folders, "elsewhere", {}),
+    "summary_dir": (folders, "elsewhere", {}),
+}
+# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; start_from: test_start_from;
+# use: test_upscale ...; study: test_study
+ELSEWHERE = (
+    {"run", "dry_run", "resume"}
+    | {"on_divergence", "start_from"}
+    | {f.name for f in fields() if f.metadata["group"] in ("use", "study")}
+)
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory) -> Callable[[Callable, Config], object]:
+    """What an observer sees in an empty folder; the usual is looked at once for many options."""
+
+    @functools.cache
+    def look(observer: Callable, config: Config) -> object:
+        with contextlib.chdir(tmp_path_factory.mktemp("empty")):
+            return observer(config)
+
+    return look
+
+
+def test_every_option_has_an_observer():
+    assert {f.name for f in fields()} == set(OBSERVERS) | ELSEWHERE
+
+
+@pytest.mark.parametrize("name", OBSERVERS)
+def test_setting_it_changes_something(name, faces, observed):
+    observer, value, needed = OBSERVERS[name]
+    usual = Config(dataset=faces, max_batches=2, run="train", **(SMALL | needed))
+    changed = dataclasses.replace(usual, **{name: value})
+    assert observed(observer, usual) != observed(observer, changed)

@@ -1,0 +1,610 @@
+"""Studies at work: every training once and to its end, whatever happens; shards, machines, what is said."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import ROOT, nvidia_smi
+
+from srez.errors import UserError
+from srez.options.config import Config
+from srez.study import conduct, jobs
+from srez.study.cells import Cell, StudyRun
+from srez.study.progress import Progress, minutes_text
+from srez.study.store import StudyStore
+from srez.system.signals import Stop
+
+FAKE = ROOT / "tests" / "fake_training.py"
+STUDY = """
+title = "Four trainings?"
+seeds = [0, 1]
+[base]
+max_batches = {batches}
+[axes]
+width = [0.25, 0.5]
+"""
+NAMES = ["0.25-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """Runs a study of four fake trainings in this process; the exit code."""
+    monkeypatch.setattr(conduct, "TICK", 0.02)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def run(
+        batches: int = 5, text: str = STUDY, given: dict | None = None, plan: dict | None = None, **options
+    ) -> int:
+        path = tmp_path / "small.toml"
+        path.write_text(text.replace("{batches}", str(batches)))
+        monkeypatch.setenv("FAKE_PLAN", json.dumps(plan or {}))
+        config = Config(run="study", study=str(path), study_dir=str(tmp_path / "study"), **options)
+        return conduct.run_study(config, Stop(), given or {}, str(FAKE))
+
+    return run
+
+
+def events(tmp_path: Path, what: str = "start") -> list[dict]:
+    """What the fake trainings noted."""
+    path = tmp_path / "study" / "starts.jsonl"
+    lines = map(json.loads, path.read_text().splitlines()) if path.exists() else []
+    return [line for line in lines if line["what"] == what]
+
+
+def started(tmp_path: Path) -> list[str]:
+    return [line["name"] for line in events(tmp_path)]
+
+
+def outcomes(tmp_path: Path) -> dict[str, dict]:
+    return {
+        p.parent.name: json.loads(p.read_text()) for p in (tmp_path / "study").glob("runs/*/outcome.json")
+    }
+
+
+def batches(tmp_path: Path) -> dict[str, list[int]]:
+    """Batches in the order in which each training told of them."""
+    return {
+        path.parents[1].name: [json.loads(line)["batch"] for line in path.read_text().splitlines()]
+        for path in (tmp_path / "study").glob("runs/*/checkpoint/metrics.jsonl")
+    }
+
+
+# ---- from start to end -----------------------------------------------------------------------------
+
+
+def test_every_training_once_in_order_with_an_outcome(study, tmp_path, capsys):
+    assert study() == 0
+    assert started(tmp_path) == NAMES
+    assert outcomes(tmp_path) == {
+        name: {"exit": 0, "batches": 5, "minutes": 0.083, "message": "done: --max_batches=5 reached"}
+        for name in NAMES
+    }
+    assert batches(tmp_path) == {name: [1, 2, 3, 4, 5] for name in NAMES}
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == [
+        "study small: Four trainings?",
+        "  width: 0.25, 0.5",
+        "2 cells, 0 of them left out, 2 seeds: 4 trainings, 20 batches",
+        "to do here: 4 trainings, 0 of them finished",
+    ]
+    assert lines[4] == "1 of 4, 0.25-s0: starts"
+    assert lines[5].startswith(
+        "1 of 4, 0.25-s0: done after 5 batches, 0.1 minutes: PSNR 25.0 dB; 1 of 4 finished, ETA "
+    )
+    assert lines[-1] == f"4 of 4 finished; report: {tmp_path}/study/report.html"
+    assert len(lines) == 4 + 2 * 4 + 1
+
+
+def test_what_a_training_is_told(study, tmp_path):
+    study(given={"study": "x", "dataset": "synthetic", "xla": True})
+    run = tmp_path / "study" / "runs" / "0.5-s1"
+    words = next(line["words"] for line in events(tmp_path) if line["name"] == "0.5-s1")
+    assert words[0] == "--run=train"
+    assert set(words[1:]) == {
+        *(f"--{name}_dir={run / name}" for name in ("checkpoint", "train", "summary")),
+        *(
+            "--width=0.5",
+            "--random_seed=1",
+            "--max_batches=5",
+            "--train_time=0.0",
+            "--dataset=synthetic",
+            "--xla",
+        ),
+    }
+    log = (run / "output.log").read_text().splitlines()
+    assert log[0].endswith(" ".join(words))
+    assert log[1] == "done: --max_batches=5 reached"
+
+
+def test_a_second_time_nothing_is_trained(study, tmp_path, capsys):
+    study()
+    capsys.readouterr()
+    assert study() == 0
+    assert started(tmp_path) == NAMES
+    out = capsys.readouterr().out
+    assert "to do here: 4 trainings, 4 of them finished" in out
+    assert "starts" not in out
+
+
+def test_divergence_is_a_result(study, tmp_path, capsys):
+    assert study(plan={"0.5-s0": 3}) == 0
+    assert outcomes(tmp_path)["0.5-s0"] == {
+        **{"exit": 3, "batches": 3, "minutes": 0.05},
+        "message": "srez: diverged: generator_loss was not finite at batch 3",
+    }
+    assert (
+        "2 of 4, 0.5-s0: diverged after 3 batches, 0.1 minutes: srez: diverged: generator_loss"
+        in capsys.readouterr().out
+    )
+    assert study() == 0
+    assert started(tmp_path) == NAMES
+
+
+def test_what_the_user_can_mend_stops_the_study(study, tmp_path):
+    with pytest.raises(UserError) as error:
+        study(plan={"0.5-s0": 2}, jobs=2, batches=60)
+    assert str(error.value).startswith("0.5-s0: no such thing: take another (")
+    assert str(error.value).endswith("output.log)")
+    assert set(started(tmp_path)) == {"0.25-s0", "0.5-s0"}
+    assert events(tmp_path, "end")[-1]["code"] == 75  # the one beside it was let finish its batch
+    assert outcomes(tmp_path) == {}
+    assert study(batches=60, plan={}) == 0
+    assert batches(tmp_path) == {name: list(range(1, 61)) for name in NAMES}
+
+
+@pytest.mark.parametrize(("code", "told"), [(1, "Traceback"), (-9, "killed by SIGKILL"), (75, "Traceback")])
+def test_a_crash_is_tried_once_more_then_the_study_goes_on(study, tmp_path, capsys, code, told):
+    with pytest.raises(UserError, match=r"1 training failed \(0.5-s0\): see their output.log"):
+        study(plan={"0.5-s0": code})
+    assert started(tmp_path) == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
+    assert outcomes(tmp_path)["0.5-s0"]["exit"] == code
+    out = capsys.readouterr().out
+    assert f"2 of 4, 0.5-s0: ended with code {code} ({told}" in out
+    assert "tried once more" in out
+    assert "given up" in out
+    assert "3 of 4 finished; report:" in out
+    assert study() == 0  # the same command tries again
+    assert outcomes(tmp_path)["0.5-s0"]["exit"] == 0
+    assert batches(tmp_path)["0.5-s0"] == [1, 2, 3, 4, 5]
+
+
+def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(conduct, "Job", lambda run, *rest: broken_once(run, *rest))
+    tries = []
+
+    def broken_once(run, store, claim, environment, program):
+        tries.append(run.name)
+        plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
+        return jobs.Job(run, store, claim, environment | plan, program)
+
+    assert study() == 0
+    assert tries == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
+    assert batches(tmp_path)["0.5-s0"] == [1, 2, 3, 4, 5]
+
+
+# ---- going on --------------------------------------------------------------------------------------
+
+
+def test_longer_and_more_seeds(study, tmp_path):
+    study()
+    assert study(batches=7, text=STUDY.replace("[0, 1]", "[0, 1, 2]")) == 0
+    names = [*NAMES, "0.25-s2", "0.5-s2"]
+    assert started(tmp_path) == NAMES + names
+    assert batches(tmp_path) == {name: [1, 2, 3, 4, 5, 6, 7] for name in names}
+    assert {o["batches"] for o in outcomes(tmp_path).values()} == {7}
+    assert [line["done"] for line in events(tmp_path)][4:] == [5, 5, 5, 5, 0, 0]
+
+
+def test_a_diverged_training_is_not_made_longer(study, tmp_path):
+    study(plan={"0.5-s0": 3})
+    study(batches=6)
+    assert batches(tmp_path)["0.5-s0"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ({"text": STUDY.replace("0.25, ", "")}, "0.25-s0 is gone; 0.25-s1 is gone"),
+        ({"batches": 4}, "max_batches was 5, now 4 in 4 trainings"),
+        ({"given": {"dataset": "faces"}}, "dataset was dataset, now faces in 4 trainings"),
+    ],
+)
+def test_another_study_is_refused_in_the_folder(study, tmp_path, change, part):
+    study()
+    before = (tmp_path / "study" / "study.toml").read_text()
+    with pytest.raises(UserError) as error:
+        study(**change)
+    assert part in str(error.value)
+    assert "choose another --study_dir" in str(error.value)
+    assert (tmp_path / "study" / "study.toml").read_text() == before
+    assert started(tmp_path) == NAMES
+
+
+def test_a_dry_run_writes_nothing(study, tmp_path, capsys):
+    text = STUDY + "[[exclude]]\nwidth = 0.5\nreason = 'too wide'"
+    assert study(text=text, dry_run=True, study_shard="2/2") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "study small: Four trainings?",
+        "  width: 0.25, 0.5",
+        "cells:",
+        "  0.25",
+        "  0.5   left out (1)",
+        "(1) too wide",
+        "2 cells, 1 of them left out, 2 seeds: 2 trainings, 10 batches",
+        "to do here: 1 training, 0 of them finished",
+    ]
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_report_that_fails_is_told(study, monkeypatch):
+    monkeypatch.setattr(jobs.ReportJob, "finish", lambda self: (2, "srez: no matplotlib: install it"))
+    with pytest.raises(
+        UserError, match=r"^no report: no matplotlib: install it \(--run report tries again\)"
+    ):
+        study()
+
+
+# ---- several at once, several machines -------------------------------------------------------------
+
+
+def test_two_jobs_run_at_once_and_share_the_cores(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_PACE", "0.05")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6))
+    assert study(jobs=2) == 0
+    steps = sorted((line["time"], 1) for line in events(tmp_path)) + [
+        (line["time"], -1) for line in events(tmp_path, "end")
+    ]
+    running, most = 0, 0
+    for _, step in sorted(steps):
+        running += step
+        most = max(most, running)
+    assert (running, most) == (0, 2)
+    assert jobs.share(1, 2, []) == {"TF_NUM_INTRAOP_THREADS": "3", "TF_NUM_INTEROP_THREADS": "3"}
+    assert jobs.share(0, 1, []) == {}
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
+    assert jobs.share(0, 8, []) == {"TF_NUM_INTRAOP_THREADS": "5", "TF_NUM_INTEROP_THREADS": "1"}
+
+
+def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
+    nvidia_smi(tmp_path, "GPU 0: NVIDIA H100 (UUID: GPU-a)\nGPU 1: NVIDIA H100 (UUID: GPU-b)")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_PACE", "0.05")
+    assert study(jobs=2) == 0
+    ends = {line["name"]: line["time"] for line in events(tmp_path, "end")}
+    gpus = {line["name"]: line["gpu"] for line in events(tmp_path)}
+    assert (gpus["0.25-s0"], gpus["0.5-s0"]) == ("0", "1")
+    assert set(gpus.values()) == {"0", "1"}
+    for line in events(tmp_path):
+        beside = [o for o in events(tmp_path) if o["time"] < line["time"] < ends[o["name"]]]
+        assert line["gpu"] not in {o["gpu"] for o in beside}
+    assert "2 of 4, 0.5-s0: starts on GPU 1" in capsys.readouterr().out
+
+
+def a_run(number: int, batches: int = 10) -> StudyRun:
+    cell = Cell({"a": str(number)}, {"max_batches": batches})
+    return StudyRun(f"{number}-s0", cell, 0, cell.options)
+
+
+def test_shards_are_a_partition():
+    runs = [a_run(i) for i in range(11)]
+    assert [r.name for r in conduct.shard(runs, "2/4")] == ["1-s0", "5-s0", "9-s0"]
+    for count in range(1, 14):
+        shards = [conduct.shard(runs, f"{i}/{count}") for i in range(1, count + 1)]
+        assert sorted(r.name for s in shards for r in s) == sorted(r.name for r in runs)
+        assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+@pytest.mark.parametrize("which", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2", "1/2/3"])
+def test_shards_that_are_none(srez, which, tmp_path):
+    done = srez("--run=study", "--study=smoke", f"--study_shard={which}", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f"srez: --study_shard={which}: must be I/N with I from 1 to N, as in 2/4\n"
+
+
+def test_a_shard_does_its_part(study, tmp_path):
+    assert study(study_shard="2/3") == 0
+    assert started(tmp_path) == ["0.5-s0"]
+    assert study() == 0
+    assert sorted(started(tmp_path)) == sorted(NAMES)
+
+
+# ---- processes -------------------------------------------------------------------------------------
+
+DRIVER = """
+import sys
+import srez_main
+from srez.study import conduct
+srez_main.__file__ = sys.argv.pop(1)
+conduct.TICK, conduct.RESCAN, conduct.LINGER = 0.02, 0.5, 0.5
+sys.exit(srez_main.main(sys.argv))
+"""
+
+
+@pytest.fixture
+def start(tmp_path, spawn):
+    """Starts a study of fake trainings in a process of its own."""
+    path = tmp_path / "small.toml"
+
+    def run(*words: str, batches: int = 40, pace: float = 0.02) -> subprocess.Popen:
+        path.write_text(STUDY.replace("{batches}", str(batches)))
+        options = ["--run=study", f"--study={path}", f"--study_dir={tmp_path / 'study'}", *words]
+        return spawn(
+            [sys.executable, "-c", DRIVER, str(FAKE), *options],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "FAKE_PACE": str(pace)},
+            stderr=subprocess.STDOUT,
+        )
+
+    return run
+
+
+def wait_for(condition, seconds: float = 20) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.01)
+
+
+def finish(process: subprocess.Popen) -> str:
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, out
+    return out
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_interrupted_and_gone_on(start, tmp_path, number):
+    process = start("--jobs=2")
+    wait_for(lambda: sum(map(len, batches(tmp_path).values())) > 20)
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=20)
+    assert process.returncode == 75
+    assert f"{number.name}: 2 trainings to finish a batch and save" in out
+    assert "stopped: 0 of 4 finished" in out
+    assert "the same command goes on" in out
+    assert [line["code"] for line in events(tmp_path, "end")] == [75, 75]
+    assert outcomes(tmp_path) == {}
+    done = batches(tmp_path)
+    out = finish(start("--jobs=2"))
+    assert f"1 of 4, 0.25-s0: starts after batch {len(done['0.25-s0'])}" in out
+    assert batches(tmp_path) == {name: list(range(1, 41)) for name in NAMES}
+    assert events(tmp_path, "doubled") == []
+
+
+def test_finished_trainings_are_kept_when_it_is_interrupted(start, tmp_path):
+    process = start(batches=10)
+    wait_for(lambda: len(outcomes(tmp_path)) == 2)
+    process.terminate()
+    process.communicate(timeout=20)
+    finish(start(batches=10))
+    names = started(tmp_path)
+    assert names.count("0.25-s0") == names.count("0.5-s0") == 1
+    assert batches(tmp_path) == {name: list(range(1, 11)) for name in NAMES}
+
+
+def test_a_killed_study_takes_its_trainings_along_and_is_taken_over_at_once(start, tmp_path):
+    process = start("--jobs=2")
+    wait_for(lambda: len(batches(tmp_path)) == 2)
+    process.kill()
+    process.wait()
+    wait_for(lambda: len(events(tmp_path, "end")) == 2)  # by the signal that the kernel sends them
+    since = time.monotonic()
+    finish(start("--jobs=2"))
+    assert time.monotonic() - since < 20
+    assert batches(tmp_path) == {name: list(range(1, 41)) for name in NAMES}
+    assert events(tmp_path, "doubled") == []
+
+
+def test_three_studies_on_one_folder_do_nothing_twice(start, tmp_path):
+    outs = [finish(process) for process in [start(batches=20) for _ in range(3)]]
+    assert sorted(started(tmp_path)) == sorted(NAMES)
+    assert batches(tmp_path) == {name: list(range(1, 21)) for name in NAMES}
+    assert events(tmp_path, "doubled") == []
+    assert any("in other hands" in out for out in outs)
+
+
+def test_a_machine_that_has_gone_is_watched_and_then_taken_over(study, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "study" / "runs" / "0.5-s0"
+    folder.mkdir(parents=True)
+    (folder / "claim.1").write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
+    monkeypatch.setattr("srez.study.lease.PATIENCE", 1.0)
+    monkeypatch.setattr(conduct, "RESCAN", 0.1)
+    assert study() == 0
+    assert started(tmp_path) == ["0.25-s0", "0.25-s1", "0.5-s1", "0.5-s0"]
+    assert (folder / "claim.2").exists()
+    assert "the holders of 1 training live (process 7 on elsewhere" in capsys.readouterr().out
+
+
+def test_a_machine_that_lives_keeps_its_training(study, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "study" / "runs" / "0.5-s0"
+    folder.mkdir(parents=True)
+    claim = folder / "claim.1"
+    claim.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
+    beat = f"while sleep 0.1; do touch {claim}; done"
+    monkeypatch.setattr(conduct, "RESCAN", 0.1)
+    monkeypatch.setattr(conduct, "LINGER", 1.0)
+    machine = subprocess.Popen(["sh", "-c", beat])
+    try:
+        assert study() == 0
+    finally:
+        machine.kill()
+        machine.wait()
+    assert started(tmp_path) == ["0.25-s0", "0.25-s1", "0.5-s1"]
+    out = capsys.readouterr().out
+    assert "3 of 4 finished; report:" in out
+    assert "1 training in other hands (process 7 on elsewhere, ...)" in out
+
+
+def test_what_others_hold_at_the_first_look_is_waited_for(study, tmp_path, monkeypatch):
+    """Holders that have just died: their claims look alive for a while."""
+    names = ["0.25-s0", "0.25-s1", "0.5-s0", "0.5-s1"]
+    for name in names:
+        folder = tmp_path / "study" / "runs" / name
+        folder.mkdir(parents=True)
+        claim = {"process": 7, "host": "elsewhere", "boot": "another"}
+        (folder / "claim.1").write_text(json.dumps(claim))
+    monkeypatch.setattr("srez.study.lease.PATIENCE", 1.0)
+    monkeypatch.setattr(conduct, "RESCAN", 0.1)
+    assert study() == 0
+    assert sorted(started(tmp_path)) == names
+
+
+def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("srez.study.lease.BEAT", 0.0)
+    monkeypatch.setattr(conduct, "LINGER", 0.0)
+    monkeypatch.setenv("FAKE_PACE", "0.05")
+    real = jobs.Job
+
+    def taken_over(run, store, claim, environment, program):
+        if run.name == "0.5-s0":
+            other = Path(store.run(run.name)) / "claim.2"
+            other.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
+        return real(run, store, claim, environment, program)
+
+    monkeypatch.setattr(conduct, "Job", taken_over)
+    assert study() == 0
+    assert "2 of 4, 0.5-s0: left to process 7 on elsewhere" in capsys.readouterr().out
+    assert set(outcomes(tmp_path)) == {"0.25-s0", "0.25-s1", "0.5-s1"}
+
+
+def test_signals_within_two_seconds_are_one(monkeypatch):
+    now, left = [100.0], []
+    monkeypatch.setattr("srez.system.signals.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("srez.system.signals.os._exit", left.append)
+    stop = Stop()
+    stop.defer = True
+    stop._receive(signal.SIGTERM)
+    now[0] += 1.9
+    stop._receive(signal.SIGINT)
+    assert (stop.requested, left) == ("SIGTERM", [])
+    now[0] += 0.2
+    stop._receive(signal.SIGINT)
+    assert left == [75]
+
+
+# ---- progress --------------------------------------------------------------------------------------
+
+
+def tell(store: StudyStore, name: str, batch: int, minutes: float, **figures: float) -> None:
+    path = Path(store.run(name, "checkpoint"))
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"batch": batch, "minutes": minutes, **figures}) + "\n")
+
+
+def test_time_to_go(tmp_path):
+    store = StudyStore(str(tmp_path))
+    runs = [a_run(i) for i in range(4)]
+    progress = Progress(store, runs, jobs=1)
+    assert progress.remaining() is None
+    tell(store, "0-s0", 10, 5.0)  # half a minute a batch
+    store.write_outcome("0-s0", {"exit": 0, "batches": 10, "minutes": 5.0, "message": ""})
+    tell(store, "1-s0", 4, 6.0)  # a minute and a half a batch
+    progress.refresh(["1-s0"])
+    assert progress.share == pytest.approx(14 / 40)
+    assert progress.remaining() == pytest.approx(6 * 1.5 + 2 * 10 * 1.0)
+    assert progress.remaining({"3-s0"}) == pytest.approx(6 * 1.5 + 10 * 1.0)
+    progress.overheads = [0.5, 1.5]  # of the two that are to be started
+    assert progress.remaining() == pytest.approx(6 * 1.5 + 2 * 10 * 1.0 + 2 * 1.0)
+    progress.jobs = 8
+    assert progress.remaining() == pytest.approx((6 * 1.5 + 2 * 10 * 1.0 + 2 * 1.0) / 3)
+
+
+def test_a_training_that_diverged_is_whole(tmp_path):
+    store = StudyStore(str(tmp_path))
+    progress = Progress(store, [a_run(0), a_run(1)], jobs=1)
+    tell(store, "0-s0", 2, 1.0)
+    store.write_outcome("0-s0", {"exit": 3, "batches": 2, "minutes": 1.0, "message": ""})
+    progress.refresh(())
+    assert progress.share == 0.5
+    assert progress.finished == {"0-s0"}
+
+
+def test_the_last_figures_of_quality_are_shown(tmp_path):
+    store = StudyStore(str(tmp_path))
+    progress = Progress(store, [a_run(0)], jobs=1)
+    assert progress.figures(a_run(0)) == "no figures"
+    tell(store, "0-s0", 2, 1.0, psnr=21.04, ssim=0.6789, swd=33.33)
+    tell(store, "0-s0", 3, 1.5, generator_loss=0.1)
+    assert progress.figures(a_run(0)) == "PSNR 21.0 dB, SSIM 0.679, SWD 33.3"
+
+
+def test_the_last_line_is_the_last_whole_one(tmp_path):
+    store = StudyStore(str(tmp_path))
+    assert store.last_metrics("0-s0") == {}
+    for batch in range(1, 3000):
+        tell(store, "0-s0", batch, batch / 10, swd=1 / 3)
+    assert store.last_metrics("0-s0") == {"batch": 2999, "minutes": 299.9, "swd": 1 / 3}
+    with open(store.run("0-s0", "checkpoint", "metrics.jsonl"), "a") as file:
+        file.write('{"batch": 3000, "minu')
+    assert store.last_metrics("0-s0")["batch"] == 2999
+
+
+def test_damaged_figures_and_outcomes_count_as_none(tmp_path):
+    store = StudyStore(str(tmp_path))
+    tell(store, "0-s0", 7, 1.0)
+    with open(store.run("0-s0", "checkpoint", "metrics.jsonl"), "ab") as file:
+        file.write(b"\0\0\0\n")
+    assert store.last_metrics("0-s0")["batch"] == 7
+    for content in ("", "\0\0", "[]", '{"exit": 0}'):
+        Path(store.run("0-s0", "outcome.json")).write_text(content)
+        assert store.outcome("0-s0") is None
+    assert not store.finished(a_run(0))
+
+
+@pytest.mark.parametrize(
+    ("minutes", "text"), [(None, "?"), (0.2, "1m"), (59.2, "60m"), (119, "119m"), (150, "2.5h")]
+)
+def test_times_for_people(minutes, text):
+    assert minutes_text(minutes) == text
+
+
+# ---- the command itself ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--run=study", "--study=nowhere.toml"], "study 'nowhere.toml' is not there"),
+        (["--run=study", "--study=smoke", "--jobs=0"], "--jobs=0: must be at least 1"),
+        (["--run=study", "--study=smoke", "--study_dir=gs://x"], "must be a local or mounted folder"),
+        (["--run=study", "--study=smoke", "--study_dir=a_file"], "choose a --study_dir"),
+        (["--run=report", "--study_dir=empty"], "'empty' holds no study"),
+    ],
+)
+def test_errors_are_one_line_and_need_no_tensorflow(srez, tmp_path, monkeypatch, words, part):
+    (tmp_path / "tensorflow.py").write_text("raise SystemError('TensorFlow was imported')")
+    (tmp_path / "a_file").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = srez(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert part in done.stderr
+
+
+def test_a_dataset_that_is_not_there_stops_it_at_once(srez, tmp_path):
+    done = srez("--run=study", "--study=smoke", "--dataset=nowhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("srez: gan-resnet-s0: dataset 'nowhere' is not there: name a folder")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_smoke_from_another_folder(srez, tmp_path):
+    done = srez("--run=study", "--study=smoke", "--study_dir=st", cwd=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    assert "6 of 6 finished; report: st/report.html" in done.stdout
+    for name in ("gan-resnet", "gan-deconv", "wgangp-deconv"):
+        for seed in (0, 1):
+            folder = tmp_path / "st" / "runs" / f"{name}-s{seed}"
+            assert json.loads((folder / "outcome.json").read_text())["batches"] == 12
+            options = json.loads((folder / "checkpoint" / "config.json").read_text())["options"]
+            assert (options["random_seed"], options["width"]) == (seed, 0.03125)
+            assert (folder / "train" / "batch000012_out_l.png").exists()
+    again = srez("--run=study", "--study=smoke", "--study_dir=st", cwd=tmp_path)
+    assert again.returncode == 0
+    assert "starts" not in again.stdout

@@ -1,0 +1,123 @@
+"""README's commands work: each block is run by bash as it stands, with trainings cut short."""
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from helpers import ROOT
+from PIL import Image
+
+SHORT = "--noresume --max_batches=1 --width=0.03125 --batch_size=4 --test_vectors=4 --train_time=0"
+PYTHON3 = f"""#!/bin/bash
+case "$*" in
+  "-m venv "* | "download_data.py") ;;  # made by run_tests.sh; 1.4 GB
+  *"--strategy multiworker"*) exec {sys.executable} "$@" {SHORT} --dry_run ;;
+  *"--start_from pretrained"*) exec {sys.executable} "$@" {SHORT} --width=1 ;;
+  *"--run train"*) exec {sys.executable} "$@" {SHORT} ;;
+  *"--run report"*) ;;  # of a study that is there: tests/report/test_page.py
+  *"--run study"*) exec {sys.executable} "$@" --dry_run ;;
+  *) exec {sys.executable} "$@" ;;
+esac
+"""
+# what is not at hand in a test, or run by .ci/run and tests/whole/test_scripts.py, notes how it was called
+NOTES = ("tensorboard", "tmux", "nohup", "srun", "pip", "run_script.sh", "run_tests.sh")
+# blocks that are not run here, by their first line, and what runs them
+ELSEWHERE = {
+    "# any host": "tests/cloud/test_supervise.py, with programs that play the clouds",
+    "from srez.inference.network import load": "below",
+    "srez_main.py     command": "tests/test_layout.py",
+}
+
+
+def blocks() -> list[tuple[str, str]]:
+    """(heading, text) of the indented blocks of README; neighbours that one blank line parts are one."""
+    found = []
+    for section in (ROOT / "README.md").read_text().split("\n## ")[1:]:
+        heading = section.splitlines()[0]
+        for block in re.findall(r"(?:^    .+\n(?:\n(?=    ))?)+", section, re.MULTILINE):
+            found.append((heading, textwrap.dedent(block)))
+    return found
+
+
+def elsewhere(text: str) -> bool:
+    return any(text.lstrip().startswith(first) for first in ELSEWHERE)
+
+
+@pytest.fixture
+def checkout(faces, trained, tmp_path, monkeypatch) -> Path:
+    """A folder as README has it in mind: the project, pictures under all its names, a trained network."""
+    for name in ("srez_main.py", "download_data.py", "srez", "scripts", "bench"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for name in ("dataset", "FACES", "my_pictures", "holidays"):
+        (tmp_path / name).symlink_to(faces)
+    (tmp_path / "scans").mkdir()
+    (tmp_path / "half").mkdir()
+    for number in range(1, 31):
+        with Image.open(Path(faces, f"{number:06d}.jpg")) as picture:
+            picture.resize((89, 109)).save(tmp_path / "half" / f"{number}.png")
+    for name in ("photo.jpg", "me.jpg", "scans/1.png"):
+        with Image.open(Path(faces, "000001.jpg")) as picture:
+            picture.save(tmp_path / name)
+    shutil.copytree(trained, tmp_path / "checkpoint")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name, text in [("python3", PYTHON3), *((n, f'#!/bin/sh\necho "{n} $*"\n') for n in NOTES)]:
+        (programs / name).write_text(text)
+        (programs / name).chmod(stat.S_IRWXU)
+    for name in ("run_script.sh", "run_tests.sh"):
+        (tmp_path / name).symlink_to(programs / name)
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "activate").touch()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_blocks_are_found():
+    firsts = [text.split()[0] for _, text in blocks()]
+    assert len(firsts) > 12
+    assert firsts.count("python3") > 6
+    assert [first for first in ELSEWHERE if not any(t.startswith(first) for _, t in blocks())] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "heading", dict.fromkeys(heading for heading, text in blocks() if not elsewhere(text))
+)
+def test_commands(heading, checkout):
+    if heading == "See it in one minute":  # with the generator that comes along
+        shutil.rmtree("checkpoint")
+    for block in [text for at, text in blocks() if at == heading and not elsewhere(text)]:
+        command = ["bash", "-euo", "pipefail", "-c", block]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+        assert done.returncode == 0, (block, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_from_python(trained, checkout, monkeypatch):
+    (block,) = [text for _, text in blocks() if text.startswith("from srez.inference.network import load")]
+    with Image.open("photo.jpg") as image:
+        image.resize((20, 24)).save("small.png")
+    lines = ["import numpy, sys", "from PIL import Image", f"sys.path.insert(0, {str(ROOT)!r})"]
+    lines += ["picture = numpy.asarray(Image.open('small.png'))", *block.splitlines()]
+    lines += ["print(bigger.shape, bigger.dtype)"]
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "(96, 80, 3) uint8\n"
+
+
+def test_benchmarks_have_the_options_that_are_quoted():
+    for page in ("README.md", "bench/README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text()
+        for script, words in re.findall(r"`(?:python3 )?(bench/\w+\.py)\b([^`]*)`", text):
+            source = (ROOT / script).read_text()
+            for option in re.findall(r"--\w+", words):
+                assert f'"{option}"' in source, f"{page}: {script} has no {option}"
