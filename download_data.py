@@ -140,6 +140,11 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-if __name__ == "__main__":
+def command() -> NoReturn:
+    """What the command `srez-data` and `python3 download_data.py` do."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    command()

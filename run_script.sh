@@ -97,20 +97,21 @@ trap 'exit 75' TERM HUP
 trap 'SHUTDOWN=0; exit 75' INT
 export RUNNUM LOG RETRIES RETRY_WAIT SYNC FETCH SYNC_LIMIT PREEMPTION METADATA_URL METADATA_PERIOD
 export SHUTDOWN SHUTDOWN_WAIT POWER_OFF PRECISION=""
+extra=""
 
 if command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; then
-    export INSTALL_EXTRA='tensorflow[and-cuda]~=2.21.0'
+    extra=gpu # of pyproject.toml
 elif grep -qwE 'avx512_bf16|amx_bf16' "${CPUINFO:-/proc/cpuinfo}" 2>/dev/null; then
     PRECISION=bfloat16
 fi
-make_venv requirements.txt 2>&1 | { tee -ai "$LOG" || true; }
+make_venv ${extra:+"$extra"} 2>&1 | { tee -ai "$LOG" || true; }
 
 options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
 if [ -n "$DATASET" ] || [ -d dataset ]; then
     options=("--dataset=${DATASET:-dataset}" "${options[@]}")
 else
-    say "no folder 'dataset': training on drawn faces (not photographs) with srez/presets/quick.flags"
-    options=(--dataset=synthetic --flagfile=srez/presets/quick.flags "${options[@]}")
+    say "no folder 'dataset': training on drawn faces (not photographs) with --preset quick"
+    options=(--dataset=synthetic --preset=quick "${options[@]}")
 fi
 if [ -n "$SPERIOD" ]; then options+=("--summary_period=$SPERIOD"); fi
 if [ -n "$TIME" ]; then options+=("--train_time=$TIME"); fi

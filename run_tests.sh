@@ -14,7 +14,7 @@ for word in "$@"; do
         options+=("$word")
     fi
 done
-make_venv requirements.txt requirements-dev.txt || exit $?
+make_venv dev || exit $?
 
 "$VENV_PYTHON" -m ruff check .
 "$VENV_PYTHON" -m ruff format --check --quiet .

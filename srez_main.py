@@ -1,9 +1,10 @@
 """srez: train a GAN that turns 16x16 faces into 64x64 ones. python3 srez_main.py --help"""
 
-import contextlib
+import dataclasses
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
@@ -13,7 +14,7 @@ from srez.options.config import CROP_OPTIONS, IN_USE, SYNTHETIC, Config
 from srez.runs.run import Run
 from srez.runs.trained import load_config, or_pretrained, pick, start_weights
 from srez.system import files
-from srez.system.screen import outlive_screen, quiet_stderr
+from srez.system.screen import import_tensorflow, outlive_screen
 from srez.system.signals import Stop
 
 
@@ -23,12 +24,12 @@ def main(argv: Sequence[str]) -> int:
     flags.define_flags()
     try:
         config = flags.parse(argv)
-        if config is None:
-            print(flags.help_text())
+        if isinstance(config, str):
+            print(config)
             return EXIT_DONE
         check_folders(config)
         if config.run in IN_USE:
-            config = or_pretrained(config)
+            config = with_network(config)
             check_use(config)
         if config.run not in WITHOUT_TENSORFLOW:
             start_tensorflow(config, verbose=flags.verbose())
@@ -82,6 +83,15 @@ def check_folders(config: Config) -> None:
         run.open()
 
 
+def with_network(config: Config) -> Config:
+    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
+    folder = config.checkpoint_dir
+    if config.all_checkpoints or (found := or_pretrained(folder, config.checkpoint)) == folder:
+        return config
+    print(f"'{folder}' holds nothing: taking the generator that comes with srez, {found}")
+    return dataclasses.replace(config, checkpoint_dir=found)
+
+
 def check_use(config: Config) -> None:
     """Refuse to use what was never trained, and pictures that are not there, before the slow import."""
     if files.is_remote(config.checkpoint_dir):
@@ -105,13 +115,9 @@ def check_use(config: Config) -> None:
 def start_tensorflow(config: Config, verbose: bool) -> None:
     """Import TensorFlow quietly and set what must be set before its first operation."""
     chatty = verbose or config.log_device_placement
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if chatty else "3")
-    with contextlib.nullcontext() if chatty else quiet_stderr():
-        import tensorflow as tf
-
-        gpus = tf.config.list_physical_devices("GPU")
+    tf = import_tensorflow(chatty)
     tf.get_logger().setLevel("INFO" if chatty else "ERROR")
-    for gpu in gpus:
+    for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)
     tf.debugging.set_log_device_placement(config.log_device_placement)
     if config.deterministic:
@@ -175,6 +181,12 @@ MODES: dict[str, Callable[[Config, Stop], int]] = {
 }
 WITHOUT_TENSORFLOW = ("study", "report")
 
-if __name__ == "__main__":
+
+def command() -> NoReturn:
+    """What the command `srez` and `python3 srez_main.py` do."""
     outlive_screen()
     sys.exit(main(sys.argv))
+
+
+if __name__ == "__main__":
+    command()

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import matplotlib
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
@@ -35,7 +34,7 @@ UNITS = {"psnr": "PSNR, dB", "ssim": "SSIM"}
 
 def options_of(recipe: str) -> list[str]:
     """The options of a recipe's command line."""
-    return [] if recipe == "2017" else [f"--flagfile={ROOT / 'srez' / 'presets' / recipe}.flags"]
+    return [] if recipe == "2017" else [f"--preset={recipe}"]
 
 
 def sampled(metrics: Path) -> list[dict[str, float]]:

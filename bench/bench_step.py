@@ -25,8 +25,6 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 try:
     import torch  # first: both bring a cuDNN for GPUs, and PyTorch refuses an older one than its own
 except ImportError:

@@ -19,8 +19,6 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 CASES = {  # pictures at a time, side
     "16x16, singly": (1, 16),
     "16x16, 64 at a time": (64, 16),

@@ -11,12 +11,9 @@ photographs of CelebA may not be passed on), and prints a table. Lone pixels
 import argparse
 import dataclasses
 import itertools
-import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from srez.data.dataset import open_dataset
 from srez.images import layout

@@ -19,8 +19,6 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from srez.data.dataset import open_dataset
 from srez.data.samples import Batch
 from srez.errors import UserError

@@ -3,13 +3,13 @@
 
 VENV_PYTHON="$PWD/.venv/bin/python"
 
-# make_venv FILE...: a virtual environment in .venv with what the requirement files list.
-# INSTALL_EXTRA, if set, is one more requirement. Only what has changed since the last call is installed, and
-# .venv is made anew only for another Python: a training may be running from it.
+# make_venv [EXTRA...]: a virtual environment in .venv with this checkout installed in it, editable, and what the
+# extras of pyproject.toml list. Only what has changed since the last call is installed, and .venv is made anew
+# only for another Python: a training may be running from it.
 make_venv() {
-    local python="${PYTHON:-python3}" version file
-    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        echo "srez: needs Python 3.11 or newer; set PYTHON=/path/to/python3.12" >&2
+    local python="${PYTHON:-python3}" version extra
+    if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+        echo "srez: needs Python 3.11 to 3.13 (TensorFlow has no wheel for 3.14); set PYTHON=/path/to/python3.12" >&2
         return 2
     fi
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -24,23 +24,21 @@ make_venv() {
         fi
         printf '%s\n' "$version" >.venv/made_by
     fi
-    for file in "$@"; do
-        install_once "$file" "$(cat "$file")" -r "$file" || return
+    install_once srez . || return
+    for extra in "$@"; do
+        install_once "$extra" ".[$extra]" || return
     done
-    if [ -n "${INSTALL_EXTRA:-}" ]; then
-        install_once extra "$INSTALL_EXTRA" "$INSTALL_EXTRA"
-    fi
 }
 
-# install_once NAME WANTED ARGUMENT...: pip install with the arguments, unless NAME was the same last time
+# install_once NAME WHAT: pip install WHAT, unless that was done already with the same requirements
 install_once() {
-    local stamp=".venv/installed_$1" wanted="$2"
-    shift 2
+    local stamp=".venv/installed_$1" wanted
+    wanted="$(cat requirements.txt pyproject.toml)"
     if [ -f "$stamp" ] && [ "$wanted" = "$(cat "$stamp")" ]; then
         return 0
     fi
     echo "installing into .venv (about 2 GB in all, once)"
-    if ! "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check "$@"; then
+    if ! "$VENV_PYTHON" -m pip install --quiet --disable-pip-version-check --editable "$2"; then
         echo "srez: installation failed; see the lines above (network? disk?), then run this again" >&2
         return 2
     fi

@@ -80,7 +80,7 @@ for step in attempts[min(attempt, len(attempts)) - 1].split(","):
 
 def build_machine(folder: Path, spawn: Callable):
     """A checkout without tests in a folder, and fake commands; a function that starts one of the scripts."""
-    for name in ("run_script.sh", "run_tests.sh", "requirements.txt", "requirements-dev.txt"):
+    for name in ("run_script.sh", "run_tests.sh", "requirements.txt", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     for path in ROOT.glob("*.py"):
         shutil.copy(path, folder)

@@ -22,7 +22,7 @@ from srez.system.screen import quiet_stderr
 TOLERANCE = 1e-4  # largest difference from the network itself, of values 0..1
 HALF_TOLERANCE = 1e-2  # the same for weights in half precision, 11 significant bits
 TRIALS = ((2, 16, 16), (1, 24, 19))  # batch, height, width of the random pictures
-INSTALL = "pip install -r requirements-onnx.txt"
+INSTALL = "pip install 'srez[onnx]', in a checkout pip install '.[onnx]'"
 
 Run = Callable[[np.ndarray], np.ndarray]
 

@@ -15,7 +15,7 @@ from srez.networks.layers import Conv, Deconv, UpscaleConv
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.options.rules import NEWEST
-from srez.runs.trained import load_config, part_in_use, pick
+from srez.runs.trained import load_config, or_pretrained, part_in_use, pick
 
 ROUNDS, TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 
@@ -92,11 +92,14 @@ class Network:
         return whole
 
 
-def load(checkpoint_dir: str = "checkpoint", checkpoint: str = NEWEST, precision: str = "float32") -> Network:
+def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision: str = "float32") -> Network:
     """The network of a training, or of a folder that --run export wrote. Raises UserError.
 
+    checkpoint_dir: by default "checkpoint", or where that holds nothing the generator that comes with srez;
     checkpoint: newest, a batch number, or a file of weights; precision: of the arithmetic.
     """
+    if checkpoint_dir is None:
+        checkpoint_dir = or_pretrained(Config.checkpoint_dir, checkpoint)
     config = dataclasses.replace(load_config(checkpoint_dir), precision=precision)
     return Network(config, pick(checkpoint_dir, checkpoint))
 

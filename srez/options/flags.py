@@ -1,8 +1,11 @@
 """The command line: absl flags, --help and README's option table, all made from Config."""
 
 import dataclasses
+import os
 import textwrap
 from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
 
 from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
@@ -30,42 +33,79 @@ _DEFINE = {
     tuple: flags.DEFINE_multi_string,
 }
 PICTURE_RUNS = ("upscale", "eval")  # leftover words are pictures there
+PRESETS = Path(str(resources.files("srez"))) / "presets"
+USAGE = f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE ...]"
+EXAMPLES = """
+  --run train --dataset synthetic --preset quick    train on drawn faces for five minutes
+  --run train --dataset FOLDER --preset sharp       train on photographs
+  --run demo                                        a film of the training
+  --run upscale --face me.jpg                       enlarge the face of a portrait
+  --run eval                                        figures against interpolation
+
+--help lists all options"""
 
 
 def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
-    """Declare every option, and --help, as absl flags; --verbosity is absl's own."""
+    """Declare every option, --help, --version and --preset as absl flags; --verbosity is absl's own."""
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
+    flags.DEFINE_boolean("version", False, "show the version", flag_values=values)
+    flags.DEFINE_string("preset", None, "a recipe: see help_text", flag_values=values)
     for f in fields():
         _DEFINE[f.type](f.name, f.default, describe(f), flag_values=values)
     values.set_gnu_getopt(True)  # options may also come after words
 
 
-def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config | None:
-    """The checked Config of a command line (argv[0] is the program), or None when help was asked for.
+def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config | str:
+    """The checked Config of a command line (argv[0] is the program), or the text that it asks for.
 
-    Raises UserError on an unknown flag, a wrong value, a leftover word or a contradiction.
+    A text: help, the version, or without any words the usage. Raises UserError on an unknown flag, a wrong
+    value, a leftover word or a contradiction.
     """
     try:
         leftover = values(list(argv))[1:]
     except (flags.Error, OSError, ValueError) as error:  # a flagfile that is not there, or is no text
         raise UserError(f"{one_line(error)} (--help lists all options)") from None
     if values.help:
-        return None
-    given = {f.name: _value(values[f.name], f, values.run) for f in fields()}
-    if values.run in PICTURE_RUNS:
-        given["images"] += tuple(leftover)
+        return help_text()
+    if values.version:
+        import srez
+
+        return f"srez {srez.__version__}"
+    if len(argv) < 2:
+        return USAGE + "\n" + EXAMPLES
+    chosen = given(values)
+    run = chosen.get("run", Config.run)
+    in_use = {f.name: f.metadata["in_use"] for f in fields() if f.metadata["in_use"] is not None}
+    config = Config(**((in_use if run in IN_USE else {}) | chosen))
+    if run in PICTURE_RUNS:
+        config = dataclasses.replace(config, images=config.images + tuple(leftover))
+    elif leftover and leftover[0] in RUNS:
+        raise UserError(f"leftover word '{leftover[0]}': write --run {leftover[0]}")
     elif leftover:
         raise UserError(
             f"leftover word '{leftover[0]}': options are written --name=value, switches --name or --noname"
         )
-    config = Config(**given)
     check(config)
     return config
 
 
 def given(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
-    """The options that a parsed command line sets itself, with what it sets them to."""
-    return {f.name: _value(values[f.name], f, values.run) for f in fields() if values[f.name].present}
+    """The options that a parsed command line sets, with their values: its own before those of its preset."""
+    preset = read_preset(values.preset) if values.preset is not None else {}
+    return preset | {f.name: _value(values[f.name], f) for f in fields() if values[f.name].present}
+
+
+def read_preset(name: str) -> dict[str, object]:
+    """The options of a preset of srez/presets, or of the flagfile at a path. Raises UserError."""
+    for path in (str(PRESETS / f"{name}.flags"), name):
+        if os.path.isfile(path):
+            return read_flagfile(path)
+    raise UserError(f"there is no preset '{name}': take one of {preset_names()}, or the path of a flagfile")
+
+
+def preset_names() -> str:
+    """The presets that come with srez, in words."""
+    return ", ".join(sorted(path.stem for path in PRESETS.glob("*.flags")))
 
 
 def read_flagfile(path: str) -> dict[str, object]:
@@ -76,10 +116,8 @@ def read_flagfile(path: str) -> dict[str, object]:
     return given(values)
 
 
-def _value(flag: flags.Flag, f: dataclasses.Field, run: str) -> object:
-    """What an option was set to, or its default for this kind of run."""
-    if not flag.present and run in IN_USE and f.metadata["in_use"] is not None:
-        return f.metadata["in_use"]
+def _value(flag: flags.Flag, f: dataclasses.Field) -> object:
+    """What an option was set to."""
     if f.type is not tuple:
         return flag.value
     if f.metadata["choices"] is None:
@@ -118,7 +156,7 @@ def default_text(f: dataclasses.Field) -> str:
 
 def help_text() -> str:
     """What --help prints."""
-    lines = [f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE ...]"]
+    lines = [USAGE]
     for group, title in GROUPS.items():
         lines += ["", title]
         for f in fields():
@@ -126,12 +164,15 @@ def help_text() -> str:
                 name = f"--[no]{f.name}" if f.type is bool else f"--{f.name}"
                 text = f"{describe(f)} (default: {default_text(f)})"
                 lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
-    lines += [
-        "",
-        "Further",
-        "  --flagfile=FILE            read options from a file, one a line (srez/presets/*.flags)",
-    ]
-    lines += ["  --verbosity=1              show TensorFlow's own messages too"]
+    further = {
+        "--preset=NAME": f"a recipe, {preset_names()}, or the path of a flagfile; options beside it win",
+        "--flagfile=FILE": "read options from a file, one a line; of two that are the same the last counts",
+        "--verbosity=1": "show TensorFlow's own messages too",
+        "--version": "show the version",
+    }
+    lines += ["", "Further"]
+    for name, text in further.items():
+        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
     return "\n".join(lines)
 
 

@@ -2,8 +2,8 @@
 
 import dataclasses
 import json
-import os
 import re
+from importlib import resources
 from typing import Any
 
 from srez.errors import UserError, one_line
@@ -14,7 +14,7 @@ from srez.system import files
 CONFIG, CHECKPOINT_NAME = "config.json", "srez"
 # written by --run export; the second with kernels in float16
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
-PRETRAINED_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "pretrained")
+PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
 # what decides which weights a generator has
 OF_THE_GENERATOR = ("input", "gen_architect", "gen_norm", "width")  # and the factor
 
@@ -51,14 +51,10 @@ def pick(folder: str, which: str) -> str:
     raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
 
 
-def or_pretrained(config: Config) -> Config:
-    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
-    named = config.checkpoint != NEWEST or config.all_checkpoints  # one of a training was asked for
-    if named or files.is_remote(config.checkpoint_dir) or files.names(config.checkpoint_dir):
-        return config
-    folder = PRETRAINED_FOLDER
-    print(f"'{config.checkpoint_dir}' holds nothing: taking the generator that comes with srez, {folder}")
-    return dataclasses.replace(config, checkpoint_dir=folder)
+def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
+    """The folder, or that of the generator that comes with srez where it holds nothing and none is named."""
+    nothing = checkpoint == NEWEST and not files.is_remote(folder) and not files.names(folder)
+    return PRETRAINED_FOLDER if nothing else folder
 
 
 def load(folder: str) -> dict[str, Any]:

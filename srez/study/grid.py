@@ -29,6 +29,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Iterable
+from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -37,7 +38,7 @@ from srez.options import flags
 from srez.options.config import Config, check, fields
 from srez.study.cells import Cell, Exclusion, Study, slug
 
-HOME = Path(__file__).resolve().parent.parent  # presets/ and studies/ lie there
+STUDIES = Path(str(resources.files("srez"))) / "studies"
 OPTIONS = {f.name: f for f in fields()}
 NOT_IN_A_STUDY = {
     **{
@@ -58,12 +59,11 @@ LONGEST_LABEL = 40
 
 def find(path: str) -> str:
     """The file of a study: a path, or the name of one of srez' own. Raises UserError."""
-    for candidate in (Path(path), HOME / path, HOME / "studies" / f"{path}.toml"):
+    for candidate in (Path(path), STUDIES.parent / path, STUDIES / f"{path}.toml"):
         if candidate.is_file():
             return str(candidate)
-    raise UserError(
-        f"study '{path}' is not there: name a .toml file with --study, or one of {_own('studies/*.toml')}"
-    )
+    names = ", ".join(sorted(own.stem for own in STUDIES.glob("*.toml")))
+    raise UserError(f"there is no study '{path}': take one of {names}, or the path of a .toml file")
 
 
 def load(path: str) -> Study:
@@ -110,10 +110,6 @@ def to_toml(study: Study) -> str:
 def _text(value: Any) -> str:
     """A value as TOML has it: JSON, but for one control character."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _own(pattern: str) -> str:
-    return ", ".join(sorted(path.stem for path in HOME.glob(pattern)))
 
 
 class _Reader:
@@ -194,10 +190,10 @@ class _Reader:
         return value
 
     def preset(self, name: Any, place: str) -> dict[str, Any]:
-        path = HOME / "presets" / f"{name}.flags"
-        if not path.is_file():
-            self.fail(place, f"there is no preset {name!r}, but {_own('presets/*.flags')}")
-        return flags.read_flagfile(str(path))
+        try:
+            return flags.read_preset(str(name))
+        except UserError as error:
+            self.fail(place, str(error))
 
     def exclusion(self, table: Any, settings: dict[str, dict[str, Any]]) -> Exclusion:
         table = dict(self.typed(table, dict, "exclude", "tables, [[exclude]]"))

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 from tqdm import tqdm
@@ -32,6 +33,16 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(kept, 2)
             os.close(kept)
+
+
+def import_tensorflow(chatty: bool = False) -> ModuleType:
+    """TensorFlow, imported without what it says of itself and of the devices it finds, unless it may."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if chatty else "3")
+    with contextlib.nullcontext() if chatty else quiet_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+    return tf
 
 
 class _Screen(io.FileIO):

@@ -757,7 +757,8 @@ def test_a_preempted_training_goes_on_elsewhere_by_the_same_command(rented, spaw
         python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
         python.chmod(0o755)
         (folder / "made_by").write_text("Python of the tests\n")
-        (folder / "installed_requirements.txt").write_text((ROOT / "requirements.txt").read_text())
+        wanted = [(ROOT / name).read_text() for name in ("requirements.txt", "pyproject.toml")]
+        (folder / "installed_srez").write_text("".join(wanted))
         return start(*options, **settings)
 
     google(server, False)

@@ -107,7 +107,7 @@ def test_onnx(trained, network, pictures, tmp_path):
 
 def test_what_is_not_installed(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(exporting, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"onnx, onnxruntime, tf2onnx: pip install -r requirements-onnx.txt"):
+    with pytest.raises(UserError, match=r"onnx, onnxruntime, tf2onnx: pip install 'srez\[onnx\]'"):
         export(trained, tmp_path / "a", export_formats=("weights", "onnx"))
     assert not (tmp_path / "a").exists()
     weights = {name: FORMATS[name] for name in ("weights", "onnx")}

@@ -8,13 +8,14 @@ import pytest
 from absl import flags
 from helpers import ROOT
 
+import srez as srez_package
 from srez.errors import UserError
 from srez.options import flags as flags_module
 from srez.options.config import Config, check, fields, from_dict, to_dict
 from srez.options.flags import GROUPS, define_flags, help_text, options_table, read_flagfile
 
 
-def parse(*words: str) -> Config | None:
+def parse(*words: str) -> Config | str:
     values = flags.FlagValues()
     define_flags(values)
     return flags_module.parse(["srez_main.py", *words], values)
@@ -40,7 +41,7 @@ def test_defaults_of_2017_are_kept():
         **{"weigh_clip": -1, "critic_norm": "batch", "output_image": 0, "LAMBDA": 10, "gene_l1_factor": 0.9},
         **{"gen_architect": "resnet", "gen_norm": 1, "input": "scaled", "noise_dimension": 4},
     }
-    config = parse()
+    config = parse("--run=demo")
     assert {name: getattr(config, name) for name in kept} == kept
 
 
@@ -53,6 +54,50 @@ def test_flagfile(tmp_path):
     (tmp_path / "recipe.flags").write_text("# a comment\n--loss_func=wgangp\n--critic_iters=5\n")
     config = parse(f"--flagfile={tmp_path / 'recipe.flags'}", "--critic_iters=2")
     assert (config.loss_func, config.critic_iters) == ("wgangp", 2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--preset=quick", "--width=0.25", "--max_batches=7"],
+        ["--width=0.25", "--preset", "quick", "--max_batches=7"],
+        ["--max_batches=7", "--width=0.25", "--preset=quick"],
+        ["--preset={own}", "--width=0.25", "--max_batches=7"],
+        ["--width=0.25", "--max_batches=7", "--preset={own}"],
+    ],
+)
+def test_what_stands_beside_a_preset_wins(words, tmp_path):
+    """quick has width 0.5, a train_time of 5 minutes and a pixel factor of 10."""
+    own = tmp_path / "own.txt"
+    own.write_text((ROOT / "srez" / "presets" / "quick.flags").read_text())
+    config = parse("--run=train", *(word.format(own=own) for word in words))
+    assert (config.width, config.max_batches, config.train_time, config.gene_pixel_factor) == (0.25, 7, 5, 10)
+
+
+def test_a_preset_is_used_in_upscale_too(tmp_path):
+    """Its own back_projection beats the default of use, 2; without it that stands."""
+    (tmp_path / "one.flags").write_text("--back_projection=1\n")
+    assert parse("--run=upscale", f"--preset={tmp_path / 'one.flags'}").back_projection == 1
+    assert parse("--run=upscale", "--preset=deconv").back_projection == 2
+
+
+def test_the_options_that_a_command_line_gives_are_its_own_and_its_presets():
+    values = flags.FlagValues()
+    define_flags(values)
+    flags_module.parse(["srez_main.py", "--preset=deconv", "--width=0.25"], values)
+    assert flags_module.given(values) == {"gen_architect": "deconv", "width": 0.25}
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--run=train", "-h"]])
+def test_help_is_a_text(words):
+    assert parse(*words) == help_text()
+    assert "--preset=NAME" in help_text()
+
+
+def test_version_and_usage_are_texts():
+    assert parse("--version") == f"srez {srez_package.__version__}"
+    assert parse().startswith("usage: python3 srez_main.py --run train|")
+    assert "--run upscale --face me.jpg" in parse()
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "srez" / "presets").glob("*.flags")), ids=lambda p: p.name)
@@ -84,6 +129,9 @@ def test_presets_are_good_command_lines(preset):
         (["--crop_x=3"], ["--crop_x=3", "--crop_y=-1"]),
         (["--run=train", "--train_time=0"], ["--train_time=0", "--max_batches=0"]),
         (["--flagfile=/no/such/file"], ["/no/such/file"]),
+        (["--preset=shrap"], ["there is no preset 'shrap'", "quick, sharp, wgan, wgan-gp", "flagfile"]),
+        (["upscale", "me.jpg"], ["leftover word 'upscale'", "write --run upscale"]),
+        (["resume"], ["leftover word 'resume'", "--name=value"]),
     ],
 )
 def test_errors_are_one_line_that_names_the_flag(words, parts):

@@ -161,7 +161,7 @@ ERRORS = {
     "own seed": ("[base]\nrandom_seed = 1", ["random_seed cannot be set in a study", "seeds"]),
     "own time": ("[base]\ntrain_time = 5", ["train_time cannot be set in a study", "max_batches"]),
     "not of a training": ("[base]\ntile = 32", ["tile cannot be set in a study", "command line"]),
-    "no preset": (f"{BASE}preset = 'wgann'", ["there is no preset 'wgann', but 2017-wgan"]),
+    "no preset": (f"{BASE}preset = 'wgann'", ["there is no preset 'wgann': take one of 2017-wgan, "]),
     "preset with a time": (f"{BASE}preset = 'quick'", ["train_time cannot be set in a study"]),
     "axis of one": (f"{BASE}[axes]\nwidth = 0.5", ["axis width: must be a list"]),
     "axis of none": (f"{BASE}[axes]\nwidth = []", ["axis width: has no values"]),
@@ -225,7 +225,7 @@ def test_a_contradiction_in_a_cell_that_is_left_out_is_none(load):
 
 
 def test_a_study_that_is_not_there_names_those_that_are():
-    with pytest.raises(UserError, match=r"study 'nowhere' is not there.*cpu, indicator, paper, smoke"):
+    with pytest.raises(UserError, match="no study 'nowhere': take one of cpu, indicator, paper, smoke"):
         grid.load("nowhere")
 
 
