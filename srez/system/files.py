@@ -163,6 +163,11 @@ def rename(old: str, new: str) -> None:
     (gfile().rename if is_remote(old) else os.rename)(old, new)
 
 
+def remove(path: str) -> None:
+    """Delete a file. Raises OSError or tf.errors.OpError."""
+    (gfile().remove if is_remote(path) else os.remove)(path)
+
+
 def append(path: str, text: str) -> None:
     """Add text at the end of a file, in one write. Raises OSError or tf.errors.OpError."""
     with named(path), gfile().GFile(path, "a") if is_remote(path) else open(path, "a") as file:

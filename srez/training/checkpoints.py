@@ -1,6 +1,6 @@
 """Checkpoints: everything that a training needs to go on as if it had never stopped."""
 
-import time
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,7 +25,6 @@ class Checkpoints:
         self._batch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._minutes = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self._checkpoint = tf.train.Checkpoint(**parts, batch=self._batch, minutes=self._minutes)
-        self._manager: tf.train.CheckpointManager | None = None  # made when it is known what is there
 
     @property
     def paths(self) -> list[str]:
@@ -36,15 +35,18 @@ class Checkpoints:
         return files.join(self.folder, f"{CHECKPOINT_NAME}-{batch}")
 
     def save(self, batch: int, minutes: float) -> str:
-        """Write a checkpoint; its path."""
+        """Write a checkpoint and delete the oldest beyond those to keep; its path."""
         self._batch.assign(np.int64(batch))  # see srez_train.train_batch
         self._minutes.assign(np.float64(minutes))
-        # TensorFlow counts saves in a variable of the checkpoint and names files by it: let it count batches,
-        # so that a checkpoint does not depend on how often its run was saved
-        self._checkpoint.save_counter.assign(np.int64(batch - 1))
-        if self._manager is None:
-            self._manager_knows(saved_batches(self.folder))
-        return self._manager.save()
+        # TensorFlow's own count of saves: a checkpoint must not depend on how often its run was saved
+        self._checkpoint.save_counter.assign(np.int64(batch))
+        path = self._checkpoint.write(self._path(batch))
+        batches = saved_batches(self.folder)
+        self._list(batches[-self._keep :])
+        for old in batches[: -self._keep]:
+            for name in reversed(self._files_of(old)):  # .index first: without it there is no checkpoint
+                files.remove(files.join(self.folder, name))
+        return path
 
     def restore(self) -> tuple[int, float]:
         """Take up the newest good checkpoint; batches done and minutes trained, (0, 0.0) where there is none.
@@ -52,19 +54,17 @@ class Checkpoints:
         Damaged ones are named and moved aside (.damaged). Raises UserError where none of several is good, or
         the newest belongs to other networks.
         """
-        batches = saved_batches(self.folder)
         problems = []
-        for batch in reversed(batches):
-            path = self._path(batch)
+        for batch in reversed(saved_batches(self.folder)):
             try:
-                done = self.load(path)
+                done = self.load(self._path(batch))
             except UserError as error:
-                problems.append((path, error))
+                problems.append((batch, error))
                 continue
             for bad, reason in problems:
                 print(f"{reason}; going on from that of batch {batch}")
                 self._set_aside(bad)
-            self._manager_knows(batches[: batches.index(batch) + 1])
+            self._list(saved_batches(self.folder))
             return done
         if problems:
             raise problems[0][1]
@@ -81,27 +81,18 @@ class Checkpoints:
             ) from None
         return int(self._batch.numpy()), float(self._minutes.numpy())
 
-    def _set_aside(self, path: str) -> None:
-        for name in files.names(self.folder):
-            if name.startswith(path.rsplit("/", 1)[-1] + "."):
-                old = files.join(self.folder, name)
-                files.rename(old, f"{old}.damaged")
+    def _set_aside(self, batch: int) -> None:
+        for name in self._files_of(batch):
+            old = files.join(self.folder, name)
+            files.rename(old, f"{old}.damaged")
 
-    def _manager_knows(self, batches: list[int]) -> None:
-        """Tell the manager what to keep: the list that it finds is not whole after a kill or a damage."""
-        paths = [self._path(batch) for batch in batches]
-        its_list = files.join(self.folder, "checkpoint")
-        now = time.time()  # without times the manager takes all for kept for ever
-        if paths:
-            tf.compat.v1.train.update_checkpoint_state(
-                self.folder,
-                paths[-1],
-                paths,
-                all_model_checkpoint_timestamps=[now + i for i in range(len(paths))],
-                last_preserved_timestamp=now - 1,
-            )
-        elif files.exists(its_list):
-            tf.io.gfile.remove(its_list)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, self.folder, self._keep, checkpoint_name=CHECKPOINT_NAME
-        )
+    def _files_of(self, batch: int) -> list[str]:
+        """The names of a checkpoint's files, sorted."""
+        pattern = rf"{CHECKPOINT_NAME}-{batch}\.(index|data-\d+-of-\d+)"
+        return [name for name in files.names(self.folder) if re.fullmatch(pattern, name)]
+
+    def _list(self, batches: list[int]) -> None:
+        """Write the file `checkpoint`, which tf.train.latest_checkpoint reads, with these batches' names."""
+        lines = [f'model_checkpoint_path: "{CHECKPOINT_NAME}-{batches[-1]}"\n']
+        lines += [f'all_model_checkpoint_paths: "{CHECKPOINT_NAME}-{batch}"\n' for batch in batches]
+        files.write_whole(files.join(self.folder, "checkpoint"), "".join(lines).encode())
