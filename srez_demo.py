@@ -66,8 +66,8 @@ class Painter:
 
     def __init__(self, config: Config):
         self.config = replace_folders(load_config(config.checkpoint_dir), config)
-        self.trainer = Gan(self.config)
-        self.checkpoints = Checkpoints(self.config.checkpoint_dir, self.trainer.parts)
+        self.gan = Gan(self.config)
+        self.checkpoints = Checkpoints(self.config.checkpoint_dir, self.gan.parts)
 
     def frames(self, newest_only: bool, known: dict[int, np.ndarray]) -> dict[int, np.ndarray]:
         """Grids by batch from the newest checkpoint, or all; those that are known already are left out."""
@@ -90,7 +90,7 @@ class Painter:
 
     def _paint(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
         batch, _ = self.checkpoints.load(path)
-        picture = grid(self.trainer.sample(test.feature), test.label, test.feature, self.config)
+        picture = grid(self.gan.sample(test.feature), test.label, test.feature, self.config)
         return batch, layout.to_uint8(picture)
 
     def walk(self) -> list[np.ndarray]:
@@ -102,7 +102,7 @@ class Painter:
         frames = []
         for here, there in zip(stops, np.roll(stops, -1, axis=0), strict=True):
             for share in np.arange(WALK_STEPS, dtype=np.float32) / WALK_STEPS:
-                faces = self.trainer.sample(tf.constant((1 - share) * here + share * there))
+                faces = self.gan.sample(tf.constant((1 - share) * here + share * there))
                 rows = [layout.side_by_side(row) for row in np.split(faces, 2)]
                 frames.append(layout.to_uint8(np.concatenate(rows)))
         return frames

@@ -10,7 +10,7 @@ from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
 from srez.images import find
 from srez.options import flags
-from srez.options.config import CROP_OPTIONS, IN_USE, SYNTHETIC, Config
+from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.runs.run import Run
 from srez.runs.trained import load_config, or_pretrained, pick, start_weights
 from srez.system import files
@@ -27,12 +27,6 @@ def main(argv: Sequence[str]) -> int:
         if isinstance(config, str):
             print(config)
             return EXIT_DONE
-        check_folders(config)
-        if config.run in IN_USE:
-            config = with_network(config)
-            check_use(config)
-        if config.run not in WITHOUT_TENSORFLOW:
-            start_tensorflow(config, verbose=flags.verbose())
         return MODES[config.run](config, stop)
     except UserError as error:
         return complain(error)
@@ -54,33 +48,35 @@ def complain(problem: object) -> int:
     return EXIT_USER
 
 
-# ---- what can be told without TensorFlow -----------------------------------------------------------
+# ---- what can be told before TensorFlow is imported, which takes seconds ------------------------------
 
 
-def check_folders(config: Config) -> None:
-    """Refuse a missing or empty dataset, weights to start from that do not fit, another run's checkpoints."""
-    folder = config.dataset
-    if config.run != "train":
+def check_dataset(folder: str) -> None:
+    """Refuse a dataset that is not there or holds no pictures; a remote one is looked at later."""
+    if folder == SYNTHETIC or files.is_remote(folder):
         return
-    if pack.is_pack(folder):
-        pack.Pack(folder, {name: getattr(config, name) for name in CROP_OPTIONS})
-    elif folder != SYNTHETIC and not files.is_remote(folder):
-        if not os.path.isdir(folder):
-            raise UserError(
-                f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
-                "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic"
-            )
-        if not find.has_pictures(folder):
-            raise UserError(find.no_pictures(folder))
+    if not os.path.isdir(folder):
+        raise UserError(
+            f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
+            "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic"
+        )
+    if not find.has_pictures(folder):
+        raise UserError(find.no_pictures(folder))
+
+
+def open_run(config: Config) -> Run | None:
+    """The run's folders, opened; None where a dry run needs none, or that can only be done later.
+
+    Later: remote folders need TensorFlow, and of several workers the chief alone opens the run.
+    """
     run = Run(config)
-    # of several workers the chief alone opens the run, once it is known which that is
     remote = any(map(files.is_remote, [*run.folders, config.start_from]))
     if config.strategy == "multiworker" or remote:
-        return
+        return None
     if config.dry_run:
         start_weights(config)
-    else:
-        run.open()
+        return None
+    return run.open()
 
 
 def with_network(config: Config) -> Config:
@@ -112,9 +108,9 @@ def check_use(config: Config) -> None:
             raise UserError("; ".join(problems))
 
 
-def start_tensorflow(config: Config, verbose: bool) -> None:
+def start_tensorflow(config: Config) -> None:
     """Import TensorFlow quietly and set what must be set before its first operation."""
-    chatty = verbose or config.log_device_placement
+    chatty = flags.verbose() or config.log_device_placement
     tf = import_tensorflow(chatty)
     tf.get_logger().setLevel("INFO" if chatty else "ERROR")
     for gpu in tf.config.list_physical_devices("GPU"):
@@ -128,33 +124,51 @@ def start_tensorflow(config: Config, verbose: bool) -> None:
 
 
 def run_train(config: Config, stop: Stop) -> int:
+    if pack.is_pack(config.dataset):
+        pack.Pack(config.dataset, {name: getattr(config, name) for name in CROP_OPTIONS})
+    else:
+        check_dataset(config.dataset)
+    run = open_run(config)
+    start_tensorflow(config)
     import srez_train
 
-    return srez_train.dry_run(config) if config.dry_run else srez_train.train(config, stop)
+    return srez_train.dry_run(config) if config.dry_run else srez_train.train(config, stop, run)
 
 
 def run_demo(config: Config, stop: Stop) -> int:
+    start_tensorflow(config)
     import srez_demo
 
     return srez_demo.demo(config)
 
 
 def run_upscale(config: Config, stop: Stop) -> int:
+    config = prepare_use(config)
     from srez.inference import upscale
 
     return upscale.upscale(config)
 
 
 def run_eval(config: Config, stop: Stop) -> int:
+    config = prepare_use(config)
     from srez.inference import evaluate
 
     return evaluate.evaluate(config)
 
 
 def run_export(config: Config, stop: Stop) -> int:
+    config = prepare_use(config)
     from srez.inference import export
 
     return export.export(config)
+
+
+def prepare_use(config: Config) -> Config:
+    """The options of a run that uses a trained network, checked; TensorFlow is imported."""
+    config = with_network(config)
+    check_use(config)
+    start_tensorflow(config)
+    return config
 
 
 def run_study(config: Config, stop: Stop) -> int:
@@ -179,7 +193,6 @@ MODES: dict[str, Callable[[Config, Stop], int]] = {
     "study": run_study,
     "report": run_report,
 }
-WITHOUT_TENSORFLOW = ("study", "report")
 
 
 def command() -> NoReturn:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -23,7 +22,7 @@ LOSSES = (
     "gradient_penalty",
 )
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
-NOTHING_BAD = (-1, -1)
+ALL_FINITE = (-1, -1)
 
 
 class Gradients(NamedTuple):
@@ -47,6 +46,7 @@ class Gan(tf.Module):
     def _build(self, config: Config) -> None:
         self.generator, self.critic = build_generator(config), build_critic(config)
         self.generator_variables, self.critic_variables = trainable(self.generator), trainable(self.critic)
+        self.moving_averages = [variable.value for variable in self.generator.non_trainable_variables]
         make = OPTIMIZERS[config.optimizer]
         self.generator_optimizer = make(self.generator_variables, config)
         self.critic_optimizer = make(self.critic_variables, config)
@@ -54,7 +54,7 @@ class Gan(tf.Module):
         self.average = build_generator(config) if config.gene_ema else self.generator
         self.loss_scale = LossScale() if config.precision == "float16" else None
         # (batch, index into `watched`) of the first number that was not finite
-        self.first_bad = tf.Variable(NOTHING_BAD, trainable=False, dtype=tf.int64)
+        self.first_bad = tf.Variable(ALL_FINITE, trainable=False, dtype=tf.int64)
         # replicas meet in the middle of a step, which an inner function may not unless it is compiled
         if config.xla or self.replicas.count == 1:
             compiled = tf.function(autograph=False, jit_compile=config.xla or None)
@@ -97,16 +97,18 @@ class Gan(tf.Module):
     def critic_gradients(
         self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
     ) -> Gradients:
-        """The same for the critic alone; the generator and its moving averages stay as they are."""
-        output = self._generate(noisy, feature, keep_averages=False)
+        """Losses and gradients of the critic alone; the generator's moving averages stay as they are."""
+        averages = [tf.identity(variable) for variable in self.moving_averages]
+        output = self._generate(noisy, feature)
+        for variable, before in zip(self.moving_averages, averages, strict=True):
+            assign(variable, before)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.critic_variables)
             losses, _ = self._critic_losses(label, output, alpha)
             scaled = self._scale(losses["discriminator_tot_loss"])
         return Gradients(losses, [], self._unscale(tape.gradient(scaled, self.critic_variables)))
 
-    def _generate(self, noisy: tf.Tensor, feature: tf.Tensor, keep_averages: bool = True) -> tf.Tensor:
-        set_averaging(self.generator, keep_averages)
+    def _generate(self, noisy: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
         return generate(self.generator, noisy, feature, self.config.back_projection, training=True)
 
     def _critic_losses(
@@ -172,22 +174,22 @@ class Gan(tf.Module):
         parts = [self._infer(feature[i : i + size]) for i in range(0, len(feature), size)]
         return np.concatenate(parts)
 
-    def judge(self, pictures: tf.Tensor) -> float:
-        """The critic's mean over pictures [N, S, S, 3], in whole batches, as its norm needs them."""
+    def critic_mean(self, pictures: tf.Tensor) -> float:
+        """The critic's mean output over pictures [N, S, S, 3], in whole batches, as its norm needs them."""
         size = min(self.config.batch_size, len(pictures))
         starts = range(0, len(pictures) - size + 1, size)
-        return float(np.mean([self._judge(pictures[i : i + size]) for i in starts]))
+        return float(np.mean([self._critic_mean(pictures[i : i + size]) for i in starts]))
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _judge(self, pictures: tf.Tensor) -> tf.Tensor:
+    def _critic_mean(self, pictures: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(self.critic(pictures))
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _infer(self, feature: tf.Tensor) -> tf.Tensor:
         return generate(self.average, feature, feature, self.config.back_projection)
 
-    def what_diverged(self) -> tuple[int, str] | None:
-        """Batch and name of the first number that was not finite; waits for the device."""
+    def first_not_finite(self) -> tuple[int, str] | None:
+        """Batch and name of the first loss or gradient that was not finite, or None; waits for the device."""
         batch, index = (int(n) for n in self.first_bad.numpy())
         return None if batch < 0 else (batch, self.watched[index])
 
@@ -218,13 +220,16 @@ class Gan(tf.Module):
     ) -> dict[str, tf.Tensor]:
         """A replica's part of either; the whole batch's losses and norms of gradients, by name."""
         label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
-        found = mean_over_replicas(gradients(label, feature, *self._chance(feature, batch, turn)))
-        return found.losses | self._update(found, batch, rate)
+        found = mean_over_replicas(gradients(label, feature, *self.random_inputs(feature, batch, turn)))
+        return found.losses | self.update(found, batch, rate)
 
-    def _chance(
+    def random_inputs(
         self, feature: tf.Tensor, batch: tf.Tensor, turn: tf.Tensor | int
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """The generator's input with its noise, and the penalty points: functions of (seed, batch, turn)."""
+        """The generator's input with training noise, like feature, and penalty points [B] in [0, 1).
+
+        Pure functions of (random_seed, batch, turn); turn counts the critic's own steps before a step from 1.
+        """
         place = batch * self.config.critic_iters + tf.cast(turn, tf.int64)
         seed = tf.stack([tf.constant(self.config.random_seed, tf.int64), 2 * place])
         shape = tf.shape(feature) * [self.replicas.count, 1, 1, 1]  # the whole batch's
@@ -232,18 +237,18 @@ class Gan(tf.Module):
         alpha = tf.random.stateless_uniform(shape[:1], tf.stack([seed[0], seed[1] + 1]))
         return feature + self.replicas.part_of_batch(noise), self.replicas.part_of_batch(alpha)
 
-    def _update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Both optimizers' updates, then clipping; nothing at all where a number is not finite.
+    def update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Update both networks with gradients, then clip; where a number is not finite nothing changes.
 
         Both gradients' norms by name.
         """
-        finite, norms = self.look(found, batch)
+        finite, norms = self.check_finite(found, batch)
         if self.loss_scale is not None:
             self.loss_scale.update(finite)
         tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
         return norms
 
-    def look(self, found: Gradients, batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def check_finite(self, found: Gradients, batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Whether all losses and gradients of a batch are finite, and both gradients' norms by name.
 
         The first that are not are noted in `first_bad`, on the device: nothing waits for it here.
@@ -263,13 +268,13 @@ class Gan(tf.Module):
         """Both optimizers' updates, then clipping."""
         if found.generator:
             self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
-            self._follow(batch)
+            self._update_average(batch)
         self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
         if self.config.clips_weights:
             for variable in self.critic_variables:
                 assign(variable, tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value))
 
-    def _follow(self, batch: tf.Tensor) -> None:
+    def _update_average(self, batch: tf.Tensor) -> None:
         """Move the average towards the generator, moving statistics too; faster in the first batches."""
         if self.average is self.generator:
             return
@@ -286,10 +291,3 @@ class Gan(tf.Module):
         here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
         unseen = tf.reduce_all(self.first_bad < 0)
         assign(self.first_bad, tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
-
-
-def set_averaging(generator: keras.Model, on: bool) -> None:
-    """Whether training passes traced from now on move the generator's moving averages."""
-    for layer in generator.layers:
-        if hasattr(layer, "keeps_averages"):
-            layer.keeps_averages = on

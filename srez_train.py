@@ -20,25 +20,34 @@ from srez.options.config import SYNTHETIC, Config, to_dict
 from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
 from srez.system.signals import Stop
-from srez.training.budget import Budget, due
+from srez.training.budget import Budget
 from srez.training.optimizers import learning_rate
-from srez.training.record import Due, NoRecord, Record
+from srez.training.record import Due, Record
 from srez.training.replicas import Replicas, WorkerLost, open_replicas
 from srez_input import open_stream
 from srez_model import Gan
 
-# options in which workers may differ
-A_WORKERS_OWN = {"dataset", "checkpoint_dir", "train_dir", "summary_dir", "resume", "log_device_placement"}
-RESTORES = 3  # times that --on_divergence=restore goes back
+WORKERS_MAY_DIFFER = {
+    "dataset",
+    "checkpoint_dir",
+    "train_dir",
+    "summary_dir",
+    "resume",
+    "log_device_placement",
+}
+MAX_RESTORES = 3  # times that --on_divergence=restore goes back
 
 
-def train(config: Config, stop: Stop) -> int:
-    """Train until max_batches or train_time is reached, or a signal comes; the exit code."""
+def train(config: Config, stop: Stop, run: Run | None = None) -> int:
+    """Train until max_batches or train_time is reached, or a signal comes; the exit code.
+
+    run: the run's folders, opened; None where that is left to the chief of several workers, known only here.
+    """
     replicas = open_replicas(config)
     stop.take()
     try:
         if replicas.chief:
-            return train_as_chief(config, replicas, stop)
+            return train_as_chief(config, replicas, run or Run(config).open(), stop)
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             return train_and_restore(config, replicas, None, stop)
     except WorkerLost as lost:
@@ -47,9 +56,8 @@ def train(config: Config, stop: Stop) -> int:
         return EXIT_INTERRUPTED
 
 
-def train_as_chief(config: Config, replicas: Replicas, stop: Stop) -> int:
-    """The training whose run this process keeps; the exit code."""
-    run = Run(config).open()
+def train_as_chief(config: Config, replicas: Replicas, run: Run, stop: Stop) -> int:
+    """Train into an opened run, locked against a second training; the exit code."""
     run.lock()
     try:
         return train_and_restore(config, replicas, run, stop)
@@ -60,52 +68,52 @@ def train_as_chief(config: Config, replicas: Replicas, stop: Stop) -> int:
 def train_and_restore(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -> int:
     """Train, and again from the last checkpoint with half the rate where --on_divergence wants it."""
     code = train_run(config, replicas, run, stop)
-    for attempt in range(1, RESTORES + 1):
+    for attempt in range(1, MAX_RESTORES + 1):
         if code != EXIT_DIVERGED or config.on_divergence == "stop":
             break
         config = dataclasses.replace(config, learning_rate_start=config.learning_rate_start / 2)
         rate = config.learning_rate_start
-        print(f"restored ({attempt} of {RESTORES}): back to the last checkpoint, learning rate now {rate:g}")
+        print(
+            f"restored ({attempt} of {MAX_RESTORES}): back to the last checkpoint, learning rate now {rate:g}"
+        )
         code = train_run(config, replicas, run, stop)
     return code
 
 
 def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -> int:
-    """The training of an opened run, which is the chief's; the exit code."""
+    """Train from the newest checkpoint to a limit, a signal or divergence; the exit code."""
     stop.defer = False  # until there is a batch to save
     dataset = open_dataset(config)
-    check_agreement(config, dataset, replicas)
+    check_workers_agree(config, dataset, replicas)
     with replicas.together():  # variables begin with the chief's values
-        trainer = Gan(config, replicas)
-    record = Record(config, run, dataset, trainer) if run else NoRecord()
-    budget = Budget(config, *start(record, trainer))
-    greet(dataset, budget, replicas, run.changes if run else [])
+        gan = Gan(config, replicas)
+    record = Record(config, run, dataset, gan)
+    budget = Budget(config, *restore(record, gan))
+    print_start(dataset, budget, replicas, run.changes if run else [])
     if replicas.of_chief(bool(budget.spent))[0]:
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
-    with contextlib.closing(record):
+    position = budget.batch * config.critic_iters * config.batch_size
+    stream = open_stream(dataset, position, *replicas.share(config.batch_size))
+    with contextlib.closing(record), contextlib.closing(stream):
         record.begin(budget)
-        position = budget.batch * config.critic_iters * config.batch_size
-        with contextlib.closing(
-            open_stream(dataset, position, *replicas.share(config.batch_size))
-        ) as batches:
-            for batch in itertools.count(budget.batch + 1):
-                losses = train_batch(trainer, batches, batch)
-                budget.batch = batch
-                stop.defer = True
-                now = what_is_due(config, budget, stop, replicas)
-                if now.looking and (bad := trainer.what_diverged()):
-                    return say_diverged(record, bad, budget.saved_batch)
-                record.keep(now, budget, losses)
-                if now.last:
-                    break
+        for batch in itertools.count(budget.batch + 1):
+            losses = train_batch(gan, stream, batch)
+            budget.batch = batch
+            stop.defer = True
+            due = what_is_due(config, budget, stop, replicas)
+            if due.check_finite and (bad := gan.first_not_finite()):
+                return report_divergence(record, bad, budget.saved_batch)
+            record.write(due, budget, losses)
+            if due.last:
+                break
     replicas.any(False)  # nobody leaves before the chief has saved
-    return farewell(config, dataset, budget, now, stop)
+    return print_end(config, dataset, budget, due, stop)
 
 
-def check_agreement(config: Config, dataset: Dataset, replicas: Replicas) -> None:
+def check_workers_agree(config: Config, dataset: Dataset, replicas: Replicas) -> None:
     """Raise UserError where the workers have different options or pictures."""
-    options = {name: value for name, value in to_dict(config).items() if name not in A_WORKERS_OWN}
+    options = {name: value for name, value in to_dict(config).items() if name not in WORKERS_MAY_DIFFER}
     told = repr((sorted(options.items()), dataset.source.fingerprint)).encode()
     mine = int.from_bytes(hashlib.sha256(told).digest()[:6])
     (chiefs,) = replicas.of_chief(mine)
@@ -116,35 +124,35 @@ def check_agreement(config: Config, dataset: Dataset, replicas: Replicas) -> Non
         )
 
 
-def start(record: Record | NoRecord, trainer: Gan) -> tuple[int, float]:
-    """Batches done and minutes trained, with every worker where the chief's checkpoint stands."""
-    batch, minutes = trainer.replicas.of_chief(*record.restore())
-    trainer.replicas.follow_chief(trainer.state)
+def restore(record: Record, gan: Gan) -> tuple[int, float]:
+    """Put every worker where the chief's checkpoint stands; batches done and minutes trained."""
+    batch, minutes = gan.replicas.of_chief(*record.restore())
+    gan.replicas.follow_chief(gan.state)
     return int(batch), minutes
 
 
 def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) -> Due:
-    """What the batch just done ends with: by the chief's clock, by anybody's signal."""
+    """What is to be done after this batch: by the chief's clock, or because of a signal to any worker."""
     chief = replicas.chief
-    spent, saving, stopping = replicas.any(
+    spent, checkpoint, interrupted = replicas.any(
         chief and bool(budget.spent), chief and budget.checkpoint_due, bool(stop.requested)
     )
-    sampling = spent or due(budget.batch, config.summary_period)
-    telling = sampling or due(budget.batch, config.log_period)
-    return Due(telling, sampling, saving or spent or stopping, spent, stopping)
+    sample = spent or budget.batch % config.summary_period == 0
+    figures = sample or budget.batch % config.log_period == 0
+    return Due(figures, sample, checkpoint or spent or interrupted, spent, interrupted)
 
 
-def train_batch(trainer: Gan, batches: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
+def train_batch(gan: Gan, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
     """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
     # NumPy's numbers: TensorFlow keeps the tensor of every Python number it meets, half a kB each, for ever
     number = tf.constant(np.int64(batch))
-    rate = tf.constant(np.float32(learning_rate(trainer.config, batch)))
-    with trainer.replicas.together():
-        for turn in range(1, trainer.config.critic_iters):
-            data = next(batches)
-            trainer.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
-        data = next(batches)
-        return trainer.step(data.label, data.feature, number, rate)
+    rate = tf.constant(np.float32(learning_rate(gan.config, batch)))
+    with gan.replicas.together():
+        for turn in range(1, gan.config.critic_iters):
+            data = next(stream)
+            gan.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
+        data = next(stream)
+        return gan.step(data.label, data.feature, number, rate)
 
 
 def dry_run(config: Config) -> int:
@@ -156,7 +164,7 @@ def dry_run(config: Config) -> int:
     dataset = open_dataset(config)
     # without the other workers, for which it would wait
     replicas = Replicas() if config.strategy == "multiworker" else open_replicas(config)
-    greet(dataset, Budget(config, 0, 0.0), replicas, [])
+    print_start(dataset, Budget(config, 0, 0.0), replicas, [])
     each = config.batch_size * config.critic_iters
     if config.max_batches:
         epochs = config.max_batches * each / len(dataset.train)
@@ -178,8 +186,8 @@ def table_of(network: keras.Model) -> str:
 # ---- what is said ----------------------------------------------------------------------------------
 
 
-def greet(dataset: Dataset, budget: Budget, replicas: Replicas, changes: list[str]) -> None:
-    """What is trained on what, and which options have changed since."""
+def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: list[str]) -> None:
+    """Print what is trained on, on which devices, from which batch on, and which options have changed."""
     kind = "drawn faces (not photographs)" if dataset.config.dataset == SYNTHETIC else "pictures"
     print(f"{len(dataset.train)} {kind} to train on, {len(dataset.test)} held out")
     print(f"training on {replicas.described}")
@@ -191,8 +199,8 @@ def greet(dataset: Dataset, budget: Budget, replicas: Replicas, changes: list[st
             print(f"changed since: {change}")
 
 
-def say_diverged(record: Record | NoRecord, bad: tuple[int, str], saved: int) -> int:
-    """The first bad number and what is left; the exit code."""
+def report_divergence(record: Record, bad: tuple[int, str], saved: int) -> int:
+    """Say which number was not finite at which batch, and which checkpoint is left; the exit code."""
     batch, name = bad
     left = f"the checkpoint of batch {saved} is good" if saved else "no checkpoint had been saved"
     record.say(
@@ -202,8 +210,8 @@ def say_diverged(record: Record | NoRecord, bad: tuple[int, str], saved: int) ->
     return EXIT_DIVERGED
 
 
-def farewell(config: Config, dataset: Dataset, budget: Budget, last: Due, stop: Stop) -> int:
-    """How it ended, where everything lies, how to go on; the exit code."""
+def print_end(config: Config, dataset: Dataset, budget: Budget, last: Due, stop: Stop) -> int:
+    """Print how the training ended, where everything lies and how to go on; the exit code."""
     if dataset.damaged:
         print(f"{len(dataset.damaged)} pictures could not be used and were replaced by others")
     if not last.spent:

@@ -44,7 +44,7 @@ def images_per_second(replicas: int, batch_size: int, width: float, steps: int) 
     if len(devices) < replicas:
         sys.exit(f"{replicas} replicas: there are {len(devices)} GPUs")
     strategy = tf.distribute.MirroredStrategy(devices) if replicas > 1 else None
-    trainer = Gan(Config(batch_size=batch_size, width=width), Replicas(strategy))
+    gan = Gan(Config(batch_size=batch_size, width=width), Replicas(strategy))
     random = np.random.default_rng(0)
     label, feature = (
         tf.constant(random.random((batch_size, side, side, 3)), tf.float32) for side in (64, 16)
@@ -52,7 +52,7 @@ def images_per_second(replicas: int, batch_size: int, width: float, steps: int) 
     times = []
     for batch in range(1, steps + 3):
         start = time.perf_counter()
-        losses = trainer.step(label, feature, tf.constant(batch, tf.int64), tf.constant(1e-4))
+        losses = gan.step(label, feature, tf.constant(batch, tf.int64), tf.constant(1e-4))
         float(losses["generator_loss"])
         times.append(time.perf_counter() - start)
     return batch_size / statistics.median(times[2:]), kind

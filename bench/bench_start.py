@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -68,35 +69,35 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     from srez.data.dataset import open_dataset
     from srez.options.config import Config
     from srez.runs.run import Run
-    from srez.training.checkpoints import Checkpoints
-    from srez.training.record import Report
+    from srez.training.budget import Budget
+    from srez.training.record import Due, Record
     from srez_model import LOSSES, Gan, Gradients
     from srez_train import train_batch
 
     config = Config(run="train", dataset=dataset, precision=precision)
-    run, data, trainer = Run(config).open(), open_dataset(config), Gan(config)
+    run, data, gan = Run(config).open(), open_dataset(config), Gan(config)
     run.describe(data.source.fingerprint, len(data.source))
     stream, batches = srez_input.open_stream(data, 0), iter(range(1, 10**9))
-    checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts)
-    with contextlib.closing(Report(config, run, trainer, data.test_batch())) as report:
+    record, budget = Record(config, run, data, gan), Budget(config, 1, 0.0)
+    line = Due(figures=True, sample=False, checkpoint=False, spent=False, interrupted=False)
+    with contextlib.closing(record):
+        record.begin(budget)
 
         def step() -> dict[str, float]:
-            losses = train_batch(trainer, stream, next(batches))
+            losses = train_batch(gan, stream, next(batches))
             return {name: float(value) for name, value in losses.items()}
 
         losses = step()
-        gradients = [
-            [tf.zeros_like(v) for v in m] for m in (trainer.generator_variables, trainer.critic_variables)
-        ]
+        gradients = [[tf.zeros_like(v) for v in m] for m in (gan.generator_variables, gan.critic_variables)]
         found = Gradients(dict.fromkeys(LOSSES, tf.zeros([])), *gradients)
-        look = tf.function(lambda: trainer.look(found, tf.constant(1, tf.int64)), autograph=False)
+        look = tf.function(lambda: gan.check_finite(found, tf.constant(1, tf.int64)), autograph=False)
         look()
         work = {
             "step": step,
-            LOOK: lambda: trainer.what_diverged() or look()[0].numpy(),
-            "line": lambda: report.figures({"batch": 1, **losses, "images_per_second": 1.0}, 0.0, None),
-            "sample": lambda: report.sample(200),
-            "checkpoint": lambda: checkpoints.save(next(batches), 0.0),
+            LOOK: lambda: gan.first_not_finite() or look()[0].numpy(),
+            "line": lambda: record.write(line, budget, losses),
+            "line and sample": lambda: record.write(replace(line, sample=True), budget, losses),
+            "checkpoint": lambda: record.checkpoints.save(next(batches), 0.0),
         }
         costs = {}
         for name, run_it in work.items():
@@ -107,7 +108,9 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
                 times.append(time.perf_counter() - start)
             costs[name] = statistics.median(times[1:])
     stream.close()
-    each = costs["line"] / config.log_period + costs["sample"] / config.summary_period
+    each = (
+        costs["line"] / config.log_period + (costs["line and sample"] - costs["line"]) / config.summary_period
+    )
     # the period in batches, or that in minutes, whichever comes first
     often = min(config.checkpoint_period, config.checkpoint_minutes * 60 / costs["step"])
     share = (each + costs["checkpoint"] / often) / costs["step"]

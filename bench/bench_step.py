@@ -73,15 +73,15 @@ def multiplications(model: keras.Model, size: int) -> tuple[int, int]:
     return sum(counts), counts[0]
 
 
-def least_operations(trainer: Gan) -> float:
+def least_operations(gan: Gan) -> float:
     """Floating-point operations of one step without penalty: nothing twice, in the cheapest known form."""
-    generator, first = multiplications(trainer.generator, trainer.config.input_size)
-    critic, critic_first = multiplications(trainer.critic, trainer.config.sample_size)
+    generator, first = multiplications(gan.generator, gan.config.input_size)
+    critic, critic_first = multiplications(gan.critic, gan.config.sample_size)
     # generator: forward, weights' gradient, and inputs' gradient but for the first layer
     total = 3 * generator - first
     # critic, real and fake: the same; for the generator's loss once more back to the picture
     total += 2 * (3 * critic - critic_first) + critic
-    return 2.0 * total * trainer.config.batch_size
+    return 2.0 * total * gan.config.batch_size
 
 
 # ---- contenders ------------------------------------------------------------------------------------
@@ -90,10 +90,10 @@ def least_operations(trainer: Gan) -> float:
 Step = Callable[[], dict[str, Any]]
 
 
-def ours(trainer: Gan, label: tf.Tensor, feature: tf.Tensor) -> Step:
+def ours(gan: Gan, label: tf.Tensor, feature: tf.Tensor) -> Step:
     """This code's step."""
     rate, batch = tf.constant(1e-4), iter(range(1, 10**9))
-    return lambda: trainer.step(label, feature, tf.constant(next(batch), tf.int64), rate)
+    return lambda: gan.step(label, feature, tf.constant(next(batch), tf.int64), rate)
 
 
 def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor, like: Gan | None = None) -> Step:
@@ -165,9 +165,9 @@ def copy_kernels(ours: keras.Model, stock: keras.Model) -> None:
 
 def check(config: Config, label: tf.Tensor, feature: tf.Tensor, steps: int = 3) -> None:
     """Print losses of this code and of stock Keras, from the same weights and without noise."""
-    trainer = Gan(config)
-    stock = stock_keras(config, label, feature, like=trainer)
-    step = ours(trainer, label, feature)
+    gan = Gan(config)
+    stock = stock_keras(config, label, feature, like=gan)
+    step = ours(gan, label, feature)
     for number in range(1, steps + 1):
         one, other = step(), stock()
         for name, value in other.items():

@@ -61,22 +61,20 @@ def make_config(manifest: dict, case: dict) -> Config:
     )
 
 
-def figures(trainer: Gan, manifest: dict, values: list[np.ndarray], label, feature) -> dict[str, np.ndarray]:
+def figures(gan: Gan, manifest: dict, values: list[np.ndarray], label, feature) -> dict[str, np.ndarray]:
     """Everything that a case is compared by, from weights and inputs: one flat array a kind."""
-    variables = trainer.generator_variables + trainer.critic_variables
+    variables = gan.generator_variables + gan.critic_variables
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     label, feature, alpha = map(tf.constant, (label, feature, manifest["alpha"]))
-    output = trainer.generator(feature, training=True)
-    outputs = [output, trainer.critic(label), trainer.critic(output)]
-    found = trainer.gradients(label, feature, feature, alpha)
+    output = gan.generator(feature, training=True)
+    outputs = [output, gan.critic(label), gan.critic(output)]
+    found = gan.gradients(label, feature, feature, alpha)
     for name in NETWORKS:
-        optimizer = getattr(trainer, f"{name}_optimizer")
+        optimizer = getattr(gan, f"{name}_optimizer")
         for slot in optimizer.variables:
             slot.assign(tf.ones_like(slot) if slot.name.startswith("square") else tf.zeros_like(slot))
-        optimizer.apply(
-            getattr(trainer, f"{name}_variables"), getattr(found, name), manifest["learning_rate"]
-        )
+        optimizer.apply(getattr(gan, f"{name}_variables"), getattr(found, name), manifest["learning_rate"])
     updates = [v.numpy() - value for v, value in zip(variables, values, strict=True)]
     return {
         "outputs": np.concatenate([np.ravel(x) for x in outputs]),
@@ -100,14 +98,14 @@ def stored_figures(folder: Path, case: dict) -> dict[str, np.ndarray]:
 
 def check_case(folder: Path, manifest: dict, case: dict) -> dict[str, float]:
     """The worst error of each kind, as a share of what is allowed."""
-    trainer = Gan(make_config(manifest, case))
-    variables = trainer.generator_variables + trainer.critic_variables
+    gan = Gan(make_config(manifest, case))
+    variables = gan.generator_variables + gan.critic_variables
     listed = case["generator_variables"] + case["critic_variables"]
     for variable, (name, shape) in zip(variables, listed, strict=True):
         assert variable.shape == shape, f"{name}: {shape} there, {variable.shape} here"
-    label, feature = inputs(manifest, trainer.config.noise_input)
+    label, feature = inputs(manifest, gan.config.noise_input)
     values = weights(manifest, case)
-    here, updates = figures(trainer, manifest, values, label, feature)
+    here, updates = figures(gan, manifest, values, label, feature)
     there = stored_figures(folder, case)
 
     moved = {kind: np.zeros(len(here[kind])) for kind in here}
@@ -118,7 +116,7 @@ def check_case(folder: Path, manifest: dict, case: dict) -> dict[str, float]:
             v * (1 + LAST_PLACE * s).astype(np.float32)
             for v, s in zip((*values, feature), signs, strict=True)
         )
-        other, other_updates = figures(trainer, manifest, jogged, label, input_)
+        other, other_updates = figures(gan, manifest, jogged, label, input_)
         changes = {kind: ROUNDING * np.abs(other[kind] - here[kind]) for kind in here}
         changes["updates"] = [np.linalg.norm(a - b) for a, b in zip(other_updates, updates, strict=True)]
         moved = {kind: np.maximum(moved[kind], changes[kind]) for kind in here}

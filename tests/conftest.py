@@ -67,11 +67,11 @@ def trained(faces, tmp_path_factory) -> str:
     dataset = open_dataset(config)
     run = Run(config).open()
     run.describe(dataset.source.fingerprint, len(dataset.source))
-    trainer = Gan(config)
-    checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts)
+    gan = Gan(config)
+    checkpoints = Checkpoints(config.checkpoint_dir, gan.parts)
     random = np.random.default_rng(0)
     for batch in (3, 7):
-        for variable in trainer.generator.variables:
+        for variable in gan.generator.variables:
             value = random.normal(size=variable.shape)
             if variable.name == "kernel":  # all layers count, so that a tile's margin does
                 value *= np.sqrt(1 / np.prod(variable.shape[:3]))

@@ -42,7 +42,7 @@ def compare(options: dict, replicas: Replicas) -> dict:
     batches = HALF_BATCHES if config.precision == "float16" else BATCHES
     data = [[batch() for _ in range(config.critic_iters)] for _ in range(batches)]
     before = [v.numpy() for v in one.generator_variables]
-    losses = [train(trainer, data) for trainer in both]
+    losses = [train(gan, data) for gan in both]
     apart = {
         a.path: max(float(np.abs(a.numpy() - copy.numpy()).max()) for copy in b.value.values)
         for a, b in zip(variables(one), variables(two), strict=True)
@@ -54,28 +54,28 @@ def compare(options: dict, replicas: Replicas) -> dict:
     return {"apart": apart, "moved": moved, "losses": losses}
 
 
-def train(trainer: Gan, data: list[list[Batch]]) -> list[float]:
+def train(gan: Gan, data: list[list[Batch]]) -> list[float]:
     """The generator's losses of the batches, of which this process takes its share."""
-    first, count = trainer.replicas.share(trainer.config.batch_size)
+    first, count = gan.replicas.share(gan.config.batch_size)
     mine = slice(first, first + count)
     losses = []
     for number, turn in enumerate(data, 1):
         shares = iter([Batch(batch.label[mine], batch.feature[mine]) for batch in turn])
-        losses.append(float(train_batch(trainer, shares, number)["generator_loss"]))
+        losses.append(float(train_batch(gan, shares, number)["generator_loss"]))
     return losses
 
 
-def variables(trainer) -> list:
-    networks = {id(m): m for m in (trainer.generator, trainer.critic, trainer.average)}
+def variables(gan) -> list:
+    networks = {id(m): m for m in (gan.generator, gan.critic, gan.average)}
     return [v for model in networks.values() for v in model.variables]
 
 
-def without_gradient(trainer) -> set[str]:
+def without_gradient(gan) -> set[str]:
     """Paths of the offsets that a batch norm takes away again: their gradients are all rounding."""
     paths = set()
     for network, normed, last in (
-        (trainer.generator, trainer.config.gen_norm == 1, 3),
-        (trainer.critic, trainer.config.critic_norm == "batch", 1),
+        (gan.generator, gan.config.gen_norm == 1, 3),
+        (gan.critic, gan.config.critic_norm == "batch", 1),
     ):
         convolutions = [layer for layer in network.layers if hasattr(layer, "kernel")]
         paths |= {layer.offset.path for layer in convolutions[:-last] if normed}

@@ -33,20 +33,20 @@ def batch_of(config: Config, seed: int = 0) -> tuple[tf.Tensor, tf.Tensor]:
     return label, shrink(label, config.factor)
 
 
-def everything(trainer: Gan) -> list[tf.Variable]:
+def everything(gan: Gan) -> list[tf.Variable]:
     """All that training may change, moving averages and `first_bad` too."""
-    networks = [v.value for m in (trainer.generator, trainer.critic) for v in m.variables]
-    return [*networks, *trainer.variables]
+    networks = [v.value for m in (gan.generator, gan.critic) for v in m.variables]
+    return [*networks, *gan.variables]
 
 
-def averages(trainer: Gan) -> list[tf.Variable]:
-    return [v.value for v in trainer.generator.non_trainable_variables]
+def averages(gan: Gan) -> list[tf.Variable]:
+    return [v.value for v in gan.generator.non_trainable_variables]
 
 
-def learned(trainer: Gan) -> list[tf.Variable]:
+def learned(gan: Gan) -> list[tf.Variable]:
     """Weights and the state of the optimizers."""
-    optimizers = [*trainer.generator_optimizer.variables, *trainer.critic_optimizer.variables]
-    return [*trainer.generator_variables, *trainer.critic_variables, *optimizers]
+    optimizers = [*gan.generator_optimizer.variables, *gan.critic_optimizer.variables]
+    return [*gan.generator_variables, *gan.critic_variables, *optimizers]
 
 
 def copy(variables: list[tf.Variable]) -> list[np.ndarray]:
@@ -59,37 +59,37 @@ def same(one: list, other: list) -> list[bool]:
 
 @pytest.fixture(scope="module")
 def shared() -> tuple[Gan, list[np.ndarray]]:
-    trainer = Gan(small())
-    return trainer, copy(everything(trainer))
+    gan = Gan(small())
+    return gan, copy(everything(gan))
 
 
 @pytest.fixture
-def trainer(shared) -> Gan:
-    """A new trainer of the default objective; its functions stay traced."""
-    trainer, start = shared
-    for variable, value in zip(everything(trainer), start, strict=True):
+def gan(shared) -> Gan:
+    """A new gan of the default objective; its functions stay traced."""
+    gan, start = shared
+    for variable, value in zip(everything(gan), start, strict=True):
         variable.assign(value)
-    return trainer
+    return gan
 
 
-def stir(trainer: Gan) -> None:
+def stir(gan: Gan) -> None:
     """Offsets that are not zero, kernels large enough that gradients matter."""
-    for i, variable in enumerate(trainer.generator_variables + trainer.critic_variables):
+    for i, variable in enumerate(gan.generator_variables + gan.critic_variables):
         variable.assign_add(0.1 * np.random.RandomState(i).randn(*variable.shape))
 
 
 # ---- a pure function of weights, state, batch number and data --------------------------------------
 
 
-def test_the_same_step_twice(trainer):
-    label, feature = batch_of(trainer.config)
-    start = copy(everything(trainer))
+def test_the_same_step_twice(gan):
+    label, feature = batch_of(gan.config)
+    start = copy(everything(gan))
     results = []
     for batch in (5, 5, 6):
-        for variable, value in zip(everything(trainer), start, strict=True):
+        for variable, value in zip(everything(gan), start, strict=True):
             variable.assign(value)
-        losses = trainer.step(label, feature, number(batch), RATE)
-        results.append([*(float(loss) for loss in losses.values()), *copy(everything(trainer))])
+        losses = gan.step(label, feature, number(batch), RATE)
+        results.append([*(float(loss) for loss in losses.values()), *copy(everything(gan))])
     assert all(same(results[0], results[1]))
     assert len(results[0]) > 60  # variables, not only losses
     different = same(results[0], results[2])
@@ -97,12 +97,12 @@ def test_the_same_step_twice(trainer):
 
 
 def test_noise_is_a_function_of_seed_batch_and_turn():
-    trainer = Gan(small(critic_iters=3, train_noise=0.25, random_seed=8))
+    gan = Gan(small(critic_iters=3, train_noise=0.25, random_seed=8))
     feature = tf.random.stateless_uniform([512, 16, 16, 3], [1, 2])
     seen = {}
     for batch, turn in itertools.product((1, 2, 3), (0, 1, 2)):
-        noisy, alpha = trainer._chance(feature, number(batch), turn)
-        again = trainer._chance(feature, number(batch), tf.constant(turn))
+        noisy, alpha = gan.random_inputs(feature, number(batch), turn)
+        again = gan.random_inputs(feature, number(batch), tf.constant(turn))
         assert all(same([noisy, alpha], again))
         seen[batch, turn] = (noisy - feature).numpy(), alpha.numpy()
     for noise, alpha in seen.values():
@@ -115,29 +115,29 @@ def test_noise_is_a_function_of_seed_batch_and_turn():
         assert abs(np.corrcoef(one[0].ravel(), other[0].ravel())[0, 1]) < 0.01
         assert abs(np.corrcoef(one[1], other[1])[0, 1]) < 0.2
     other_seed = Gan(small(critic_iters=3, train_noise=0.25, random_seed=9))
-    noisy, alpha = other_seed._chance(feature, number(1), 0)
+    noisy, alpha = other_seed.random_inputs(feature, number(1), 0)
     assert abs(np.corrcoef((noisy - feature).numpy().ravel(), seen[1, 0][0].ravel())[0, 1]) < 0.01
     assert abs(np.corrcoef(alpha, seen[1, 0][1])[0, 1]) < 0.2
 
 
-def test_noise_can_be_left_out(trainer):
+def test_noise_can_be_left_out(gan):
     quiet = Gan(small(train_noise=0))
     feature = batch_of(quiet.config)[1]
-    assert np.array_equal(quiet._chance(feature, number(1), 0)[0], feature)
-    assert not np.array_equal(trainer._chance(feature, number(1), 0)[0], feature)
+    assert np.array_equal(quiet.random_inputs(feature, number(1), 0)[0], feature)
+    assert not np.array_equal(gan.random_inputs(feature, number(1), 0)[0], feature)
 
 
 # ---- losses and gradients --------------------------------------------------------------------------
 
 
-def pieces(trainer: Gan, label, feature, noisy) -> dict[str, np.ndarray]:
+def pieces(gan: Gan, label, feature, noisy) -> dict[str, np.ndarray]:
     """What the losses are made of, by other means: output, critic's numbers, L1 to feature and to label."""
-    output = generate(trainer.generator, noisy, feature, trainer.config.back_projection, training=True)
+    output = generate(gan.generator, noisy, feature, gan.config.back_projection, training=True)
     side = feature.shape[1]
     blocks = output.numpy().reshape(3, side, 64 // side, side, 64 // side, 3).mean((2, 4))
     return {
-        "real": trainer.critic(label).numpy(),
-        "fake": trainer.critic(output).numpy(),
+        "real": gan.critic(label).numpy(),
+        "fake": gan.critic(output).numpy(),
         "feature": np.abs(blocks - feature).mean(),
         "label": np.abs(output - label).mean(),
         "output": output,
@@ -150,12 +150,12 @@ def softplus(x: np.ndarray) -> float:
 
 @pytest.mark.parametrize("share", [0.9, 0.25])
 def test_generator_loss_of_dcgan(share):
-    trainer = Gan(small(gene_l1_factor=share, gene_pixel_factor=0.3))
-    label, feature = batch_of(trainer.config)
+    gan = Gan(small(gene_l1_factor=share, gene_pixel_factor=0.3))
+    label, feature = batch_of(gan.config)
     noisy = feature + 2 * np.random.RandomState(1).randn(*feature.shape).astype(np.float32)
-    stir(trainer)
-    p = pieces(trainer, label, feature, noisy)
-    losses = trainer.gradients.python_function(label, feature, noisy, ALPHA).losses
+    stir(gan)
+    p = pieces(gan, label, feature, noisy)
+    losses = gan.gradients.python_function(label, feature, noisy, ALPHA).losses
     adversarial = softplus(-p["fake"])
     expected = (1 - share) * adversarial + share * p["feature"] + 0.3 * p["label"]
     assert float(losses["generator_loss"]) == pytest.approx(expected, rel=1e-5)
@@ -172,11 +172,11 @@ def test_generator_loss_of_dcgan(share):
 
 @pytest.mark.parametrize("loss_func", OBJECTIVES)
 def test_generator_loss_for_noise_is_adversarial_alone(loss_func):
-    trainer = Gan(small(input="noise", loss_func=loss_func))
-    label, feature = batch_of(trainer.config)
-    stir(trainer)
-    p = pieces(trainer, label, feature, feature)
-    losses = trainer.gradients.python_function(label, feature, feature, ALPHA).losses
+    gan = Gan(small(input="noise", loss_func=loss_func))
+    label, feature = batch_of(gan.config)
+    stir(gan)
+    p = pieces(gan, label, feature, feature)
+    losses = gan.gradients.python_function(label, feature, feature, ALPHA).losses
     expected = {
         "dcgan": lambda fake: softplus(-fake),
         "lsgan": lambda fake: np.square(fake - 1).mean() / 2,
@@ -186,16 +186,16 @@ def test_generator_loss_for_noise_is_adversarial_alone(loss_func):
 
 
 def test_losses_of_a_wasserstein_critic():
-    trainer = Gan(small(loss_func="wgangp", LAMBDA=7.0))
-    label, feature = batch_of(trainer.config)
-    stir(trainer)
-    p = pieces(trainer, label, feature, feature)
+    gan = Gan(small(loss_func="wgangp", LAMBDA=7.0))
+    label, feature = batch_of(gan.config)
+    stir(gan)
+    p = pieces(gan, label, feature, feature)
     losses = {
         name: float(loss)
-        for name, loss in trainer.gradients.python_function(label, feature, feature, ALPHA).losses.items()
+        for name, loss in gan.gradients.python_function(label, feature, feature, ALPHA).losses.items()
     }
     assert set(losses) == {*LOSSES, "wasserstein_estimate"}
-    penalty = float(gradient_penalty(trainer.critic, label, p["output"], ALPHA))
+    penalty = float(gradient_penalty(gan.critic, label, p["output"], ALPHA))
     assert losses["discriminator_real_loss"] == pytest.approx(p["real"].mean(), rel=1e-4)
     assert losses["discriminator_fake_loss"] == pytest.approx(p["fake"].mean(), rel=1e-4)
     assert losses["gradient_penalty"] == pytest.approx(penalty, rel=1e-4)
@@ -212,28 +212,28 @@ def test_losses_of_a_wasserstein_critic():
 )
 def test_gradients_are_those_of_the_losses(options):
     """One tape from the weights to each loss, where the step joins two at the picture."""
-    trainer = Gan(small(**options))
-    label, feature = batch_of(trainer.config)
+    gan = Gan(small(**options))
+    label, feature = batch_of(gan.config)
     noisy = feature + 0.1 * np.random.RandomState(1).randn(*feature.shape).astype(np.float32)
-    stir(trainer)
-    found = trainer.gradients.python_function(label, feature, noisy, ALPHA)
-    objective, config = trainer.objective, trainer.config
+    stir(gan)
+    found = gan.gradients.python_function(label, feature, noisy, ALPHA)
+    objective, config = gan.objective, gan.config
     with tf.GradientTape(persistent=True) as tape:
-        output = generate(trainer.generator, noisy, feature, config.back_projection, training=True)
-        real, fake = trainer.critic(label), trainer.critic(output)
+        output = generate(gan.generator, noisy, feature, config.back_projection, training=True)
+        real, fake = gan.critic(label), gan.critic(output)
         faithful = tf.reduce_mean(tf.abs(shrink(output, 4) - feature))
         generator_loss = 0.1 * objective.generator(fake) + 0.9 * faithful
         generator_loss += config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))
         critic_loss = objective.critic_real(real) + objective.fake_sign * objective.critic_fake(fake)
         if objective.penalized:
-            critic_loss += 10 * gradient_penalty(trainer.critic, label, output, ALPHA)
+            critic_loss += 10 * gradient_penalty(gan.critic, label, output, ALPHA)
     for name, loss in (("generator", generator_loss), ("critic", critic_loss)):
-        variables = getattr(trainer, f"{name}_variables")
+        variables = getattr(gan, f"{name}_variables")
         expected = tape.gradient(loss, variables)
         for one, other in zip(getattr(found, name), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-5 * max(1, np.abs(other).max()))
         assert max(np.abs(g).max() for g in expected) > 1e-3
-    alone = trainer.critic_gradients.python_function(label, feature, noisy, ALPHA)
+    alone = gan.critic_gradients.python_function(label, feature, noisy, ALPHA)
     assert alone.generator == []
     for one, other in zip(alone.critic, found.critic, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
@@ -242,16 +242,16 @@ def test_gradients_are_those_of_the_losses(options):
 # ---- updates ---------------------------------------------------------------------------------------
 
 
-def test_a_step_is_one_update_of_both_networks(trainer):
+def test_a_step_is_one_update_of_both_networks(gan):
     """Against the first step of Adam by hand: both gradients from the same weights, then both updates."""
-    label, feature = batch_of(trainer.config)
-    stir(trainer)
-    noisy, alpha = trainer._chance(feature, number(1), 0)
-    found = trainer.gradients.python_function(label, feature, noisy, alpha)
-    variables = trainer.generator_variables + trainer.critic_variables
+    label, feature = batch_of(gan.config)
+    stir(gan)
+    noisy, alpha = gan.random_inputs(feature, number(1), 0)
+    found = gan.gradients.python_function(label, feature, noisy, alpha)
+    variables = gan.generator_variables + gan.critic_variables
     before = copy(variables)
-    trainer.step(label, feature, number(1), RATE)
-    c = trainer.config
+    gan.step(label, feature, number(1), RATE)
+    c = gan.config
     for old, new, gradient in zip(before, variables, [*found.generator, *found.critic], strict=True):
         g = gradient.numpy()
         rate = 1e-3 * math.sqrt(1 - c.learning_beta2) / (1 - c.learning_beta1)
@@ -261,147 +261,147 @@ def test_a_step_is_one_update_of_both_networks(trainer):
         np.testing.assert_allclose(new.numpy()[large], expected[large], atol=2e-5)
 
 
-def test_a_step_moves_everything_and_the_averages_once(trainer):
-    label, feature = batch_of(trainer.config)
-    variables = trainer.generator_variables + trainer.critic_variables
-    before, before_averages = copy(variables), copy(averages(trainer))
-    trainer.step(label, feature, number(1), RATE)
+def test_a_step_moves_everything_and_the_averages_once(gan):
+    label, feature = batch_of(gan.config)
+    variables = gan.generator_variables + gan.critic_variables
+    before, before_averages = copy(variables), copy(averages(gan))
+    gan.step(label, feature, number(1), RATE)
     assert not any(same(before, variables))
-    assert not any(same(before_averages, averages(trainer)))
-    norms = [layer for layer in trainer.generator.layers if hasattr(layer, "moving_weight")]
+    assert not any(same(before_averages, averages(gan)))
+    norms = [layer for layer in gan.generator.layers if hasattr(layer, "moving_weight")]
     assert len(norms) == 2
     assert all(float(norm.moving_weight.value) == pytest.approx(0.01, rel=1e-5) for norm in norms)
-    noisy = trainer._chance(feature, number(1), 0)[0]  # the first norm sees it as it is
+    noisy = gan.random_inputs(feature, number(1), 0)[0]  # the first norm sees it as it is
     np.testing.assert_allclose(norms[0].averages()[0], np.mean(noisy, (0, 1, 2)), rtol=1e-4)
     np.testing.assert_allclose(norms[0].averages()[1], np.var(noisy, (0, 1, 2)), rtol=1e-4)
 
 
-def test_a_critic_step_moves_the_critic_alone(trainer):
-    label, feature = batch_of(trainer.config)
-    norm = next(layer for layer in trainer.generator.layers if hasattr(layer, "moving_weight"))
+def test_a_critic_step_moves_the_critic_alone(gan):
+    label, feature = batch_of(gan.config)
+    norm = next(layer for layer in gan.generator.layers if hasattr(layer, "moving_weight"))
     for steps in (1, 2):  # before and after the other function is traced
-        generator = [*trainer.generator_variables, *averages(trainer), *trainer.generator_optimizer.variables]
-        critic = [*trainer.critic_variables, *trainer.critic_optimizer.first]
+        generator = [*gan.generator_variables, *averages(gan), *gan.generator_optimizer.variables]
+        critic = [*gan.critic_variables, *gan.critic_optimizer.first]
         before, before_critic = copy(generator), copy(critic)
-        trainer.critic_step(label, feature, number(steps), RATE, tf.constant(1))
+        gan.critic_step(label, feature, number(steps), RATE, tf.constant(1))
         assert all(same(before, generator))
         assert not any(same(before_critic, critic))
-        assert int(trainer.critic_optimizer.updates) == 2 * steps - 1
-        trainer.step(label, feature, number(steps), RATE)
+        assert int(gan.critic_optimizer.updates) == 2 * steps - 1
+        gan.step(label, feature, number(steps), RATE)
         assert float(norm.moving_weight.value) == pytest.approx(1 - 0.99**steps, rel=1e-5)
-        assert int(trainer.generator_optimizer.updates) == steps
-        assert int(trainer.critic_optimizer.updates) == 2 * steps
+        assert int(gan.generator_optimizer.updates) == steps
+        assert int(gan.critic_optimizer.updates) == 2 * steps
 
 
 @pytest.mark.parametrize("turn", [0, 1])
 def test_clipping_covers_offsets_and_spares_the_generator(turn):
-    trainer = Gan(small(loss_func="wgan", clip_value=0.02))
-    label, feature = batch_of(trainer.config)
-    for variable in trainer.generator_variables + trainer.critic_variables:
+    gan = Gan(small(loss_func="wgan", clip_value=0.02))
+    label, feature = batch_of(gan.config)
+    for variable in gan.generator_variables + gan.critic_variables:
         variable.assign(tf.fill(variable.shape, 0.5) * tf.sign(variable + 1e-6))
     tf.config.run_functions_eagerly(True)
     try:
         if turn:
-            trainer.critic_step(label, feature, number(1), RATE, tf.constant(turn))
+            gan.critic_step(label, feature, number(1), RATE, tf.constant(turn))
         else:
-            trainer.step(label, feature, number(1), RATE)
+            gan.step(label, feature, number(1), RATE)
     finally:
         tf.config.run_functions_eagerly(False)
-    for variable in trainer.critic_variables:
+    for variable in gan.critic_variables:
         np.testing.assert_allclose(np.abs(variable), 0.02, rtol=1e-6)
-    for variable in trainer.generator_variables:
+    for variable in gan.generator_variables:
         np.testing.assert_allclose(np.abs(variable), 0.5, atol=0.01)
 
 
-def test_no_clipping_unless_asked(trainer):
-    label, feature = batch_of(trainer.config)
-    trainer.step(label, feature, number(1), RATE)
-    assert all(np.abs(v).max() > 0.02 for v in trainer.critic_variables if len(v.shape) == 4)
+def test_no_clipping_unless_asked(gan):
+    label, feature = batch_of(gan.config)
+    gan.step(label, feature, number(1), RATE)
+    assert all(np.abs(v).max() > 0.02 for v in gan.critic_variables if len(v.shape) == 4)
 
 
-def test_samples_use_the_averages_a_batch_at_a_time(trainer):
-    label, feature = batch_of(trainer.config)
+def test_samples_use_the_averages_a_batch_at_a_time(gan):
+    label, feature = batch_of(gan.config)
     for batch in (1, 2):
-        trainer.step(label, feature, number(batch), RATE)
+        gan.step(label, feature, number(batch), RATE)
     seven = tf.concat([feature, feature[::-1], feature[:1]], 0)
-    before = copy(everything(trainer))
-    samples = trainer.sample(seven)
-    assert all(same(before, everything(trainer)))
+    before = copy(everything(gan))
+    samples = gan.sample(seven)
+    assert all(same(before, everything(gan)))
     assert samples.shape == (7, 64, 64, 3)
-    np.testing.assert_allclose(samples, trainer.generator(seven, training=False), atol=1e-6)
-    assert np.abs(samples - trainer.generator(seven, training=True)).max() > 1e-4
+    np.testing.assert_allclose(samples, gan.generator(seven, training=False), atol=1e-6)
+    assert np.abs(samples - gan.generator(seven, training=True)).max() > 1e-4
 
 
 # ---- numbers that are not finite -------------------------------------------------------------------
 
 
-def made_up(trainer: Gan, value: float = 0.5, **losses: float) -> Gradients:
+def made_up(gan: Gan, value: float = 0.5, **losses: float) -> Gradients:
     """Gradients of one value everywhere."""
     return Gradients(
         {name: tf.constant(losses.get(name, 1.0)) for name in LOSSES},
-        [tf.fill(v.shape, value) for v in trainer.generator_variables],
-        [tf.fill(v.shape, value) for v in trainer.critic_variables],
+        [tf.fill(v.shape, value) for v in gan.generator_variables],
+        [tf.fill(v.shape, value) for v in gan.critic_variables],
     )
 
 
-def test_a_label_that_is_not_a_number(trainer):
-    label, feature = batch_of(trainer.config)
-    trainer.step(label, feature, number(6), RATE)
-    assert trainer.what_diverged() is None
-    before = copy(learned(trainer))
+def test_a_label_that_is_not_a_number(gan):
+    label, feature = batch_of(gan.config)
+    gan.step(label, feature, number(6), RATE)
+    assert gan.first_not_finite() is None
+    before = copy(learned(gan))
     poisoned = tf.concat([label[:2], tf.fill([1, 64, 64, 3], math.nan)], 0)
-    trainer.step(poisoned, feature, number(7), RATE)
-    assert all(same(before, learned(trainer)))
-    assert trainer.what_diverged() == (7, "discriminator_real_loss")
-    trainer.critic_step(poisoned, feature, number(8), RATE, tf.constant(1))
-    trainer.step(label, feature * math.nan, number(9), RATE)
-    assert all(same(before, learned(trainer)))
-    assert trainer.what_diverged() == (7, "discriminator_real_loss")  # the first stays
-    trainer.step(label, feature, number(10), RATE)  # a good one goes on
-    assert not any(same(before, learned(trainer)))
-    assert trainer.what_diverged() == (7, "discriminator_real_loss")
+    gan.step(poisoned, feature, number(7), RATE)
+    assert all(same(before, learned(gan)))
+    assert gan.first_not_finite() == (7, "discriminator_real_loss")
+    gan.critic_step(poisoned, feature, number(8), RATE, tf.constant(1))
+    gan.step(label, feature * math.nan, number(9), RATE)
+    assert all(same(before, learned(gan)))
+    assert gan.first_not_finite() == (7, "discriminator_real_loss")  # the first stays
+    gan.step(label, feature, number(10), RATE)  # a good one goes on
+    assert not any(same(before, learned(gan)))
+    assert gan.first_not_finite() == (7, "discriminator_real_loss")
 
 
-def test_a_feature_that_is_not_a_number_shows_in_the_generator_first(trainer):
-    label, feature = batch_of(trainer.config)
-    trainer.step(label, feature * math.nan, number(1), RATE)
-    assert trainer.what_diverged() == (1, "generator_loss")
+def test_a_feature_that_is_not_a_number_shows_in_the_generator_first(gan):
+    label, feature = batch_of(gan.config)
+    gan.step(label, feature * math.nan, number(1), RATE)
+    assert gan.first_not_finite() == (1, "generator_loss")
 
 
-def test_a_critic_step_can_diverge_too(trainer):
-    label, feature = batch_of(trainer.config)
-    before = copy(learned(trainer))
-    trainer.critic_step(label * math.inf, feature, number(3), RATE, tf.constant(1))
-    assert all(same(before, learned(trainer)))
-    assert trainer.what_diverged() == (3, "discriminator_real_loss")
+def test_a_critic_step_can_diverge_too(gan):
+    label, feature = batch_of(gan.config)
+    before = copy(learned(gan))
+    gan.critic_step(label * math.inf, feature, number(3), RATE, tf.constant(1))
+    assert all(same(before, learned(gan)))
+    assert gan.first_not_finite() == (3, "discriminator_real_loss")
 
 
 @pytest.mark.parametrize("network", ["generator", "critic"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_one_bad_gradient_stops_all_and_is_named(trainer, network, value):
-    found, before = made_up(trainer), copy(learned(trainer))
+def test_one_bad_gradient_stops_all_and_is_named(gan, network, value):
+    found, before = made_up(gan), copy(learned(gan))
     gradients = getattr(found, network)
     gradients[2] = tf.constant(np.r_[value, np.zeros(np.prod(gradients[2].shape) - 1)], tf.float32)
-    gradients[2] = tf.reshape(gradients[2], getattr(trainer, f"{network}_variables")[2].shape)
-    trainer._update(found, number(4), RATE)
-    assert all(same(before, learned(trainer)))
-    path = getattr(trainer, network).trainable_variables[2].path
-    assert trainer.what_diverged() == (4, f"gradient of {path}")
-    assert network == "generator" or path != trainer.generator.trainable_variables[2].path
+    gradients[2] = tf.reshape(gradients[2], getattr(gan, f"{network}_variables")[2].shape)
+    gan.update(found, number(4), RATE)
+    assert all(same(before, learned(gan)))
+    path = getattr(gan, network).trainable_variables[2].path
+    assert gan.first_not_finite() == (4, f"gradient of {path}")
+    assert network == "generator" or path != gan.generator.trainable_variables[2].path
 
 
-def test_every_loss_is_watched(trainer):
+def test_every_loss_is_watched(gan):
     for name in LOSSES:
-        trainer.first_bad.assign([-1, -1])
-        trainer._update(made_up(trainer, **{name: math.inf}), number(4), RATE)
-        assert trainer.what_diverged() == (4, name)
+        gan.first_bad.assign([-1, -1])
+        gan.update(made_up(gan, **{name: math.inf}), number(4), RATE)
+        assert gan.first_not_finite() == (4, name)
 
 
-def test_good_gradients_are_applied(trainer):
-    before = copy(learned(trainer))
-    trainer._update(made_up(trainer), number(4), RATE)
-    assert trainer.what_diverged() is None
-    for old, new in zip(before, trainer.generator_variables + trainer.critic_variables, strict=False):
+def test_good_gradients_are_applied(gan):
+    before = copy(learned(gan))
+    gan.update(made_up(gan), number(4), RATE)
+    assert gan.first_not_finite() is None
+    for old, new in zip(before, gan.generator_variables + gan.critic_variables, strict=False):
         # the first step of Adam is the rate, whatever the gradient, but for the corrections of the betas
         np.testing.assert_allclose(old - new, 1e-3, atol=1e-6)
 
@@ -409,11 +409,11 @@ def test_good_gradients_are_applied(trainer):
 # ---- the generator's average -----------------------------------------------------------------------
 
 
-def test_a_step_tells_the_norms_of_both_gradients(trainer):
-    label, feature = batch_of(trainer.config)
-    found = trainer.gradients(label, feature, feature, ALPHA)
-    told = trainer.step(label, feature, number(1), RATE)  # with noise: near, not the same
-    losses = trainer._update(found, number(1), RATE)
+def test_a_step_tells_the_norms_of_both_gradients(gan):
+    label, feature = batch_of(gan.config)
+    found = gan.gradients(label, feature, feature, ALPHA)
+    told = gan.step(label, feature, number(1), RATE)  # with noise: near, not the same
+    losses = gan.update(found, number(1), RATE)
     for name, gradients in (
         ("generator_gradient_norm", found.generator),
         ("discriminator_gradient_norm", found.critic),
@@ -423,39 +423,39 @@ def test_a_step_tells_the_norms_of_both_gradients(trainer):
         assert float(told[name]) == pytest.approx(expected, rel=0.5)
 
 
-def test_held_out_pictures_are_judged_in_whole_batches(trainer):
+def test_held_out_pictures_are_judged_in_whole_batches(gan):
     """The critic's norm is over a batch: seven pictures are two batches of three, and one left out."""
     pictures = tf.constant(np.random.RandomState(4).rand(7, 64, 64, 3), tf.float32)
-    expected = [float(tf.reduce_mean(trainer.critic(pictures[i : i + 3]))) for i in (0, 3)]
-    assert trainer.judge(pictures) == pytest.approx(np.mean(expected), rel=1e-5)
-    few = float(tf.reduce_mean(trainer.critic(pictures[:2])))
-    assert trainer.judge(pictures[:2]) == pytest.approx(few, rel=1e-5)
+    expected = [float(tf.reduce_mean(gan.critic(pictures[i : i + 3]))) for i in (0, 3)]
+    assert gan.critic_mean(pictures) == pytest.approx(np.mean(expected), rel=1e-5)
+    few = float(tf.reduce_mean(gan.critic(pictures[:2])))
+    assert gan.critic_mean(pictures[:2]) == pytest.approx(few, rel=1e-5)
 
 
 def test_the_average_follows_the_generator():
     """By a share of 1 - min(gene_ema, (1 + n) / (10 + n)) in batch n, moving statistics too."""
-    trainer = Gan(small(gene_ema=0.5))
-    slow, fast = ([v.value for v in m.weights] for m in (trainer.average, trainer.generator))
+    gan = Gan(small(gene_ema=0.5))
+    slow, fast = ([v.value for v in m.weights] for m in (gan.average, gan.generator))
     assert all(same(slow, fast))
     for i, variable in enumerate(fast):
         variable.assign_add(np.random.RandomState(i).rand(*variable.shape))
     for batch, kept in ((1, 2 / 11), (5, 6 / 15), (8, 0.5), (1000, 0.5)):
         before = copy(slow)
-        trainer._update(made_up(trainer), number(batch), RATE)  # the average sees the generator's new weights
+        gan.update(made_up(gan), number(batch), RATE)  # the average sees the generator's new weights
         for old, new, to in zip(before, slow, fast, strict=True):
             np.testing.assert_allclose(new, kept * old + (1 - kept) * to.numpy(), rtol=1e-4, atol=1e-6)
     before = copy(slow)
-    trainer._update(made_up(trainer, math.nan), number(9), RATE)
-    trainer._update(made_up(trainer)._replace(generator=[]), number(9), RATE)  # a critic step
+    gan.update(made_up(gan, math.nan), number(9), RATE)
+    gan.update(made_up(gan)._replace(generator=[]), number(9), RATE)  # a critic step
     assert all(same(before, slow))
-    feature = batch_of(trainer.config)[1]
-    samples = trainer.sample(feature)
-    np.testing.assert_allclose(samples, trainer.average(feature), atol=1e-6)
-    assert np.abs(samples - trainer.generator(feature)).max() > 1e-4
+    feature = batch_of(gan.config)[1]
+    samples = gan.sample(feature)
+    np.testing.assert_allclose(samples, gan.average(feature), atol=1e-6)
+    assert np.abs(samples - gan.generator(feature)).max() > 1e-4
 
 
-def test_without_an_average_the_generator_itself_is_used(trainer):
-    assert trainer.average is trainer.generator
+def test_without_an_average_the_generator_itself_is_used(gan):
+    assert gan.average is gan.generator
 
 
 # ---- float16 ---------------------------------------------------------------------------------------
@@ -466,26 +466,26 @@ def half() -> Gan:
     return Gan(small(precision="float16", train_noise=0))
 
 
-def scale(trainer: Gan) -> float:
-    return float(trainer.loss_scale.scale)
+def scale(gan: Gan) -> float:
+    return float(gan.loss_scale.scale)
 
 
-def reset(trainer: Gan, scale: float) -> list[np.ndarray]:
-    trainer.first_bad.assign([-1, -1])
-    trainer.loss_scale.scale.assign(scale)
-    trainer.loss_scale.good.assign(5)
-    return copy(learned(trainer))
+def reset(gan: Gan, scale: float) -> list[np.ndarray]:
+    gan.first_bad.assign([-1, -1])
+    gan.loss_scale.scale.assign(scale)
+    gan.loss_scale.good.assign(5)
+    return copy(learned(gan))
 
 
-def test_only_float16_scales_its_losses(trainer, half):
-    assert trainer.loss_scale is None
+def test_only_float16_scales_its_losses(gan, half):
+    assert gan.loss_scale is None
     assert Gan(small(precision="bfloat16")).loss_scale is None
     assert half.loss_scale is not None
 
 
-def test_float16_gradients_are_those_of_float32(half, trainer):
+def test_float16_gradients_are_those_of_float32(half, gan):
     label, feature = batch_of(half.config)
-    expected = trainer.gradients(label, feature, feature, ALPHA)
+    expected = gan.gradients(label, feature, feature, ALPHA)
     for value in (256.0, 4096.0):
         reset(half, value)
         found = half.gradients(label, feature, feature, ALPHA)
@@ -505,21 +505,21 @@ def test_an_overflow_halves_the_scale_and_skips(half):
     half.step(label, feature, number(3), RATE)
     assert scale(half) == 2.0**23
     assert int(half.loss_scale.good) == 0
-    assert half.what_diverged() is None
+    assert half.first_not_finite() is None
     assert all(same(before, learned(half)))
     before = reset(half, 2.0**10)
     half.step(label, feature, number(4), RATE)
     assert scale(half) == 2.0**10
     assert int(half.loss_scale.good) == 6
-    assert half.what_diverged() is None
+    assert half.first_not_finite() is None
     assert not any(same(before, learned(half)))
 
 
 def test_an_overflow_at_the_least_scale_is_divergence(half):
     for start, diverged in ((2.0, None), (1.0, (3, half.watched[len(LOSSES)]))):
         before = reset(half, start)
-        half._update(made_up(half, math.inf), number(3), RATE)
-        assert half.what_diverged() == diverged
+        half.update(made_up(half, math.inf), number(3), RATE)
+        assert half.first_not_finite() == diverged
         assert scale(half) == 1
         assert all(same(before, learned(half)))
 
@@ -528,7 +528,7 @@ def test_a_float16_loss_that_is_not_finite_is_divergence(half):
     label, feature = batch_of(half.config)
     before = reset(half, 1024.0)
     half.step(label * math.nan, feature, number(3), RATE)
-    assert half.what_diverged() == (3, "discriminator_real_loss")
+    assert half.first_not_finite() == (3, "discriminator_real_loss")
     assert all(same(before, learned(half)))
 
 
@@ -536,19 +536,19 @@ def test_a_float16_loss_that_is_not_finite_is_divergence(half):
 
 
 def test_compiled_numbers_are_the_same():
-    trainer, compiled = (Gan(small(xla=xla, critic_norm="none")) for xla in (False, True))
-    label, feature = batch_of(trainer.config)
-    for one in (trainer, compiled):
+    gan, compiled = (Gan(small(xla=xla, critic_norm="none")) for xla in (False, True))
+    label, feature = batch_of(gan.config)
+    for one in (gan, compiled):
         stir(one)
-    plain, other = (t.step(label, feature, number(1), RATE) for t in (trainer, compiled))
+    plain, other = (t.step(label, feature, number(1), RATE) for t in (gan, compiled))
     for name, loss in plain.items():
         assert float(other[name]) == pytest.approx(float(loss), rel=1e-4, abs=1e-5), name
-    for one, another in zip(averages(trainer), averages(compiled), strict=True):
+    for one, another in zip(averages(gan), averages(compiled), strict=True):
         np.testing.assert_allclose(one, another, rtol=1e-4, atol=1e-6)
     for network in ("generator", "critic"):  # Adam's first moment is half of the gradient
         one, another = (
             np.concatenate([np.ravel(m) for m in getattr(t, f"{network}_optimizer").first])
-            for t in (trainer, compiled)
+            for t in (gan, compiled)
         )
         # a gradient of absolute values jumps where rounding moves one past zero
         assert np.linalg.norm(one - another) < 1e-3 * np.linalg.norm(one)

@@ -104,7 +104,7 @@ def in_parallel(work: Callable, items: Iterable, total: int, what: str) -> Itera
     pool = ThreadPool()
     try:
         results = pool.imap(work, items, chunksize=8)
-        yield from progress(iterable=results, total=total, desc=what, unit=" files")
+        yield from progress(results, total=total, desc=what, unit=" files")
     finally:
         pool.terminate()
         pool.join()  # none may still be writing while the caller clears up

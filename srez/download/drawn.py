@@ -39,7 +39,7 @@ def synthetic(dest: Path, count: int) -> None:
 def _draw_all(names: dict[int, str], stage: Path) -> None:
     try:
         with contextlib.closing(_drawn(list(names))) as drawn:
-            watched = progress(iterable=drawn, total=len(names), desc="drawing", unit=" files")
+            watched = progress(drawn, total=len(names), desc="drawing", unit=" files")
             for name, data in zip(names.values(), watched, strict=True):
                 (stage / name).write_bytes(data)
     except BrokenProcessPool:

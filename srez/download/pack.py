@@ -35,5 +35,5 @@ def _in_blocks(work: Callable, items: Sequence, size: int = 256) -> Iterator:
     with ThreadPool() as pool:
         blocks = (pool.map(work, items[i : i + size]) for i in range(0, len(items), size))
         yield from progress(
-            iterable=itertools.chain.from_iterable(blocks), total=len(items), desc="packing", unit=" files"
+            itertools.chain.from_iterable(blocks), total=len(items), desc="packing", unit=" files"
         )

@@ -196,7 +196,7 @@ def _danger(name: str, info: zipfile.ZipInfo) -> str:
 
 
 def _extract(file: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], stage: Path) -> None:
-    for name, info in progress(iterable=members.items(), total=len(members), desc="unpacking", unit=" files"):
+    for name, info in progress(members.items(), total=len(members), desc="unpacking", unit=" files"):
         with file.open(info) as member:
             data = member.read(info.file_size + 1)  # one more: a member that lies shows it
         if len(data) != info.file_size:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from srez.data.dataset import Dataset, open_dataset
 from srez.data.portraits import framing, read_face, to_batch
@@ -22,6 +21,7 @@ from srez.options.config import Config
 from srez.runs.trained import load as load_run
 from srez.runs.trained import pick, replace_folders, saved_batches
 from srez.system import files
+from srez.system.screen import progress
 
 AT_ONCE = 32  # pictures in memory of the network; figures do not depend on it
 IN_SETS = 2048  # pictures from which distances of sets are taken, at most
@@ -214,8 +214,8 @@ class Measure:
 
     def _batches(self, what: str) -> Iterator[Batch]:
         count = len(self.faces.names)
-        bar = tqdm(range(0, count, self.at_once), what, leave=False, disable=not sys.stdout.isatty())
-        for i in bar:
+        shown = sys.stdout.isatty()
+        for i in progress(range(0, count, self.at_once), desc=what, leave=False, disable=not shown):
             part = slice(i, i + self.at_once)
             yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
 

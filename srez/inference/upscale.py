@@ -4,12 +4,10 @@ import contextlib
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from srez.data.portraits import framing, read_face, to_batch
 from srez.data.samples import grid
@@ -19,6 +17,7 @@ from srez.images.picture import ENDINGS, Picture, read
 from srez.inference.network import Network, load
 from srez.options.config import Config
 from srez.system import files
+from srez.system.screen import Screen
 
 FACES = 64  # that go through the network together
 WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
@@ -35,30 +34,18 @@ class Task:
 
 @dataclass
 class Tally:
-    """What became of the pictures; keeps the bar and the lines on the screen apart."""
+    """What became of the pictures; names what was skipped."""
 
-    bar: tqdm | None
+    screen: Screen
     done: int = 0
     kept: int = 0
     problems: list[str] = field(default_factory=list)
-
-    def say(self, text: str) -> None:
-        """A line of text, above the bar where there is one."""
-        if self.bar is None:
-            print(text, flush=True)
-        else:
-            self.bar.write(text, file=sys.stdout)
 
     def skip(self, path: str, reason: object) -> None:
         """Name a picture that cannot be used."""
         self.problems.append(path)
         print(f"srez: skipped {path}: {one_line(reason)}", file=sys.stderr, flush=True)
-        self.step()
-
-    def step(self) -> None:
-        """One picture more has been dealt with."""
-        if self.bar is not None:
-            self.bar.update()
+        self.screen.step()
 
 
 def upscale(config: Config) -> int:
@@ -66,8 +53,8 @@ def upscale(config: Config) -> int:
     network = load(config.checkpoint_dir, config.checkpoint, config.precision)
     found, missing = find.find(config.images)
     tasks = plan(found, config, network.factor)
-    with progress(len(tasks)) as bar:
-        tally = Tally(bar)
+    with contextlib.closing(Screen(len(tasks), "picture")) as screen:
+        tally = Tally(screen)
         for problem in missing:
             tally.skip(*problem.split(": ", 1))
         wanted = [task for task in tasks if _wanted(task, config, tally)]
@@ -110,18 +97,8 @@ def _wanted(task: Task, config: Config, tally: Tally) -> bool:
     if config.overwrite or not files.exists(task.target):
         return True
     tally.kept += 1
-    tally.step()
+    tally.screen.step()
     return False
-
-
-@contextlib.contextmanager
-def progress(total: int) -> Iterator[tqdm | None]:
-    """A bar of pictures, on a terminal only."""
-    if not sys.stdout.isatty():
-        yield None
-        return
-    with tqdm(total=total, unit="picture", file=sys.stdout) as bar:
-        yield bar
 
 
 # ---- whole pictures --------------------------------------------------------------------------------
@@ -157,7 +134,7 @@ def _upscale(group: list[Task], config: Config, network: Network, tally: Tally) 
     """Upscale and write pictures of one size; they are let go one by one, since outputs are large."""
     try:
         small = np.stack([task.picture.rgb for task in group])
-        with _tile_bar(small, config, tally) as count:
+        with tally.screen.part(small[..., 0].size, "pixel") as count:
             large = network.upscale(small, config.back_projection, config.tile, count)
     except (MemoryError, tf.errors.ResourceExhaustedError):
         for task in group:
@@ -165,17 +142,6 @@ def _upscale(group: list[Task], config: Config, network: Network, tally: Tally) 
         return
     for task, rgb in zip(group, large, strict=True):
         _write(task, rgb, config, tally)
-
-
-@contextlib.contextmanager
-def _tile_bar(small: np.ndarray, config: Config, tally: Tally) -> Iterator:
-    """A second bar for a picture of several tiles."""
-    total = small.shape[0] * small.shape[1] * small.shape[2]
-    if tally.bar is None or total <= config.tile**2:
-        yield lambda pixels: None
-        return
-    with tqdm(total=total, unit="pixel", unit_scale=True, leave=False, file=sys.stdout) as bar:
-        yield bar.update
 
 
 def _write(task: Task, rgb: np.ndarray, config: Config, tally: Tally) -> None:
@@ -189,9 +155,9 @@ def _write(task: Task, rgb: np.ndarray, config: Config, tally: Tally) -> None:
     files.make_folder(os.path.dirname(task.target))
     files.write_whole(task.target, data)
     notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
-    tally.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
+    tally.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
     tally.done += 1
-    tally.step()
+    tally.screen.step()
 
 
 # ---- faces -----------------------------------------------------------------------------------------

@@ -165,7 +165,6 @@ class GeneratorNorm(keras.layers.Layer):
         self.moving_mean = self.add_weight(shape=shape, name="moving_mean", **moving)
         self.moving_variance = self.add_weight(shape=shape, name="moving_variance", **moving)
         self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
-        self.keeps_averages = True
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         offset = tf.cast(self.offset, tf.float32)
@@ -182,8 +181,7 @@ class GeneratorNorm(keras.layers.Layer):
             y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)
             count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
             variance *= (count - 1) / count  # it returns the unbiased one
-        if self.keeps_averages:
-            self._update(tf.squeeze(mean), tf.squeeze(variance))
+        self._update_averages(tf.squeeze(mean), tf.squeeze(variance))
         return y
 
     def get_config(self) -> dict[str, Any]:
@@ -197,7 +195,7 @@ class GeneratorNorm(keras.layers.Layer):
         variance = tf.where(weight > 0, self.moving_variance / divisor, 1.0)
         return self.moving_mean / divisor, variance
 
-    def _update(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+    def _update_averages(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         for average, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),

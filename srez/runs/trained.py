@@ -103,7 +103,7 @@ def start_weights(config: Config) -> tuple[str, str] | None:
         its, path = load_config(folder), pick(folder, NEWEST)
     except UserError as error:
         problem, _, _ = str(error).rpartition(": ")  # its remedy is for another option
-        raise no_start(config, problem) from None
+        raise cannot_start_from(config, problem) from None
     for name in OF_THE_GENERATOR:
         if getattr(its, name) != getattr(config, name):
             raise UserError(
@@ -118,8 +118,8 @@ def start_weights(config: Config) -> tuple[str, str] | None:
     return path, part_in_use(its)
 
 
-def no_start(config: Config, problem: str) -> UserError:
-    """What to raise where start_from cannot be used."""
+def cannot_start_from(config: Config, problem: str) -> UserError:
+    """The error to raise where start_from cannot be used."""
     return UserError(
         f"--start_from={config.start_from} cannot be used ({problem}): "
         f"name a --checkpoint_dir, a folder that --run export wrote, or '{PRETRAINED}'"

@@ -24,6 +24,7 @@ from srez.system.signals import Stop
 TICK, RESCAN, REFRESH = 0.2, 5.0, 5.0  # seconds: signals and ends; claims of others; figures
 LINGER = 20.0  # seconds; the training of a study that was killed may be at its last batch
 ATTEMPTS = 2  # at a training that crashes
+LINE_SECONDS = 60.0  # between two lines of a percentage, where there is no bar
 OWN_OPTIONS = ("run", "dry_run", "study", "study_dir", "jobs", "study_shard")
 ENDS = {EXIT_DONE: "done", EXIT_DIVERGED: "diverged"}
 
@@ -108,7 +109,8 @@ class Conductor:
         self.progress, self.screen = Progress(store, runs, config.jobs), Screen()
         self.report = ReportJob(store, program)
         self._scan_at = self._show_at = 0.0
-        self._busy_at = time.monotonic()
+        self._busy_at = self._percent_at = time.monotonic()
+        self._percent = -1
         self._said: set[str] = set()
 
     def conduct(self) -> int:
@@ -303,9 +305,13 @@ class Conductor:
                 f"{job.run.name} {self.progress.batches(job.run)}/{job.run.options['max_batches']}"
                 for job in self.jobs.values()
             ]
-            self.screen.show(
-                self.progress.share, ": ".join(filter(None, (self.summary(), ", ".join(running))))
-            )
+            text = ": ".join(filter(None, (self.summary(), ", ".join(running))))
+            percent = int(100 * self.progress.share)
+            line = ""
+            if percent > self._percent and time.monotonic() - self._percent_at >= LINE_SECONDS:
+                line = f"{percent:3d}% of the study, {text}"
+                self._percent, self._percent_at = percent, time.monotonic()
+            self.screen.show(percent, text, line)
 
     def say_once(self, text: str) -> None:
         if text not in self._said:

@@ -6,8 +6,7 @@ import io
 import os
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -84,40 +83,50 @@ def outlive_screen() -> None:
 
 
 class Screen:
-    """Lines for events; between them a bar on a terminal, else a line a percent, at most one a minute."""
+    """Lines of text, and on a terminal a bar below them. total, unit: what the bar counts."""
 
-    def __init__(self):
-        self.bar = None
-        self._percent, self._shown = -1, time.monotonic()
+    def __init__(self, total: float = 100, unit: str = "%"):
+        self._bar = None
         if sys.stdout.isatty():
-            self.bar = tqdm(
-                total=100, unit="%", bar_format="{percentage:3.0f}%|{bar}| {desc}", file=sys.stdout
-            )
+            layout = "{percentage:3.0f}%|{bar}| {desc}" if unit == "%" else None
+            self._bar = tqdm(total=total, unit=unit, bar_format=layout, file=sys.stdout)
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        if self.bar is None:
+        if self._bar is None:
             print(text, flush=True)
         else:
-            self.bar.write(text)
+            self._bar.write(text, file=sys.stdout)
 
-    def show(self, share: float, text: str) -> None:
-        """How far it is, 0..1, and what is going on."""
-        percent = int(100 * share)
-        if self.bar is not None:
-            self.bar.set_description_str(text, refresh=False)
-            self.bar.update(percent - self.bar.n)
-            self.bar.refresh()
-        elif percent > self._percent and time.monotonic() - self._shown >= 60:
-            self.say(f"{percent:3d}% of the study, {text}")
-            self._percent, self._shown = percent, time.monotonic()
+    def show(self, done: float, text: str, line: str = "") -> None:
+        """Set the bar to so much of its total, with a text; where there is no bar print the line, if any."""
+        if self._bar is not None:
+            self._bar.set_description_str(text, refresh=False)
+            self._bar.update(done - self._bar.n)
+            self._bar.refresh()
+        elif line:
+            self.say(line)
+
+    def step(self) -> None:
+        """Move the bar by one."""
+        if self._bar is not None:
+            self._bar.update()
+
+    @contextlib.contextmanager
+    def part(self, total: float, unit: str) -> Iterator[Callable[[float], object]]:
+        """A second bar for a part of the work; a function that moves it by so much."""
+        if self._bar is None:
+            yield lambda count: None
+            return
+        with tqdm(total=total, unit=unit, unit_scale=True, leave=False, delay=0.5, file=sys.stdout) as bar:
+            yield bar.update
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self.bar is not None:
-            self.bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
 
-def progress(**options: Any) -> tqdm:
-    """A progress bar with rate and remaining time; twice a minute where nobody watches."""
-    return tqdm(mininterval=0.2 if sys.stderr.isatty() else 30, dynamic_ncols=True, **options)
+def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
+    """A bar with rate and remaining time on standard error; twice a minute where nobody watches."""
+    return tqdm(iterable, mininterval=0.2 if sys.stderr.isatty() else 30, dynamic_ncols=True, **options)

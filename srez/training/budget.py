@@ -26,7 +26,7 @@ class Budget:
     def checkpoint_due(self) -> bool:
         """Whether checkpoint_period batches or checkpoint_minutes have passed."""
         waited, most = self.minutes - self._saved_minutes, self.config.checkpoint_minutes
-        return due(self.batch, self.config.checkpoint_period) or bool(most and waited >= most)
+        return self.batch % self.config.checkpoint_period == 0 or bool(most and waited >= most)
 
     @property
     def minutes(self) -> float:
@@ -56,8 +56,3 @@ class Budget:
         if self.config.train_time and self.minutes >= self.config.train_time:
             return f"--train_time={self.config.train_time:g}"
         return ""
-
-
-def due(batch: int, *periods: int) -> bool:
-    """Whether a batch completes one of the periods."""
-    return any(batch % period == 0 for period in periods)

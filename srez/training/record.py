@@ -1,18 +1,15 @@
-"""What a training tells: lines on the screen, metrics.jsonl, TensorBoard, grids of the held-out faces."""
+"""What a training writes and says: checkpoints, metrics.jsonl, TensorBoard, grids, lines on the screen."""
 
 import math
-import sys
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from srez.data.dataset import Dataset
-from srez.data.samples import Batch, grid
+from srez.data.samples import grid
 from srez.errors import UserError
 from srez.images import layout
 from srez.images.layout import GRID, SHOWN, STRIP
@@ -21,248 +18,200 @@ from srez.metrics.sets import diversity, sliced_wasserstein_levels
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.runs.run import Run
-from srez.runs.trained import no_start, start_weights
+from srez.runs.trained import cannot_start_from, start_weights
 from srez.system import files
+from srez.system.screen import Screen
 from srez.training.budget import Budget
 from srez.training.checkpoints import Checkpoints
 from srez.training.optimizers import learning_rate
 
-COMPARED = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
-
-
-class Sampler(Protocol):
-    """Networks in training, as far as samples of them are taken."""
-
-    def sample(self, feature: tf.Tensor) -> np.ndarray: ...
-
-    def judge(self, pictures: tf.Tensor) -> float: ...
-
-
-class Report:
-    """To be closed at the end: its bar and its TensorBoard file."""
-
-    def __init__(self, config: Config, run: Run, trainer: Sampler, test: Batch):
-        self.config, self.run, self.trainer, self.test = config, run, trainer, test
-        self.reopen()
-        self.bar = None
-        if sys.stdout.isatty():
-            self.bar = tqdm(total=100, unit="%", bar_format="{l_bar}{bar}| {postfix}", file=sys.stdout)
-        self._since, self._pictures = time.monotonic(), 0
-
-    def reopen(self) -> None:
-        """Begin a new TensorBoard file; one that was deleted would take figures and show nothing."""
-        self.writer = tf.summary.create_file_writer(self.config.summary_dir)
-
-    def close(self) -> None:
-        """End both."""
-        if self.bar is not None:
-            self.bar.close()
-        self.writer.close()
-
-    # ---- figures ----
-
-    def count(self, pictures: int) -> None:
-        """Pictures trained on since the last line, for images/s."""
-        self._pictures += pictures
-
-    def speed(self) -> float:
-        """Pictures a second since the last call."""
-        now = time.monotonic()
-        rate = self._pictures / max(now - self._since, 1e-9)
-        self._since, self._pictures = now, 0
-        return rate
-
-    def figures(self, figures: dict[str, float], progress: float, remaining: float | None) -> None:
-        """One batch's figures to metrics.jsonl, TensorBoard and, where it was trained, the screen.
-
-        progress: 0..1; remaining: minutes, None where unknown.
-        """
-        self.run.log(figures)
-        with self.writer.as_default(step=np.int64(figures["batch"])):
-            for name, value in figures.items():
-                if name != "batch":
-                    tf.summary.scalar(name, np.float32(value))  # see srez_train.train_batch
-        self.writer.flush()
-        if "generator_loss" in figures:
-            self._show(figures, progress, remaining)
-
-    def _show(self, figures: dict[str, float], progress: float, remaining: float | None) -> None:
-        eta = "   ?" if remaining is None else f"{remaining:4.0f}"
-        line = (
-            f"ETA[{eta}m], Batch [{figures['batch']:4d}], G_Loss[{figures['generator_loss']:.3f}], "
-            f"D_Real_Loss[{figures['discriminator_real_loss']:.3f}], "
-            f"D_Fake_Loss[{figures['discriminator_fake_loss']:.3f}], "
-            f"images/s[{figures['images_per_second']:.1f}]"
-        )
-        if self.bar is None:
-            print(f"Progress[{100 * progress:3.0f}%], {line}", flush=True)
-        else:
-            self.bar.set_postfix_str(line, refresh=False)
-            self.bar.update(100 * progress - self.bar.n)
-
-    def say(self, text: str) -> None:
-        """A line of text, above the bar where there is one."""
-        if self.bar is None:
-            print(text, flush=True)
-        else:
-            self.bar.write(text)
-
-    # ---- held-out faces ----
-
-    def sample(self, batch: int) -> dict[str, float]:
-        """Write the grids of a batch; figures of the held-out faces (fewer for noise input)."""
-        output = self.trainer.sample(self.test.feature)
-        shown = output[:SHOWN]
-        self._write(
-            GRID.format(batch), grid(shown, self.test.label[:SHOWN], self.test.feature[:SHOWN], self.config)
-        )
-        self._write(STRIP.format(batch), layout.side_by_side(shown))
-        if self.config.output_image:
-            for i, picture in enumerate(output):
-                self._write(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
-        with self.writer.as_default(step=np.int64(batch)):
-            tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=SHOWN)
-        figures = self._compare(output)
-        if self.config.noise_input:
-            return figures
-        figures |= measure_sums(shown, self.test.label[:SHOWN])
-        figures |= measure(output, self.test.label, self.test.feature)
-        text = ", ".join(f"{name} {figures[name]:.3f}" for name in ("psnr", "ssim", "consistency"))
-        self.say(f"    held-out faces at batch {batch}: {text}")
-        return figures
-
-    def _compare(self, output: np.ndarray) -> dict[str, float]:
-        """The output as a set of pictures beside the real ones, by distances and by the critic."""
-        label, clipped = self.test.label.numpy(), np.clip(output, 0, 1)
-        levels = sliced_wasserstein_levels(label[:COMPARED], clipped[:COMPARED], repeats=1)
-        figures = {
-            "swd": float(np.mean(list(levels.values()))),
-            "heldout_wasserstein_estimate": self.trainer.judge(output) - self.trainer.judge(label),
-        }
-        varied = diversity(clipped, label) if len(output) > 1 else None
-        return figures if varied is None else figures | {"diversity": varied}
-
-    def _write(self, name: str, picture: np.ndarray) -> None:
-        layout.write_png(files.join(self.config.train_dir, name), picture)
+SWD_FACES = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
 
 
 @dataclass(frozen=True)
 class Due:
-    """What a batch ends with."""
+    """What is to be done after a batch."""
 
-    telling: bool  # figures
-    sampling: bool  # pictures of the held-out faces, and their figures
-    saving: bool  # a checkpoint
+    figures: bool  # a line of figures
+    sample: bool  # grids of the held-out faces, and their figures
+    checkpoint: bool
     spent: bool  # the training's limit is reached
-    stopping: bool  # a signal asked to stop
+    interrupted: bool  # a signal asked to stop
 
     @property
     def last(self) -> bool:
-        return self.spent or self.stopping
+        """Whether the training ends here."""
+        return self.spent or self.interrupted
 
     @property
-    def looking(self) -> bool:
-        """Whether it is time to look for numbers that are not finite."""
-        return self.telling or self.saving
+    def check_finite(self) -> bool:
+        """Whether to look for numbers that are not finite, which waits for the device."""
+        return self.figures or self.checkpoint
 
 
-class Trained(Sampler, Protocol):
-    """What a record needs of the networks in training."""
+class Networks(Protocol):
+    """What a record needs of the networks in training (srez_model.Gan)."""
 
     generator: tf.Module
     average: tf.Module
     parts: dict[str, tf.Module]
 
+    def sample(self, feature: tf.Tensor) -> np.ndarray: ...
+
+    def critic_mean(self, pictures: tf.Tensor) -> float: ...
+
 
 class Record:
-    """The chief's: checkpoints, metrics.jsonl, TensorBoard, grids, lines on the screen."""
+    """Everything that a training writes and says, closed at the end.
 
-    def __init__(self, config: Config, run: Run, dataset: Dataset, trainer: Trained):
-        self.config, self.run, self.dataset, self.trainer = config, run, dataset, trainer
-        self.checkpoints = Checkpoints(config.checkpoint_dir, trainer.parts, config.checkpoint_keep)
-        self.report: Report | None = None
+    run: the run's folders; None in workers that are not the chief, where nothing is read, written or said.
+    """
+
+    def __init__(self, config: Config, run: Run | None, dataset: Dataset, networks: Networks):
+        self.config, self.run, self.dataset, self.networks = config, run, dataset, networks
+        self.checkpoints = Checkpoints(config.checkpoint_dir, networks.parts, config.checkpoint_keep)
+        self._screen: Screen | None = None
+        self._pictures, self._since = 0, 0.0  # trained on since the last line of figures, and when that was
 
     def restore(self) -> tuple[int, float]:
         """Take up the newest good checkpoint; batches done and minutes trained. Raises UserError.
 
         Where there is none the generator begins with start_from's.
         """
+        if self.run is None:
+            return 0, 0.0
         self.run.describe(self.dataset.source.fingerprint, len(self.dataset.source))
         batch, minutes = self.checkpoints.restore()
         if batch == 0:
-            generators = {id(g): g for g in (self.trainer.generator, self.trainer.average)}.values()
-            if path := begin(generators, self.config):
-                print(f"beginning with the generator of '{path}'")
+            self._start_from_weights()
         return batch, minutes
 
-    def begin(self, budget: Budget) -> None:
-        """Make ready to go on from where the budget stands; pictures of the generator as it begins."""
-        done = budget.batch or -1  # a fresh start writes batch 0 again
-        self.run.drop_metrics_after(done)
-        self.report = Report(self.config, self.run, self.trainer, self.dataset.test_batch())
-        if budget.batch == 0:
-            self.report.figures({"batch": 0, **self.report.sample(0)}, 0.0, None)
+    def _start_from_weights(self) -> None:
+        """Give the generator, and its average, the weights that start_from means. Raises UserError."""
+        if not (weights := start_weights(self.config)):
+            return
+        try:
+            restore(self.networks.generator, *weights)
+            if self.networks.average is not self.networks.generator:
+                restore(self.networks.average, *weights)
+        except UserError as error:
+            raise cannot_start_from(self.config, str(error).rpartition(": ")[0]) from None
+        print(f"beginning with the generator of '{weights[0]}'")
 
-    def keep(self, due: Due, budget: Budget, losses: dict[str, tf.Tensor]) -> None:
-        """Note a batch that is done; tell, sample and save where that is due."""
-        self.report.count(self.config.batch_size * self.config.critic_iters)
-        saving = due.saving
-        if due.looking and (lost := self.run.make_again()):
-            self.say(f"vanished, made again: {', '.join(lost)}; saving batch {budget.batch} at once")
-            self.report.reopen()
-            saving = True
-        if due.telling:
-            self._tell(budget, losses, due.sampling)
-        if saving:
+    def begin(self, budget: Budget) -> None:
+        """Make ready to go on from where the budget stands; at batch 0 sample the untrained generator."""
+        if self.run is None:
+            return
+        self.run.drop_metrics_after(budget.batch or -1)  # a fresh start writes batch 0 again
+        self._open_summary()
+        self._screen = Screen()
+        self._test = self.dataset.test_batch()
+        self._since = time.monotonic()
+        if budget.batch == 0:
+            self._log({"batch": 0, **self._sample(0)})
+
+    def write(self, due: Due, budget: Budget, losses: dict[str, tf.Tensor]) -> None:
+        """Note a batch that is done; write figures, samples and a checkpoint where they are due."""
+        if self.run is None:
+            return
+        self._pictures += self.config.batch_size * self.config.critic_iters
+        checkpoint = due.checkpoint
+        if due.check_finite and (vanished := self.run.make_again()):
+            self.say(f"vanished, made again: {', '.join(vanished)}; saving batch {budget.batch} at once")
+            self._open_summary()
+            checkpoint = True
+        if due.figures:
+            figures = self._figures(budget, losses)
+            if due.sample:
+                figures |= self._sample(budget.batch)
+            self._log(figures)
+            self._show(figures, budget)
+        if checkpoint:
             self.checkpoints.save(budget.batch, budget.minutes)
             budget.saved()
 
-    def _tell(self, budget: Budget, losses: dict[str, tf.Tensor], sampling: bool) -> None:
-        """A batch's figures, with those of the held-out faces if it is sampled."""
-        figures = {"batch": budget.batch, "minutes": budget.minutes}
-        # float16 gradients may overflow, which its loss scale mends; what may not was looked for before
-        figures |= {name: number for name, value in losses.items() if math.isfinite(number := float(value))}
-        figures |= {
-            "learning_rate": learning_rate(self.config, budget.batch),
-            "images_per_second": self.report.speed(),
-        }
-        if sampling:
-            figures |= self.report.sample(budget.batch)
-        self.report.figures(figures, budget.progress, budget.remaining)
-
     def say(self, text: str) -> None:
         """A line of text."""
-        self.report.say(text)
+        if self._screen is not None:
+            self._screen.say(text)
 
     def close(self) -> None:
-        """Close what is open."""
-        if self.report is not None:
-            self.report.close()
+        """Close the screen's bar and the TensorBoard file."""
+        if self._screen is not None:
+            self._screen.close()
+            self._summary.close()
 
+    # ---- figures ----
 
-class NoRecord:
-    """Any other worker's."""
+    def _open_summary(self) -> None:
+        """Begin a TensorBoard file; one that was deleted would take figures and show nothing."""
+        self._summary = tf.summary.create_file_writer(self.config.summary_dir)
 
-    def restore(self) -> tuple[int, float]:
-        """Where the chief's checkpoint stands is the chief's to say."""
-        return 0, 0.0
+    def _figures(self, budget: Budget, losses: dict[str, tf.Tensor]) -> dict[str, float]:
+        """A batch's figures by name; none of a float16 gradient that overflows, which its scale mends."""
+        now = time.monotonic()
+        speed = self._pictures / max(now - self._since, 1e-9)
+        self._pictures, self._since = 0, now
+        finite = {name: value for name, loss in losses.items() if math.isfinite(value := float(loss))}
+        return {
+            "batch": budget.batch,
+            "minutes": budget.minutes,
+            **finite,
+            "learning_rate": learning_rate(self.config, budget.batch),
+            "images_per_second": speed,
+        }
 
-    def begin(self, budget: Budget) -> None: ...
+    def _log(self, figures: dict[str, float]) -> None:
+        """One batch's figures to metrics.jsonl and TensorBoard."""
+        self.run.log(figures)
+        with self._summary.as_default(step=np.int64(figures["batch"])):
+            for name, value in figures.items():
+                if name != "batch":
+                    tf.summary.scalar(name, np.float32(value))  # see srez_train.train_batch
+        self._summary.flush()
 
-    def keep(self, due: Due, budget: Budget, losses: dict[str, tf.Tensor]) -> None: ...
+    def _show(self, figures: dict[str, float], budget: Budget) -> None:
+        """One batch's figures on the screen."""
+        eta = "   ?" if budget.remaining is None else f"{budget.remaining:4.0f}"
+        line = (
+            f"ETA[{eta}m], Batch [{figures['batch']:4d}], G_Loss[{figures['generator_loss']:.3f}], "
+            f"D_Real_Loss[{figures['discriminator_real_loss']:.3f}], "
+            f"D_Fake_Loss[{figures['discriminator_fake_loss']:.3f}], "
+            f"images/s[{figures['images_per_second']:.1f}]"
+        )
+        percent = 100 * budget.progress
+        self._screen.show(percent, line, f"Progress[{percent:3.0f}%], {line}")
 
-    def say(self, text: str) -> None: ...
+    # ---- held-out faces ----
 
-    def close(self) -> None: ...
+    def _sample(self, batch: int) -> dict[str, float]:
+        """Write the grids of a batch; figures of the held-out faces (fewer for noise input)."""
+        test = self._test
+        output = self.networks.sample(test.feature)
+        shown, label = output[:SHOWN], test.label[:SHOWN]
+        self._write_png(GRID.format(batch), grid(shown, label, test.feature[:SHOWN], self.config))
+        self._write_png(STRIP.format(batch), layout.side_by_side(shown))
+        if self.config.output_image:
+            for i, picture in enumerate(output):
+                self._write_png(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
+        with self._summary.as_default(step=np.int64(batch)):
+            tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=SHOWN)
+        figures = self._compare_sets(output)
+        if self.config.noise_input:
+            return figures
+        figures |= measure_sums(shown, label) | measure(output, test.label, test.feature)
+        text = ", ".join(f"{name} {figures[name]:.3f}" for name in ("psnr", "ssim", "consistency"))
+        self.say(f"    held-out faces at batch {batch}: {text}")
+        return figures
 
+    def _compare_sets(self, output: np.ndarray) -> dict[str, float]:
+        """The output as a set of pictures beside the real ones, by distances and by the critic."""
+        label, clipped = self._test.label.numpy(), np.clip(output, 0, 1)
+        levels = sliced_wasserstein_levels(label[:SWD_FACES], clipped[:SWD_FACES], repeats=1)
+        estimate = self.networks.critic_mean(output) - self.networks.critic_mean(label)
+        figures = {"swd": float(np.mean(list(levels.values()))), "heldout_wasserstein_estimate": estimate}
+        varied = diversity(clipped, label) if len(output) > 1 else None
+        return figures if varied is None else figures | {"diversity": varied}
 
-def begin(generators: Iterable[tf.Module], config: Config) -> str:
-    """Give generators the weights that start_from means; the path of these, or "". Raises UserError."""
-    if not (weights := start_weights(config)):
-        return ""
-    try:
-        for generator in generators:
-            restore(generator, *weights)
-    except UserError as error:
-        raise no_start(config, str(error).rpartition(": ")[0]) from None
-    return weights[0]
+    def _write_png(self, name: str, picture: np.ndarray) -> None:
+        layout.write_png(files.join(self.config.train_dir, name), picture)

@@ -11,7 +11,6 @@ import tensorflow as tf
 from srez.networks.build import back_project, build_critic, build_generator, generate, shrink, trainable
 from srez.networks.layers import Conv, CriticNorm, Deconv, GeneratorNorm, SpectralConv, UpscaleConv
 from srez.options.config import Config
-from srez_model import set_averaging
 
 CUT_AT_TWO = 0.8796  # standard deviation of a unit normal cut off at two sigma
 
@@ -296,18 +295,6 @@ def test_moving_averages_by_hand():
 def test_generator_norm_before_the_first_update_only_adds_its_offset():
     norm, x = generator_norm(4), spread(1, 2, 3, 2, 4)
     np.testing.assert_allclose(norm(x), x / math.sqrt(1 + 1e-3) + norm.offset.numpy(), rtol=1e-5, atol=1e-5)
-
-
-def test_moving_averages_rest_when_told_to():
-    model, x = build("resnet", width=0.03125), random(2, 4, 4, 3)
-    before = [v.numpy() for v in model.non_trainable_variables]
-    assert len(before) == 3 * 10  # mean, variance and weight of five norms in each of two stages
-    set_averaging(model, False)
-    resting = model(x, training=True)
-    assert all(np.array_equal(a, b) for a, b in zip(before, model.non_trainable_variables, strict=True))
-    set_averaging(model, True)
-    assert np.array_equal(model(x, training=True), resting)
-    assert all(np.all(a != b) for a, b in zip(before, model.non_trainable_variables, strict=True))
 
 
 def test_norm_and_relu_commute_with_nearest():

@@ -39,14 +39,14 @@ def stream(config: Config) -> str:
 
 def networks(config: Config) -> list:
     """Layers and shapes of both networks."""
-    trainer = Gan(config)
-    layers = [type(layer).__name__ for m in (trainer.generator, trainer.critic) for layer in m.layers]
-    axes = [getattr(layer, "axes", None) for layer in trainer.critic.layers]
+    gan = Gan(config)
+    layers = [type(layer).__name__ for m in (gan.generator, gan.critic) for layer in m.layers]
+    axes = [getattr(layer, "axes", None) for layer in gan.critic.layers]
     return [
         layers,
         axes,
-        [v.shape for v in trainer.generator_variables],
-        trainer.generator.layers[1].compute_dtype,
+        [v.shape for v in gan.generator_variables],
+        gan.generator.layers[1].compute_dtype,
     ]
 
 
@@ -58,7 +58,7 @@ def strategy(config: Config) -> str:
 @functools.cache
 def trained(config: Config) -> Gan:
     """Both networks after three batches."""
-    trainer = Gan(config)
+    gan = Gan(config)
     random = np.random.RandomState(0)
     side = config.input_size
     data = [
@@ -72,23 +72,23 @@ def trained(config: Config) -> Gan:
     tf.config.run_functions_eagerly(True)  # three small steps take less than to trace one
     try:
         for batch in range(1, 4):
-            srez_train.train_batch(trainer, feed, batch)
+            srez_train.train_batch(gan, feed, batch)
     finally:
         tf.config.run_functions_eagerly(False)
-    return trainer
+    return gan
 
 
 def weights(config: Config) -> str:
     """Both networks after three batches."""
-    trainer = trained(config)
-    return digest(*trainer.generator_variables, *trainer.critic_variables)
+    gan = trained(config)
+    return digest(*gan.generator_variables, *gan.critic_variables)
 
 
 def samples(config: Config) -> str:
     """The held-out faces after three batches."""
-    trainer = trained(config)
+    gan = trained(config)
     feature = np.random.RandomState(1).rand(2, config.input_size, config.input_size, 3).astype(np.float32)
-    return digest(trainer.sample(feature))
+    return digest(gan.sample(feature))
 
 
 def compiled(config: Config) -> bool:

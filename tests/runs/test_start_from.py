@@ -30,22 +30,22 @@ def first_figures(folder: Path) -> dict[str, float]:
 
 def test_the_generator_and_its_average_are_the_same(trained):
     config = Config(start_from=trained, gene_ema=0.9, random_seed=5, **SAME)
-    trainer, wanted = Gan(config), load(trained).generator.get_weights()
-    record.begin((trainer.generator, trainer.average), config)
-    for network in (trainer.generator, trainer.average):
+    gan, wanted = Gan(config), load(trained).generator.get_weights()
+    record.begin((gan.generator, gan.average), config)
+    for network in (gan.generator, gan.average):
         for mine, its in zip(network.get_weights(), wanted, strict=True):
             np.testing.assert_array_equal(mine, its)
 
 
 def test_of_a_training_with_gene_ema_it_is_the_average(tmp_path):
     config = Config(gene_ema=0.9, checkpoint_dir=str(tmp_path / "checkpoint"), **SAME)
-    trainer = Gan(config)
+    gan = Gan(config)
     (tmp_path / "checkpoint").mkdir()
     Run(config).describe("", 60)
-    for network, value in ((trainer.generator, 1.0), (trainer.average, 2.0)):
+    for network, value in ((gan.generator, 1.0), (gan.average, 2.0)):
         for weight in network.weights:
             weight.assign(tf.fill(weight.shape, value))
-    Checkpoints(config.checkpoint_dir, trainer.parts).save(1, 0.0)
+    Checkpoints(config.checkpoint_dir, gan.parts).save(1, 0.0)
     new = Gan(Config(start_from=config.checkpoint_dir, **SAME))
     assert record.begin([new.generator], new.config) == f"{config.checkpoint_dir}/srez-1"
     for weight in new.generator.get_weights():

@@ -544,7 +544,7 @@ def test_a_damaged_checkpoint_gives_way_or_is_whole(run_folder, tmp_path, exampl
     """Of two checkpoints the newest is damaged, or the list that TensorFlow keeps of them."""
     good = {p.name: p.read_bytes() for p in Path(run_folder.checkpoint_dir).iterdir()}
     config = dataclasses.replace(run_folder, checkpoint_dir=str(tmp_path))
-    trainer = Gan(config)
+    gan = Gan(config)
 
     def check(data: bytes) -> int:
         for path in tmp_path.iterdir():
@@ -552,7 +552,7 @@ def test_a_damaged_checkpoint_gives_way_or_is_whole(run_folder, tmp_path, exampl
         for other, content in good.items():
             (tmp_path / other).write_bytes(data if other == name else content)
         with contextlib.redirect_stdout(io.StringIO()):
-            batch, _ = Checkpoints(config.checkpoint_dir, trainer.parts).restore()
+            batch, _ = Checkpoints(config.checkpoint_dir, gan.parts).restore()
         assert (tmp_path / f"{name}.damaged").exists() == (batch == 1)
         return batch
 

@@ -1,5 +1,7 @@
 """What is done at every batch, and for every line of figures, keeps no memory."""
 
+import contextlib
+import os
 import types
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import tensorflow as tf
 
 import srez_train
 from srez.options.config import Config
-from srez.training.record import Report
+from srez.training.budget import Budget
+from srez.training.record import Due, Record
 from srez.training.replicas import Replicas
+from srez_model import LOSSES
 
 TIMES = 60_000  # TensorFlow keeps half a kB of every Python number that becomes a tensor: 30 MB
 ALLOWED = 8.0
@@ -36,33 +40,39 @@ def test_the_measure_finds_what_tensorflow_keeps():
 
 
 def test_a_batch_keeps_nothing():
-    trainer = types.SimpleNamespace(
+    gan = types.SimpleNamespace(
         config=Config(learning_rate_half_life=1),  # a new rate every batch
         replicas=Replicas(),
         step=lambda label, feature, number, rate: {"number": number},
     )
     stream = iter(lambda: types.SimpleNamespace(label=None, feature=None), None)
-    assert int(srez_train.train_batch(trainer, stream, 7)["number"]) == 7
-    assert growth(lambda i: srez_train.train_batch(trainer, stream, i % 10**5), TIMES) < ALLOWED
+    assert int(srez_train.train_batch(gan, stream, 7)["number"]) == 7
+    assert growth(lambda i: srez_train.train_batch(gan, stream, i % 10**5), TIMES) < ALLOWED
 
 
 def test_a_line_of_figures_keeps_nothing(tmp_path):
-    report = Report.__new__(Report)
-    report.config = types.SimpleNamespace(summary_dir=str(tmp_path))
-    report.run = types.SimpleNamespace(log=lambda figures: None)
-    report.reopen()
-    names = [f"figure_{k}" for k in range(12)]
+    config = Config(run="train", summary_dir=str(tmp_path))
+    run = types.SimpleNamespace(
+        log=lambda figures: None, drop_metrics_after=lambda batch: None, make_again=lambda: []
+    )
+    dataset = types.SimpleNamespace(test_batch=lambda: None)
+    record, budget = Record(config, run, dataset, types.SimpleNamespace(parts={})), Budget(config, 1, 0.0)
+    due = Due(figures=True, sample=False, checkpoint=False, spent=False, interrupted=False)
+    names = [*LOSSES, *(f"figure_{k}" for k in range(7))]
 
     def line(i: int) -> None:
-        report.figures({"batch": i} | {name: i + k / 16 for k, name in enumerate(names)}, 0.5, None)
+        budget.batch = i
+        record.write(due, budget, {name: i + k / 16 for k, name in enumerate(names)})
 
-    assert growth(line, TIMES // len(names)) < ALLOWED
-    report.writer.close()
+    with contextlib.closing(record), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        record.begin(budget)
+        assert growth(line, TIMES // len(names)) < ALLOWED
     (written,) = tmp_path.glob("events*")
     values = [
         (event.step, value.tag, np.ravel(tf.make_ndarray(value.tensor))[0])
         for event in tf.compat.v1.train.summary_iterator(str(written))
         for value in event.summary.value
     ]
-    assert values[0] == (10**6, "figure_0", np.float32(10**6))
-    assert values[-1][:2] == (2 * 10**6 + TIMES // 12 - 1, "figure_11")
+    assert values[0][:2] == (10**6, "minutes")
+    assert values[1] == (10**6, "generator_loss", np.float32(10**6))
+    assert values[-1][:2] == (2 * 10**6 + TIMES // 12 - 1, "images_per_second")

@@ -16,10 +16,10 @@ def figures_once():
     """The same network with the same weights has the same figures: compute them once for all tests."""
     compute, kept = check_reference.figures, {}
 
-    def figures(trainer, manifest, values, label, feature):
-        key = trainer.config, values[0].tobytes(), feature.tobytes()
+    def figures(gan, manifest, values, label, feature):
+        key = gan.config, values[0].tobytes(), feature.tobytes()
         if key not in kept:
-            kept[key] = compute(trainer, manifest, values, label, feature)
+            kept[key] = compute(gan, manifest, values, label, feature)
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:

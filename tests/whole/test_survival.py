@@ -345,19 +345,19 @@ DAMAGES = {
 
 
 @pytest.fixture(scope="module")
-def trainer(four) -> Gan:
+def gan(four) -> Gan:
     """Networks to restore into."""
     return Gan(four)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(four, copy, trainer, capsys, damage):
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(four, copy, gan, capsys, damage):
     """Every variable is that of batch 3: nothing stays of what could be read of batch 4."""
     folder = Path(copy.checkpoint_dir)
     DAMAGES[damage](folder)
-    for variable in trainer.generator_variables + trainer.critic_variables:
+    for variable in gan.generator_variables + gan.critic_variables:
         variable.assign(tf.fill(variable.shape, 9.0))
-    checkpoints = Checkpoints(copy.checkpoint_dir, trainer.parts)
+    checkpoints = Checkpoints(copy.checkpoint_dir, gan.parts)
     assert checkpoints.restore()[0] == 3
     out = capsys.readouterr().out
     assert "srez-4" in out
@@ -432,10 +432,10 @@ def test_restore_goes_back_with_half_the_learning_rate_three_times(copy, capsys)
 
 def test_restore_goes_on_where_it_helps(copy, capsys, monkeypatch):
     """Numbers that stop being finite above a learning rate."""
-    whole = srez_model.Gan.what_diverged
+    whole = srez_model.Gan.first_not_finite
     monkeypatch.setattr(
         srez_model.Gan,
-        "what_diverged",
+        "first_not_finite",
         lambda self: (5, "made up") if self.config.learning_rate_start > 3e-5 else whole(self),
     )
     assert train(dataclasses.replace(copy, on_divergence="restore", log_period=1)) == 0
@@ -603,8 +603,8 @@ def during(monkeypatch: pytest.MonkeyPatch, batch: int, act: Callable[[], object
     """Do something while a batch of the training is computed."""
     whole = srez_train.train_batch
 
-    def disturbed(trainer: object, stream: object, number: int) -> dict:
-        losses = whole(trainer, stream, number)
+    def disturbed(gan: object, stream: object, number: int) -> dict:
+        losses = whole(gan, stream, number)
         if number == batch:
             act()
         return losses
