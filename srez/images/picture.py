@@ -18,6 +18,9 @@ BROKEN = (
     *(OSError, ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError),
     *(AttributeError, MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError),
 )
+# parts of a JPEG file; OTHER_FRAMES: all but baseline and extended sequential coding
+JPEG_START, START_OF_SCAN, APP1, EXIF = b"\xff\xd8", b"\xff\xda", b"\xff\xe1", b"Exif\0\0"
+OTHER_FRAMES = {bytes([0xFF, n]) for n in range(0xC2, 0xD0) if n not in (0xC4, 0xC8, 0xCC)}
 ENDINGS = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 _SAVE = {
     "png": {"format": "PNG", "compress_level": 4},
@@ -75,6 +78,8 @@ class Picture:
 
     def flat(self) -> np.ndarray:
         """uint8 [h, w, 3], transparency over white."""
+        if self.alpha is None and self.rgb.dtype == np.uint8:
+            return self.rgb
         return np.asarray(self._in_mode(self.rgb, "RGB"))
 
     def _in_mode(self, rgb: np.ndarray, mode: str) -> Image.Image:
@@ -182,64 +187,38 @@ def _text(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-JPEG_START, PROGRESSIVE, EXIF, HEADER_BYTES = b"\xff\xd8", b"\xff\xc2", b"Exif\0\0", 2**16
-
 # what Pillow warns of is read nevertheless, or refused here
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def open_picture(data: bytes) -> Image.Image:
-    """A Pillow picture of which only the header has been read. Raises ValueError with the reason."""
-    try:
-        picture = Image.open(io.BytesIO(data))
-        require_bearable(picture)
-        return picture
-    except BROKEN as error:
-        reason = str(error) or type(error).__name__
-        raise ValueError("no picture" if "cannot identify" in reason else reason) from None
-
-
-def to_rgb(picture: Image.Image) -> np.ndarray:
-    """All of a Pillow picture as uint8 [height, width, 3]: upright, transparency over white.
-
-    Greyscale, palette, CMYK and 16-bit pictures are converted. Raises ValueError with the reason where
-    the data is damaged.
-    """
-    try:
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode.startswith(("I", "F")):  # 16-bit greyscale; Pillow's own conversion would clip at 255
-            grey = np.asarray(picture).astype(np.float64)
-            picture = Image.fromarray(np.clip(grey / 257 + 0.5, 0, 255).astype(np.uint8))
-        if "transparency" in picture.info or picture.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
-            picture = picture.convert("RGBA")
-            white = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(white, picture)
-        return np.asarray(picture.convert("RGB"))
-    except BROKEN as error:
-        raise ValueError(str(error) or type(error).__name__) from None
-
-
 def decode(data: bytes) -> np.ndarray:
-    """A picture file's content as uint8 [height, width, 3]. Raises ValueError with the reason."""
-    plain = _decode_plain_jpeg(data)
-    return to_rgb(open_picture(data)) if plain is None else plain
+    """A picture file's content as uint8 [h, w, 3], upright, transparency over white: see `read`.
 
-
-def _decode_plain_jpeg(data: bytes) -> np.ndarray | None:
-    """The same for a plain JPEG, in several threads at once; None for all others. Pillow has a lock."""
-    try:
-        return simplejpeg.decode_jpeg(data) if _is_plain_jpeg(data) else None
-    except ValueError:  # Pillow has the better reasons, and mends what can be mended
-        return None
-
-
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Whether a file's content is a JPEG that needs no conversion.
-
-    Of these Pillow and simplejpeg make the same numbers; of a progressive one with a hole in it they do not.
+    Raises ValueError with the reason where it cannot be used.
     """
-    header = data[:HEADER_BYTES]
-    if not header.startswith(JPEG_START) or EXIF in header or PROGRESSIVE in header:
+    try:
+        if is_plain_jpeg(data):  # in several threads at once; Pillow has a lock
+            return simplejpeg.decode_jpeg(data)
+    except ValueError:  # Pillow has the better reasons, and mends what can be mended
+        pass
+    return read(data).flat()
+
+
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether a file's content is a JPEG of which simplejpeg makes the same numbers as `read`.
+
+    That is one without EXIF data, in YCbCr, not progressive: of one of these with a hole in it the two make
+    different numbers. Raises ValueError where it is damaged.
+    """
+    if not data.startswith(JPEG_START):
         return False
+    position = len(JPEG_START)
+    while (marker := data[position : position + 2]) != START_OF_SCAN:
+        length = int.from_bytes(data[position + 2 : position + 4])
+        if marker[:1] != b"\xff" or length < 2 or marker in OTHER_FRAMES:
+            return False
+        if marker == APP1 and data[position + 4 : position + 10] == EXIF:
+            return False
+        position += 2 + length
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     return colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS

@@ -1,6 +1,7 @@
 """A trained generator, ready for use. From Python: `load("checkpoint").upscale(picture)`."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -155,20 +156,16 @@ def tiles(height: int, width: int, tile: int, margin: int) -> Iterator[tuple[Spa
 def reach(network: keras.Model) -> int:
     """How many pixels of the input, each way, an output pixel depends on beyond the one that it lies in.
 
-    Walks the layers from the output back to the input and keeps how far beyond a block of pixels each tensor
-    is needed; a block is one input pixel or what was made of it.
+    From the last layer back to the first; a bypass needs less than what it goes around and changes nothing.
     """
-    needed = {network.layers[-1].name: 0}
-    for layer in reversed(network.layers):
-        before = _before(layer, needed[layer.name])
-        for tensor in layer.input if isinstance(layer.input, list) else [layer.input]:
-            name = tensor._keras_history.operation.name
-            needed[name] = max(before, needed.get(name, 0))
-    return needed[network.layers[0].name]
+    return functools.reduce(_needed, reversed(network.layers), 0)
 
 
-def _before(layer: keras.layers.Layer, after: int) -> int:
-    """How far beyond a block a layer's input is needed; its output is needed `after` pixels beyond it."""
+def _needed(after: int, layer: keras.layers.Layer) -> int:
+    """How many pixels beyond a block a layer's input is needed, where its output is needed `after` beyond it.
+
+    A block is one pixel of the network's input, or what was made of it.
+    """
     if isinstance(layer, Conv):
         return after + layer.size // 2
     if isinstance(layer, UpscaleConv | Deconv):

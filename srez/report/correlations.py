@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from srez.report.verdicts import CONFIDENCE, LEVELS, Curve, finite, level
+from srez.report.verdicts import CONFIDENCE, Curve, finite, level
 
 FEWEST_PAIRS = 8  # samples of a run without which no correlation is given
 RESAMPLES, BOOTSTRAP_SEED = 9999, 0
@@ -200,6 +200,3 @@ def difference(ones: Sequence[Sequence[float]], others: Sequence[Sequence[float]
     mean = float(np.mean([cell.mean() for cell in a]) - np.mean([cell.mean() for cell in b]))
     weights = np.concatenate([np.full(len(a), 1 / len(a)), np.full(len(b), -1 / len(b))])
     return Interval(mean, *_bootstrap([*a, *b], weights), sum(map(len, a + b)), len(a) + len(b))
-
-
-QUALITIES = tuple(LEVELS)

@@ -241,7 +241,6 @@ GAIN = (
     "untrained network."
 )
 UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")
-STABLE = ("converged", "improving")
 
 
 def verdict(evidence: Evidence) -> Verdict:
