@@ -1,6 +1,6 @@
 """Whether the two claims of the 2017 paper hold in a study: an answer by written rules, with its evidence."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -103,15 +103,13 @@ def _undecided(results: Results, cells: list[CellResult]) -> str:
     """Why the first claim cannot be judged, or nothing."""
     if not cells:
         return "no training here uses WGAN-GP"
-    kinds = {tuple(getattr(cell.cell.config(0), option) for option in ARCHITECTURE) for cell in cells}
-    short = sum(r.verdict.word == "too short" for r in _finished(cells))
-    reasons = {
-        _missing(cells): _missing(cells),
-        f"{trainings(short)} had too few samples for a verdict": short,
-        "all its WGAN-GP trainings share one architecture": len(kinds) < 2,
-        _few_seeds(results): _few_seeds(results),
-    }
-    return next((reason for reason, applies in reasons.items() if applies), "")
+    if missing := _missing(cells):
+        return missing
+    if short := sum(r.verdict.word == "too short" for r in _finished(cells)):
+        return f"{trainings(short)} had too few samples for a verdict"
+    if len({tuple(getattr(c.cell.config(0), option) for option in ARCHITECTURE) for c in cells}) < 2:
+        return "all its WGAN-GP trainings share one architecture"
+    return _few_seeds(results)
 
 
 def stability(results: Results) -> Claim:
@@ -120,9 +118,10 @@ def stability(results: Results) -> Claim:
     runs = _finished(cells)
     bad = [r for r in runs if not _stable(r)]
     done = sum(map(_converged, runs))
-    answer, reason = OPEN, f"because {_undecided(results, cells)}"
-    if not _undecided(results, cells):
-        answer, reason = _stability_answer(len(bad), done, len(runs))
+    answer = _stability_answer(len(bad), done, len(runs))
+    reason = f"of {trainings(len(runs))} with WGAN-GP {len(runs) - len(bad)} are stable and {done} converged"
+    if undecided := _undecided(results, cells):
+        answer, reason = OPEN, f"because {undecided}"
     return Claim(
         "Claim 1",
         "WGAN-GP trains stably and converges on a variety of architectures.",
@@ -133,15 +132,13 @@ def stability(results: Results) -> Claim:
     )
 
 
-def _stability_answer(bad: int, done: int, total: int) -> tuple[str, str]:
-    counts = f"of {trainings(total)} with WGAN-GP {total - bad} are stable and {done} converged"
-    rules = {
-        HOLDS: done == total,
-        PARTLY: bad == 0,
-        EXCEPTIONS: bad <= MOST_EXCEPTIONS * total,
-        FAILS: True,
-    }
-    return next(answer for answer, applies in rules.items() if applies), counts
+def _stability_answer(bad: int, done: int, total: int) -> str:
+    """The answer by STABILITY_RULES, of so many trainings that are not stable or converged."""
+    if done == total:
+        return HOLDS
+    if bad == 0:
+        return PARTLY
+    return EXCEPTIONS if bad <= MOST_EXCEPTIONS * total else FAILS
 
 
 def _stability_evidence(results: Results, bad: list[Result]) -> Iterator[str]:
@@ -186,28 +183,27 @@ def _spread(results: Results) -> Iterator[str]:
 
 def grade(within: Interval, changes: Interval) -> str:
     """What two intervals say of an indicator: a word of GRADES, or nothing without an interval."""
-    rules: dict[str, Callable[[], bool]] = {
-        "": lambda: not np.isfinite(within.low),
-        "follows": lambda: within.low > STRONG and changes.low > 0,
-        "trend": lambda: within.low > 0,
-        "opposes": lambda: within.high < 0,
-        "weak": lambda: within.high < STRONG,
-        "unclear": lambda: True,
-    }
-    return next(word for word, applies in rules.items() if applies())
+    if not np.isfinite(within.low):
+        return ""
+    if within.low > STRONG and changes.low > 0:
+        return "follows"
+    if within.low > 0:
+        return "trend"
+    if within.high < 0:
+        return "opposes"
+    return "weak" if within.high < STRONG else "unclear"
 
 
 def answer_to(grades: list[str]) -> str:
     """The answer to the second claim."""
     half = len(grades) / 2
-    rules = (
-        (OPEN, not grades),
-        (HOLDS, all(g == "follows" for g in grades)),
-        (PARTLY, sum(g in ("follows", "trend") for g in grades) >= half),
-        (FAILS, sum(g in ("opposes", "weak") for g in grades) > half),
-        (OPEN, True),
-    )
-    return next(answer for answer, applies in rules if applies)
+    if not grades:
+        return OPEN
+    if all(g == "follows" for g in grades):
+        return HOLDS
+    if sum(g in ("follows", "trend") for g in grades) >= half:
+        return PARTLY
+    return FAILS if sum(g in ("opposes", "weak") for g in grades) > half else OPEN
 
 
 def indicator(results: Results) -> Claim:
@@ -235,15 +231,17 @@ def indicator(results: Results) -> Claim:
 
 def _unmeasured(results: Results, cells: list[CellResult]) -> str:
     """Why the second claim cannot be judged, or nothing."""
+    if not cells:
+        return "no training here has a Wasserstein objective"
+    if missing := _missing(cells) or _few_seeds(results):
+        return missing
     runs = _finished(cells)
     still = sum(r.verdict.word in NO_PROGRESS for r in runs)
-    reasons = {
-        "no training here has a Wasserstein objective": not cells,
-        _missing(cells): _missing(cells),
-        _few_seeds(results): _few_seeds(results),
-        f"{still} of its {trainings(len(runs))} made no progress that could be told": still > len(runs) / 2,
-    }
-    return next((reason for reason, applies in reasons.items() if applies), "")
+    return (
+        f"{still} of its {trainings(len(runs))} made no progress that could be told"
+        if still > len(runs) / 2
+        else ""
+    )
 
 
 def _two(results: Results, group: str, name: str, quality: str) -> tuple[Interval, Interval]:
