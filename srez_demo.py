@@ -22,17 +22,17 @@ from srez.training.checkpoints import Checkpoints
 from srez_model import Gan
 
 FILM, WALK = "demo1.mp4", "demo_interpolation.mp4"
-RATE = 24  # frames a second
-LEAST_SECONDS, MOST_FRAME, LEAST_FRAME, LAST_FRAME = 6.0, 1.0, 1 / RATE, 2.0
-WALK_STOPS, WALK_STEPS = 5, 2 * RATE
+FRAME_RATE = 24  # frames a second
+MIN_FILM_SECONDS, MAX_FRAME_SECONDS, MIN_FRAME_SECONDS, LAST_FRAME_SECONDS = 6.0, 1.0, 1 / FRAME_RATE, 2.0
+WALK_STOPS, WALK_STEPS = 5, 2 * FRAME_RATE
 
 
 def demo(config: Config) -> int:
     """Make the films of a training in train_dir; the exit code. Raises UserError without anything to show."""
     frames = read_grids(config.train_dir)
-    painter = Painter(config) if has_checkpoint(config.checkpoint_dir) else None
-    if painter is not None:
-        frames |= painter.frames(newest_only=bool(frames), known=frames)
+    maker = FrameMaker(config) if has_checkpoint(config.checkpoint_dir) else None
+    if maker is not None:
+        frames |= maker.frames(newest_only=bool(frames), known=frames)
     if not frames:
         raise UserError(
             f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'; "
@@ -41,9 +41,9 @@ def demo(config: Config) -> int:
     files.make_folder(config.train_dir)
     pictures = one_size([frames[batch] for batch in sorted(frames)])
     write_film(files.join(config.train_dir, FILM), pictures, durations(len(pictures)))
-    if painter is not None and painter.config.noise_input:
-        walk = painter.walk()
-        write_film(files.join(config.train_dir, WALK), walk, [1 / RATE] * len(walk))
+    if maker is not None and maker.config.noise_input:
+        walk = maker.walk()
+        write_film(files.join(config.train_dir, WALK), walk, [1 / FRAME_RATE] * len(walk))
     return EXIT_DONE
 
 
@@ -61,7 +61,7 @@ def read_grids(folder: str) -> dict[int, np.ndarray]:
     return frames
 
 
-class Painter:
+class FrameMaker:
     """Makes frames from the checkpoints of a run, whose shape its config.json tells."""
 
     def __init__(self, config: Config):
@@ -76,7 +76,7 @@ class Painter:
         if not paths:
             return {}
         test = self._held_out(newest_only)
-        return {} if test is None else dict(self._paint(path, test) for path in paths)
+        return {} if test is None else dict(self._frame(path, test) for path in paths)
 
     def _held_out(self, optional: bool) -> Batch | None:
         try:
@@ -88,7 +88,7 @@ class Painter:
             return None
         return Batch(test.label[:SHOWN], test.feature[:SHOWN])
 
-    def _paint(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
+    def _frame(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
         batch, _ = self.checkpoints.load(path)
         picture = grid(self.gan.sample(test.feature), test.label, test.feature, self.config)
         return batch, layout.to_uint8(picture)
@@ -113,8 +113,8 @@ class Painter:
 
 def durations(count: int) -> list[float]:
     """Seconds for each frame: a film of some seconds, however few there are; the last one stays longer."""
-    each = min(MOST_FRAME, max(LEAST_FRAME, LEAST_SECONDS / count))
-    return [each] * (count - 1) + [max(each, LAST_FRAME)]
+    each = min(MAX_FRAME_SECONDS, max(MIN_FRAME_SECONDS, MIN_FILM_SECONDS / count))
+    return [each] * (count - 1) + [max(each, LAST_FRAME_SECONDS)]
 
 
 def one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -134,7 +134,7 @@ def write_film(path: str, pictures: Sequence[np.ndarray], seconds: Sequence[floa
         temporary = os.path.join(folder, "film.mp4")
         options = ["-pix_fmt", "yuv420p", "-movflags", "+faststart", "-crf", "16"]
         clip.write_videofile(
-            temporary, fps=RATE, codec="libx264", audio=False, ffmpeg_params=options, logger=None
+            temporary, fps=FRAME_RATE, codec="libx264", audio=False, ffmpeg_params=options, logger=None
         )
         files.write_whole(path, files.read_bytes(temporary))
     print(f"film: {path} ({len(pictures)} frames, {sum(seconds):.1f} s)")

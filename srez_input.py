@@ -16,7 +16,7 @@ from srez.data.sources import corner_in
 from srez.errors import UserError
 from srez.system.machine import processors
 
-TOGETHER = 128  # samples made in one go, in whole batches: a call costs as much as five samples
+SAMPLES_AT_ONCE = 128  # samples made in one go, in whole batches: a call costs as much as five samples
 
 
 # ---- training stream -------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ def open_stream(
     """
     size, threads = dataset.config.batch_size, processors()
     count = count or size
-    together = max(1, TOGETHER // count)
+    together = max(1, SAMPLES_AT_ONCE // count)
     with ThreadPoolExecutor(threads) as makers:
         waiting: collections.deque = collections.deque()
         try:

@@ -286,7 +286,7 @@ class Gan(tf.Module):
     def _note_bad(self, losses: tf.Tensor, gradients: tf.Tensor, batch: tf.Tensor) -> None:
         """Keep (batch, index) of the first number that is not finite, on the device."""
         if self.loss_scale is not None:  # an overflow is normal while the scale can still fall
-            gradients |= self.loss_scale.scale > LossScale.LEAST
+            gradients |= self.loss_scale.scale > LossScale.MIN
         bad = tf.logical_not(tf.concat([losses, gradients], 0))
         here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
         unseen = tf.reduce_all(self.first_bad < 0)

@@ -85,7 +85,7 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     stop.defer = False  # until there is a batch to save
     dataset = open_dataset(config)
     check_workers_agree(config, dataset, replicas)
-    with replicas.together():  # variables begin with the chief's values
+    with replicas.detecting_lost_workers():  # variables begin with the chief's values
         gan = Gan(config, replicas)
     record = Record(config, run, dataset, gan)
     budget = Budget(config, *restore(record, gan))
@@ -147,7 +147,7 @@ def train_batch(gan: Gan, stream: Iterator[Batch], batch: int) -> dict[str, tf.T
     # NumPy's numbers: TensorFlow keeps the tensor of every Python number it meets, half a kB each, for ever
     number = tf.constant(np.int64(batch))
     rate = tf.constant(np.float32(learning_rate(gan.config, batch)))
-    with gan.replicas.together():
+    with gan.replicas.detecting_lost_workers():
         for turn in range(1, gan.config.critic_iters):
             data = next(stream)
             gan.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))

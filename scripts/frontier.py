@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from srez.data.dataset import open_dataset
 from srez.images import layout
 from srez.inference.evaluate import Measure, held_out, interpolation
-from srez.inference.network import ROUNDS, load
+from srez.inference.network import DEFAULT_ROUNDS, load
 from srez.inference.table import Row
 from srez.options.config import SYNTHETIC
 
@@ -71,7 +71,9 @@ def main() -> None:
     rows = {"bicubic": figures(measure.row("", "bicubic", interpolations["bicubic"]))}
     columns = [method(drawn.feature) for method in interpolations.values()]
     for name, network in networks.items():
-        rows[name] = figures(measure.row("", name, lambda feature, its=network: its.infer(feature, ROUNDS)))
+        rows[name] = figures(
+            measure.row("", name, lambda feature, its=network: its.infer(feature, DEFAULT_ROUNDS))
+        )
         columns.append(network.upscale(drawn.feature))
     rows[REAL] = {"swd_64": 0.0, "lone": measure.lone_pixels_of_labels()}
     shown = list(rows["bicubic"])

@@ -14,18 +14,24 @@ from srez.data.sources import Damaged
 from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
 from srez.images import find, layout
 from srez.inference.network import Network, load
-from srez.inference.table import OTHERS, Row, lines, with_intervals, write
+from srez.inference.table import OTHER_REAL_FACES, Row, lines, with_intervals, write
 from srez.metrics.pictures import EVAL_METRICS, lone_pixels
-from srez.metrics.sets import HOW, frechet, inception, kernel_distance, sliced_wasserstein_levels
+from srez.metrics.sets import (
+    HOW_TO_GET_WEIGHTS,
+    frechet,
+    inception,
+    kernel_distance,
+    sliced_wasserstein_levels,
+)
 from srez.options.config import Config
 from srez.runs.trained import load as load_run
 from srez.runs.trained import pick, replace_folders, saved_batches
 from srez.system import files
 from srez.system.screen import progress
 
-AT_ONCE = 32  # pictures in memory of the network; figures do not depend on it
-IN_SETS = 2048  # pictures from which distances of sets are taken, at most
-BOTH = (0, 2)  # rounds of back projection that are always shown
+BATCH_SIZE = 32  # pictures in memory of the network; figures do not depend on it
+MAX_IN_SETS = 2048  # pictures from which distances of sets are taken, at most
+ROUNDS_SHOWN = (0, 2)  # rounds of back projection that are always shown
 INTERPOLATIONS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos3"}
 
 Method = Callable[[tf.Tensor], tf.Tensor]
@@ -48,24 +54,24 @@ def evaluate(config: Config) -> int:
     run = framing(replace_folders(network.config, config), config)
     dataset, trouble = _dataset(run, optional=bool(config.images))
     faces, skipped = read_portraits(config, run) if config.images else (held_out(dataset, run), [])
-    others = other_faces(dataset, run, min(len(faces.names), IN_SETS)) if dataset else None
+    others = other_faces(dataset, run, min(len(faces.names), MAX_IN_SETS)) if dataset else None
     print(f"{len(faces.names)} {faces.where}")
 
     measure = Measure(faces, features)
     rows = [measure.row("", name, interpolation(method, run)) for name, method in INTERPOLATIONS.items()]
     for path in checkpoints(config, network):
-        network.take(path)
+        network.load_weights(path)
         for name, method in generators(network, config).items():
             rows.append(measure.row(network.name, name, method))
     if others is not None:
-        rows.append(Row("", OTHERS, {}, measure.distances(others)))
+        rows.append(Row("", OTHER_REAL_FACES, {}, measure.distances(others)))
 
     for line in lines(rows):
         print(line)
     if trouble:
         print(f"no floor: {trouble}")
     if features is None:
-        print(HOW)
+        print(HOW_TO_GET_WEIGHTS)
     real = measure.lone_pixels_of_labels()
     print(f"lone pixels of the true faces: {real:.1f}")
     about = {
@@ -110,7 +116,7 @@ def interpolation(method: str, run: Config) -> Method:
 
 def generators(network: Network, config: Config) -> dict[str, Method]:
     """The network with 0 and 2 rounds of back projection, those of its training, those asked for."""
-    rounds = sorted({*BOTH, network.config.back_projection, config.back_projection})
+    rounds = sorted({*ROUNDS_SHOWN, network.config.back_projection, config.back_projection})
     return {
         f"generator, {n} rounds" if n else "generator": lambda feature, n=n: network.infer(feature, n)
         for n in rounds
@@ -182,7 +188,7 @@ class Measure:
 
     faces: Faces
     features: Callable[[np.ndarray], np.ndarray] | None
-    at_once: int = AT_ONCE
+    at_once: int = BATCH_SIZE
 
     def row(self, checkpoint: str, name: str, method: Method) -> Row:
         """Everything about one method."""
@@ -191,15 +197,15 @@ class Measure:
             output = tf.clip_by_value(method(batch.feature), 0.0, 1.0)
             for metric, of in EVAL_METRICS.items():
                 values[metric].append(of(output, batch.label, batch.feature).numpy())
-            if len(outputs) * self.at_once < IN_SETS:
+            if len(outputs) * self.at_once < MAX_IN_SETS:
                 outputs.append(output.numpy())
         table = np.stack([np.concatenate(v) for v in values.values()], axis=1).astype(np.float64)
         figures = dict(zip(EVAL_METRICS, with_intervals(table), strict=True))
-        return Row(checkpoint, name, figures, self.distances(np.concatenate(outputs)[:IN_SETS]))
+        return Row(checkpoint, name, figures, self.distances(np.concatenate(outputs)[:MAX_IN_SETS]))
 
     def distances(self, pictures: np.ndarray) -> dict[str, float]:
         """Distances between a set of pictures [N, S, S, 3] and the labels."""
-        label = self.faces.label[:IN_SETS]
+        label = self.faces.label[:MAX_IN_SETS]
         levels = sliced_wasserstein_levels(label, pictures)
         found = {f"swd_{side}": value for side, value in levels.items()}
         found["swd"] = float(np.mean(list(levels.values())))
@@ -227,10 +233,10 @@ def gallery(faces: Faces, network: Network, config: Config, run: Config) -> np.n
     """Best, median and worst face by PSNR, one a row; the methods in the table's order, then the truth."""
     by_psnr = EVAL_METRICS["psnr"]
     values = []
-    for i in range(0, len(faces.names), AT_ONCE):
-        feature = tf.constant(faces.feature[i : i + AT_ONCE])
+    for i in range(0, len(faces.names), BATCH_SIZE):
+        feature = tf.constant(faces.feature[i : i + BATCH_SIZE])
         output = tf.clip_by_value(network.infer(feature, config.back_projection), 0.0, 1.0)
-        values.append(by_psnr(output, tf.constant(faces.label[i : i + AT_ONCE]), feature).numpy())
+        values.append(by_psnr(output, tf.constant(faces.label[i : i + BATCH_SIZE]), feature).numpy())
     order = np.argsort(-np.concatenate(values), kind="stable")
     chosen = order[[0, (len(order) - 1) // 2, -1]]
     feature = tf.constant(faces.feature[chosen])

@@ -18,7 +18,7 @@ from srez.options.config import Config
 from srez.options.rules import NEWEST
 from srez.runs.trained import load_config, or_pretrained, part_in_use, pick
 
-ROUNDS, TILE = 2, 128  # back projection and side of a tile where nobody asks for others
+DEFAULT_ROUNDS, DEFAULT_TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 
 
 class Network:
@@ -28,9 +28,9 @@ class Network:
         self.config = config
         self.generator = build_generator(config)
         self.reach = reach(self.generator)
-        self.take(path)
+        self.load_weights(path)
 
-    def take(self, path: str) -> None:
+    def load_weights(self, path: str) -> None:
         """Take up the weights of another checkpoint of the same training. Raises UserError."""
         self.path = path
         restore(self.generator, path, part_in_use(self.config))
@@ -62,8 +62,8 @@ class Network:
     def upscale(
         self,
         pictures: np.ndarray,
-        rounds: int = ROUNDS,
-        tile: int = TILE,
+        rounds: int = DEFAULT_ROUNDS,
+        tile: int = DEFAULT_TILE,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> np.ndarray:
         """A picture [h, w, 3], or a batch [B, h, w, 3] of one size, `factor` times larger; same dtype.

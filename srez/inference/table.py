@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from srez.metrics.pictures import ALONE
+from srez.metrics.pictures import LONE_PIXEL_LIMIT
 from srez.system import files
 
 RESAMPLES, BOOTSTRAP_SEED = 2000, 0
-OTHERS = "other real faces"
+OTHER_REAL_FACES = "other real faces"
 PROTOCOL = {
     "pixels": "RGB as stored, values 0..1, whole picture without a border left off; outputs clipped to 0..1, "
     "not rounded",
@@ -22,11 +22,11 @@ PROTOCOL = {
     "ssim": "Gaussian 11x11, sigma 1.5, K1 0.01, K2 0.03, mean over channels and valid positions",
     "l1, mse": "mean over pixels and channels, values 0..1",
     "consistency": "PSNR between the input and the output averaged down to the input's size, dB",
-    "lone": f"pixels above or below all eight neighbours by more than {ALONE} in a channel, a picture",
+    "lone": f"pixels above or below all eight neighbours by more than {LONE_PIXEL_LIMIT} in a channel",
     "swd": "sliced Wasserstein distance x 1000 to the labels, by pyramid level; 128 patches 7x7 a "
     "picture, normalized by channel, 4 x 128 directions (Karras et al. 2018)",
-    "floor": f"'{OTHERS}': as many training faces, centre crop, against the labels; what good a set distance "
-    "can be",
+    "floor": f"'{OTHER_REAL_FACES}': as many training faces, centre crop, against the labels: what good a "
+    "set distance can be",
     "interval": f"95%, percentiles of {RESAMPLES} bootstrap resamples of the pictures",
     "fid, kid": "Keras' InceptionV3, not comparable with published FID and KID; kernel (x.y/d + 1)^3, "
     "unbiased, all pictures in one set",

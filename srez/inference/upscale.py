@@ -19,8 +19,8 @@ from srez.options.config import Config
 from srez.system import files
 from srez.system.screen import Screen
 
-FACES = 64  # that go through the network together
-WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
+FACES_AT_ONCE = 64  # that go through the network together
+MAX_TILES_WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Task:
 
 
 @dataclass
-class Tally:
+class Outcome:
     """What became of the pictures; names what was skipped."""
 
     screen: Screen
@@ -54,16 +54,16 @@ def upscale(config: Config) -> int:
     found, missing = find.find(config.images)
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
-        tally = Tally(screen)
+        outcome = Outcome(screen)
         for problem in missing:
-            tally.skip(*problem.split(": ", 1))
-        wanted = [task for task in tasks if _wanted(task, config, tally)]
-        (faces if config.face else pictures)(wanted, config, network, tally)
-    said = [f"{tally.done} upscaled {network.factor} times with {network.name} into {config.output}"]
-    said += [f"{tally.kept} were there already (--overwrite replaces them)"] if tally.kept else []
-    said += [f"{len(tally.problems)} skipped, named above"] if tally.problems else []
+            outcome.skip(*problem.split(": ", 1))
+        wanted = [task for task in tasks if _is_to_be_done(task, config, outcome)]
+        (upscale_faces if config.face else upscale_pictures)(wanted, config, network, outcome)
+    said = [f"{outcome.done} upscaled {network.factor} times with {network.name} into {config.output}"]
+    said += [f"{outcome.kept} were there already (--overwrite replaces them)"] if outcome.kept else []
+    said += [f"{len(outcome.problems)} skipped, named above"] if outcome.problems else []
     print("; ".join(said))
-    return EXIT_USER if tally.problems else EXIT_DONE
+    return EXIT_USER if outcome.problems else EXIT_DONE
 
 
 # ---- what is read and where it goes ----------------------------------------------------------------
@@ -93,18 +93,18 @@ def _target(stem: str, number: int, factor: int, config: Config) -> str:
     return f"{stem}{again}_x{factor}{ENDINGS[config.format]}"
 
 
-def _wanted(task: Task, config: Config, tally: Tally) -> bool:
+def _is_to_be_done(task: Task, config: Config, outcome: Outcome) -> bool:
     if config.overwrite or not files.exists(task.target):
         return True
-    tally.kept += 1
-    tally.screen.step()
+    outcome.kept += 1
+    outcome.screen.step()
     return False
 
 
 # ---- whole pictures --------------------------------------------------------------------------------
 
 
-def pictures(tasks: list[Task], config: Config, network: Network, tally: Tally) -> None:
+def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Upscale pictures as they are; small ones of one size go through together."""
     waiting: dict[tuple, list[Task]] = defaultdict(list)
     room = config.tile**2
@@ -112,62 +112,62 @@ def pictures(tasks: list[Task], config: Config, network: Network, tally: Tally) 
         try:
             task.picture = read(files.read_bytes(task.path))
         except (ValueError, OSError, tf.errors.OpError) as error:
-            tally.skip(task.path, error)
+            outcome.skip(task.path, error)
             continue
         rgb = task.picture.rgb
         key = (rgb.shape, rgb.dtype)
         waiting[key].append(task)
         pixels = {k: len(group) * k[0][0] * k[0][1] for k, group in waiting.items()}
         if pixels[key] + rgb.shape[0] * rgb.shape[1] > room:
-            _upscale(waiting.pop(key), config, network, tally)
-        elif sum(pixels.values()) > WAITING * room:
-            _flush(waiting, config, network, tally)
-    _flush(waiting, config, network, tally)
+            _upscale(waiting.pop(key), config, network, outcome)
+        elif sum(pixels.values()) > MAX_TILES_WAITING * room:
+            _flush(waiting, config, network, outcome)
+    _flush(waiting, config, network, outcome)
 
 
-def _flush(waiting: dict[tuple, list[Task]], config: Config, network: Network, tally: Tally) -> None:
+def _flush(waiting: dict[tuple, list[Task]], config: Config, network: Network, outcome: Outcome) -> None:
     while waiting:
-        _upscale(waiting.popitem()[1], config, network, tally)
+        _upscale(waiting.popitem()[1], config, network, outcome)
 
 
-def _upscale(group: list[Task], config: Config, network: Network, tally: Tally) -> None:
+def _upscale(group: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Upscale and write pictures of one size; they are let go one by one, since outputs are large."""
     try:
         small = np.stack([task.picture.rgb for task in group])
-        with tally.screen.part(small[..., 0].size, "pixel") as count:
+        with outcome.screen.part(small[..., 0].size, "pixel") as count:
             large = network.upscale(small, config.back_projection, config.tile, count)
     except (MemoryError, tf.errors.ResourceExhaustedError):
         for task in group:
-            tally.skip(task.path, f"no memory for tiles of --tile={config.tile}, lower it")
+            outcome.skip(task.path, f"no memory for tiles of --tile={config.tile}, lower it")
         return
     for task, rgb in zip(group, large, strict=True):
-        _write(task, rgb, config, tally)
+        _write(task, rgb, config, outcome)
 
 
-def _write(task: Task, rgb: np.ndarray, config: Config, tally: Tally) -> None:
+def _write(task: Task, rgb: np.ndarray, config: Config, outcome: Outcome) -> None:
     picture = task.picture
     task.picture = None
     try:
         data = picture.encode(rgb, config.format)
     except ValueError as error:
-        tally.skip(task.path, error)
+        outcome.skip(task.path, error)
         return
     files.make_folder(os.path.dirname(task.target))
     files.write_whole(task.target, data)
     notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
-    tally.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
-    tally.done += 1
-    tally.screen.step()
+    outcome.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
+    outcome.done += 1
+    outcome.screen.step()
 
 
 # ---- faces -----------------------------------------------------------------------------------------
 
 
-def faces(tasks: list[Task], config: Config, network: Network, tally: Tally) -> None:
+def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Cut the faces out of portraits, average them down and upscale that; with --compare also strips."""
     run = framing(network.config, config)
-    for i in range(0, len(tasks), FACES):
-        group = [task for task in tasks[i : i + FACES] if _read_face(task, run, tally)]
+    for i in range(0, len(tasks), FACES_AT_ONCE):
+        group = [task for task in tasks[i : i + FACES_AT_ONCE] if _read_face(task, run, outcome)]
         if not group:
             continue
         batch = to_batch([task.picture for task in group], run)
@@ -178,13 +178,13 @@ def faces(tasks: list[Task], config: Config, network: Network, tally: Tally) -> 
                 path = f"{os.path.splitext(task.target)[0]}_compare.png"
                 files.make_folder(os.path.dirname(path))
                 layout.write_png(path, strip)
-            _write(task, layout.to_uint8(output[n]), config, tally)
+            _write(task, layout.to_uint8(output[n]), config, outcome)
 
 
-def _read_face(task: Task, run: Config, tally: Tally) -> bool:
+def _read_face(task: Task, run: Config, outcome: Outcome) -> bool:
     try:
         task.picture = read_face(files.read_bytes(task.path), run, run.input_size)
         return True
     except (ValueError, OSError, tf.errors.OpError) as error:
-        tally.skip(task.path, error)
+        outcome.skip(task.path, error)
         return False

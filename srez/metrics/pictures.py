@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-LEAST_ERROR = 1e-10  # mean squared error below it counts as this: 100 dB
-ALONE = 0.12  # beyond all eight neighbours by more: a dot to the eye, where an edge or a line is not
+MIN_SQUARED_ERROR = 1e-10  # mean squared error below it counts as this: 100 dB
+LONE_PIXEL_LIMIT = 0.12  # beyond all eight neighbours by more is a dot to the eye; edges and lines are not
 
 
 def decibels(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """PSNR of pictures [B, h, w, c] in [0, 1], dB, [B]; at most 100."""
     error = tf.reduce_mean(tf.math.squared_difference(one, other), axis=[1, 2, 3])
-    return -10 / tf.math.log(10.0) * tf.math.log(tf.maximum(error, LEAST_ERROR))
+    return -10 / tf.math.log(10.0) * tf.math.log(tf.maximum(error, MIN_SQUARED_ERROR))
 
 
 def structural_similarity(output: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
@@ -42,7 +42,7 @@ def beyond_neighbours(pictures: tf.Tensor) -> tf.Tensor:
 
 def lone_pixels(pictures: tf.Tensor) -> tf.Tensor:
     """How many pixels stand out alone in any channel, [B]: the dots that some critics let through."""
-    alone = tf.reduce_any(beyond_neighbours(pictures) > ALONE, axis=-1)
+    alone = tf.reduce_any(beyond_neighbours(pictures) > LONE_PIXEL_LIMIT, axis=-1)
     return tf.reduce_sum(tf.cast(alone, tf.float32), axis=[1, 2])
 
 

@@ -12,7 +12,7 @@ from srez.options.config import KERAS_CACHE
 from srez.system import files
 
 # Karras et al. 2018, "Progressive Growing of GANs", section 5
-PATCH, PATCHES, REPEATS, DIRECTIONS, LEAST_SIDE = 7, 128, 4, 128, 16
+PATCH, PATCHES, REPEATS, DIRECTIONS, MIN_SIDE = 7, 128, 4, 128, 16
 _BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
 _PATCH_SEED, _OTHER_PATCH_SEED, _DIRECTION_SEED = 1, 2, 3
 
@@ -43,7 +43,7 @@ def sliced_wasserstein_levels(
 
 def laplacian_pyramid(pictures: np.ndarray) -> Iterator[np.ndarray]:
     """What each level adds to the next smaller one, from [N, S, S, 3] down; the smallest is the rest."""
-    while pictures.shape[1] >= 2 * LEAST_SIDE:
+    while pictures.shape[1] >= 2 * MIN_SIDE:
         smaller = _blur(pictures)[:, ::2, ::2]
         spread = np.zeros_like(pictures)
         spread[:, ::2, ::2] = smaller
@@ -142,10 +142,10 @@ def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one @ other.T / one.shape[1] + 1) ** 3
 
 
-FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
-SIDE, AT_ONCE = 299, 16
-HOW = (
-    f"no FID and KID: Keras' InceptionV3 weights ({FILE}) are neither in Keras' cache nor named by "
+WEIGHTS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+INCEPTION_SIDE, INCEPTION_BATCH = 299, 16
+HOW_TO_GET_WEIGHTS = (
+    f"no FID and KID: Keras' InceptionV3 weights ({WEIGHTS_FILE}) are neither in Keras' cache nor named by "
     '--inception_weights; python3 -c "import keras; keras.applications.InceptionV3(include_top=False)" '
     "fetches them"
 )
@@ -158,7 +158,7 @@ def inception(weights: str) -> Callable[[np.ndarray], np.ndarray] | None:
     """
     if weights == KERAS_CACHE:
         home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
-        weights = os.path.join(home, "models", FILE)
+        weights = os.path.join(home, "models", WEIGHTS_FILE)
         if not files.exists(weights):
             return None
     network = keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg")
@@ -170,10 +170,14 @@ def inception(weights: str) -> Callable[[np.ndarray], np.ndarray] | None:
             f"--inception_weights={weights}: not the weights of Keras' InceptionV3 without its top "
             f"({one_line(error)})"
         ) from None
-    infer = tf.function(lambda x: network(2 * tf.image.resize(x, [SIDE, SIDE]) - 1, training=False))
+    infer = tf.function(
+        lambda x: network(2 * tf.image.resize(x, [INCEPTION_SIDE, INCEPTION_SIDE]) - 1, training=False)
+    )
 
     def features(pictures: np.ndarray) -> np.ndarray:
-        parts = [infer(pictures[i : i + AT_ONCE]).numpy() for i in range(0, len(pictures), AT_ONCE)]
+        parts = [
+            infer(pictures[i : i + INCEPTION_BATCH]).numpy() for i in range(0, len(pictures), INCEPTION_BATCH)
+        ]
         return np.concatenate(parts).astype(np.float64)
 
     return features

@@ -37,7 +37,7 @@ CRITIC_NORMS: dict[str, tuple[type[Conv], Callable]] = {
 }
 
 
-class _Maker:
+class _LayerFactory:
     """Makes layers of one network with its precision, its width and a seed of its own for each."""
 
     def __init__(self, config: Config, network: str):
@@ -61,7 +61,7 @@ class _Maker:
         return keras.layers.ReLU(dtype=self.policy)(x)
 
 
-def _residual_block(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
+def _residual_block(x: keras.KerasTensor, width: int, make: _LayerFactory) -> keras.KerasTensor:
     """[norm, ReLU, 3x3] twice plus a bypass; a 1x1 projection before where the width changes."""
     if x.shape[-1] != width:
         x = make.layer(Conv, width, 1, gain=GAIN_LINEAR)(x)
@@ -72,7 +72,7 @@ def _residual_block(x: keras.KerasTensor, width: int, make: _Maker) -> keras.Ker
     return keras.layers.Add(dtype=make.policy)([x, bypass])
 
 
-def _resnet_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
+def _resnet_stage(x: keras.KerasTensor, width: int, make: _LayerFactory) -> keras.KerasTensor:
     x = _residual_block(x, width, make)
     x = _residual_block(x, width, make)
     # norm and ReLU commute with nearest x2, so they come before it
@@ -80,7 +80,7 @@ def _resnet_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.Keras
     return make.layer(UpscaleConv, width, gain=GAIN_LINEAR)(x)
 
 
-def _deconv_stage(x: keras.KerasTensor, width: int, make: _Maker) -> keras.KerasTensor:
+def _deconv_stage(x: keras.KerasTensor, width: int, make: _LayerFactory) -> keras.KerasTensor:
     x = make.norm_relu(x)
     return make.layer(Deconv, width, gain=GAIN_LINEAR)(x)
 
@@ -96,7 +96,7 @@ def build_generator(config: Config, size: int | None = None) -> keras.Model:
 
     Any height and width unless `size` fixes them. Back projection comes after it: see `generate`.
     """
-    make = _Maker(config, "generator")
+    make = _LayerFactory(config, "generator")
     stage = GENERATORS[config.gen_architect]
     x = inputs = keras.Input((size, size, 3), name="feature")
     for width in GENERATOR_STAGES[config.factor]:
@@ -111,7 +111,7 @@ def build_generator(config: Config, size: int | None = None) -> keras.Model:
 
 def build_critic(config: Config) -> keras.Model:
     """[B, S, S, 3] in [0, 1] -> [B, 1], float32, unbounded."""
-    make = _Maker(config, "critic")
+    make = _LayerFactory(config, "critic")
     conv, norm = CRITIC_NORMS[config.critic_norm]
     x = inputs = keras.Input((config.sample_size, config.sample_size, 3), name="picture")
     x = keras.layers.Rescaling(2.0, -1.0, dtype=make.policy)(x)

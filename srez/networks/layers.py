@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from srez.networks.replica import assign, in_sync, mean_over_replicas
+from srez.networks.replica import assign, mean_over_replicas, replica_count
 
 BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
 BATCH_AXES = [0, 1, 2]
@@ -94,7 +94,7 @@ class Deconv(Kernel):
     """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
-        return tf.nn.bias_add(spread(x, self.kernel, "SAME"), self.offset)
+        return tf.nn.bias_add(transposed_conv(x, self.kernel, "SAME"), self.offset)
 
 
 @keras.saving.register_keras_serializable("srez")
@@ -107,9 +107,9 @@ class UpscaleConv(Kernel):
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training:  # sums over 2x2 pixels; times 4, which is exact, the fused kernel's means are sums
-            y = tf.nn.avg_pool2d(spread(x, 4 * self.kernel, "VALID"), 2, 1, "VALID")
+            y = tf.nn.avg_pool2d(transposed_conv(x, 4 * self.kernel, "VALID"), 2, 1, "VALID")
         else:  # TensorFlow keeps memory of x's size for every size that it has seen VALID padding with
-            y = spread(x, self.merged(), "SAME")
+            y = transposed_conv(x, self.merged(), "SAME")
         return tf.nn.bias_add(y, self.offset)
 
     def merged(self) -> tf.Tensor:
@@ -118,7 +118,7 @@ class UpscaleConv(Kernel):
         return sum(tf.pad(self.kernel, [down, right, [0, 0], [0, 0]]) for down in shifts for right in shifts)
 
 
-def spread(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+def transposed_conv(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     """Transposed convolution with stride 2 of [B, h, w, in] and a kernel [k, k, in, out].
 
     [B, 2h, 2w, out] with SAME padding, [B, 2h + k - 2, 2w + k - 2, out] with VALID.
@@ -175,7 +175,7 @@ class GeneratorNorm(keras.layers.Layer):
                 x, scale, offset, mean, variance, BATCH_NORM_EPSILON, is_training=False
             )
             return y
-        if in_sync() > 1:  # the kernel knows its own replica only
+        if replica_count() > 1:  # the kernel knows its own replica only
             y, mean, variance = normalize(x, BATCH_AXES, BATCH_NORM_EPSILON, offset)
         else:
             y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)

@@ -4,15 +4,13 @@ from typing import Any
 
 import tensorflow as tf
 
-# ---- within a replica ------------------------------------------------------------------------------
-
 
 def replica_index() -> tf.Tensor:
-    """This replica's number among all, from 0."""
+    """The number of the replica that asks, counted from 0 over all workers."""
     return tf.convert_to_tensor(tf.distribute.get_replica_context().replica_id_in_sync_group)
 
 
-def in_sync() -> int:
+def replica_count() -> int:
     """How many replicas train together; 1 outside of a replica."""
     context = tf.distribute.get_replica_context()
     return 1 if context is None else context.num_replicas_in_sync
@@ -23,21 +21,21 @@ def mean_over_replicas(values: Any) -> Any:
 
     The gradient is that of the sum of all replicas' results.
     """
-    if in_sync() == 1:
+    if replica_count() == 1:
         return values
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
 
 
-def total(values: tf.Tensor) -> tf.Tensor:
-    """The sum over all replicas."""
+def sum_over_replicas(values: tf.Tensor) -> tf.Tensor:
+    """The sum of each replica's tensor, the same on all."""
     context = tf.distribute.get_replica_context()
     # what comes from outside of the replica has no device yet, and is refused
     return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.identity(values))
 
 
-def of_first(values: tf.Tensor) -> tf.Tensor:
-    """Those of the first replica, on all."""
-    return total(tf.where(tf.equal(replica_index(), 0), values, tf.zeros_like(values)))
+def of_first_replica(values: tf.Tensor) -> tf.Tensor:
+    """The first replica's tensor, given to all replicas."""
+    return sum_over_replicas(tf.where(tf.equal(replica_index(), 0), values, tf.zeros_like(values)))
 
 
 def assign(variable: Any, value: tf.Tensor) -> None:

@@ -11,7 +11,7 @@ from srez.options.config import Config
 from srez.runs.trained import CHECKPOINT_NAME, saved_batches
 from srez.system import files
 
-DAMAGE = (tf.errors.OpError, IndexError, ValueError, AssertionError)
+DAMAGE_ERRORS = (tf.errors.OpError, IndexError, ValueError, AssertionError)
 
 
 class Checkpoints:
@@ -74,7 +74,7 @@ class Checkpoints:
         """Take up one checkpoint; batches done and minutes trained. Raises UserError."""
         try:
             self._checkpoint.restore(path).assert_consumed()
-        except DAMAGE as error:
+        except DAMAGE_ERRORS as error:
             raise UserError(
                 f"checkpoint '{path}' is damaged or of other networks ({one_line(error)}); "
                 "put a backup back, or start anew with --noresume"

@@ -88,7 +88,7 @@ def learning_rate(config: Config, batch: int) -> float:
 class LossScale(tf.Module):
     """Dynamic scale of float16 losses: halved when a gradient overflows, doubled after 2,000 good steps."""
 
-    START, LEAST, MOST, PATIENCE = 2.0**15, 1.0, 2.0**24, 2000
+    START, MIN, MAX, GROWTH_STEPS = 2.0**15, 1.0, 2.0**24, 2000
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,7 @@ class LossScale(tf.Module):
     def update(self, finite: tf.Tensor) -> None:
         """Move on after a step whose gradients were all finite, or not."""
         good = tf.where(finite, self.good + 1, 0)
-        grow = good >= self.PATIENCE
+        grow = good >= self.GROWTH_STEPS
         factor = tf.where(finite, tf.where(grow, 2.0, 1.0), 0.5)
-        assign(self.scale, tf.clip_by_value(self.scale * factor, self.LEAST, self.MOST))
+        assign(self.scale, tf.clip_by_value(self.scale * factor, self.MIN, self.MAX))
         assign(self.good, tf.where(grow, tf.zeros_like(good), good))

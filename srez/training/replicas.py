@@ -9,12 +9,12 @@ from typing import Any
 import tensorflow as tf
 
 from srez.errors import UserError, one_line
-from srez.networks.replica import assign, of_first, replica_index, total
+from srez.networks.replica import assign, of_first_replica, replica_index, sum_over_replicas
 from srez.options.config import Config
 from srez.system.machine import processors
 
 # what TensorFlow raises in those that are left
-LOST = (
+WORKER_LOST_ERRORS = (
     tf.errors.AbortedError,
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
@@ -74,43 +74,43 @@ class Replicas:
         """Which flags are set on any worker. All workers must call it, at the same place."""
         if self.workers == 1:
             return flags
-        return tuple(n > 0 for n in self._exchange(total, flags))
+        return tuple(n > 0 for n in self._exchange(sum_over_replicas, flags))
 
     def of_chief(self, *numbers: float) -> tuple[float, ...]:
         """The chief's numbers (float64). All workers must call it, at the same place."""
         if self.workers == 1:
             return numbers
-        return self._exchange(of_first, numbers)
+        return self._exchange(of_first_replica, numbers)
 
     def _exchange(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: Sequence[float]) -> tuple[float, ...]:
         """What becomes of all replicas' numbers."""
-        with self.together():
-            return tuple(self._exchanged(how, tf.constant(numbers, tf.float64)).numpy().tolist())
+        with self.detecting_lost_workers():
+            return tuple(self._exchange_on_replicas(how, tf.constant(numbers, tf.float64)).numpy().tolist())
 
     @tf.function(autograph=False)
-    def _exchanged(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
+    def _exchange_on_replicas(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
         return self.run(how, numbers)
 
     def follow_chief(self, variables: Iterable[tf.Variable]) -> None:
         """Give all workers the chief's values. All workers must call it, with the same variables."""
         if self.workers > 1:
-            with self.together():
-                self._spread(list(variables))
+            with self.detecting_lost_workers():
+                self._copy_from_chief(list(variables))
 
     @tf.function(autograph=False)
-    def _spread(self, variables: list[tf.Variable]) -> None:
+    def _copy_from_chief(self, variables: list[tf.Variable]) -> None:
         def copy() -> None:
             for variable in variables:
-                assign(variable, of_first(variable))
+                assign(variable, of_first_replica(variable))
 
         self.strategy.run(copy)
 
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def detecting_lost_workers(self) -> Iterator[None]:
         """Where workers exchange numbers: raises WorkerLost where one of them is gone."""
         try:
             yield
-        except LOST as error:
+        except WORKER_LOST_ERRORS as error:
             if self.workers == 1:
                 raise
             raise WorkerLost(f"a worker is gone, or this one failed ({one_line(error.message)})") from None

@@ -253,7 +253,7 @@ def test_inception_without_weights(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_inception_from_cache_and_file(monkeypatch, tmp_path):
     network = sets.keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg")
-    path = tmp_path / "models" / sets.FILE
+    path = tmp_path / "models" / sets.WEIGHTS_FILE
     path.parent.mkdir()
     with h5py.File(path, "w") as file:  # published weights are in the format of Keras 2
         legacy_h5_format.save_weights_to_hdf5_group(file, network)
