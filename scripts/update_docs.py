@@ -1,25 +1,48 @@
-"""Make the pages that are made from the code anew: README's option tables, docs/study_method.md."""
+"""Make the pages that are made from the code anew: the tables of docs/options.md, and docs/method.md.
+
+python3 scripts/update_docs.py
+"""
+
+import re
+from pathlib import Path
 
 from srez.options.flags import options_table
-from srez.report.method import DOCS, markdown
+from srez.report.method import SECTIONS
 from srez.system import files
 
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+MADE = "<!-- made from here on by scripts/update_docs.py -->\n"
+METHOD = """
+# How a study is judged
 
-def update_readme(path: str = "README.md") -> None:
-    """Write the option tables between README's two marks."""
-    with open(path) as file:
-        before, rest = file.read().split("<!-- options -->\n")
-    after = rest.split("<!-- end of options -->")[1]
-    files.write_whole(
-        path, f"{before}<!-- options -->\n{options_table()}<!-- end of options -->{after}".encode()
-    )
+`scripts/update_docs.py` makes this page from `srez/report/method.py`; every report of a study has the same.
+"""
 
 
-def update_docs() -> None:
-    """Write docs/study_method.md anew."""
-    files.write_whole(str(DOCS), markdown().encode())
+def anchor(heading: str) -> str:
+    """What a link to a heading ends with, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def options_page(page: str) -> str:
+    """docs/options.md with its tables made anew, each under a heading; what is before them stays."""
+    tables = re.sub(r"^\*\*(.+)\*\*$", r"## \1", options_table(), flags=re.MULTILINE)
+    return page.split(MADE)[0] + MADE + "\n" + tables.rstrip() + "\n"
+
+
+def method_page() -> str:
+    """docs/method.md."""
+    contents = [f"- [{section.heading}](#{anchor(section.heading)})" for section in SECTIONS]
+    blocks = [METHOD.strip(), "\n".join(contents)]
+    for section in SECTIONS:
+        blocks += [f"## {section.heading}", *map(str.strip, section.paragraphs)]
+        if section.terms:
+            rows = [f"| {name} | {text} |" for name, text in section.terms.items()]
+            blocks.append("\n".join(["| | |", "|---|---|", *rows]))
+    return "\n\n".join(blocks) + "\n"
 
 
 if __name__ == "__main__":
-    update_readme()
-    update_docs()
+    options = DOCS / "options.md"
+    files.write_whole(str(options), options_page(options.read_text()).encode())
+    files.write_whole(str(DOCS / "method.md"), method_page().encode())

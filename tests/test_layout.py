@@ -83,6 +83,12 @@ def test_imports_go_one_way():
     assert bad == []
 
 
+def test_the_design_page_has_the_same_table():
+    page = (ROOT / "docs" / "design.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| ([`\w ]*)\|$", page, re.MULTILINE)
+    assert {where: those.replace("`", "").strip() for where, those in rows} | {"errors": ""} == PACKAGE
+
+
 def test_the_table_has_no_circles():
     done: set[str] = set()
     while len(done) < len(MAY_IMPORT):

@@ -1,4 +1,4 @@
-"""Every option of srez, declared once, with its checks; flags, help and README's table are made from it."""
+"""Every option of srez, declared once, with its checks; flags, help and docs/options.md are made from it."""
 
 import dataclasses
 from dataclasses import dataclass

@@ -1,22 +1,11 @@
-"""How a study is judged, in words: the report prints it, and docs/study_method.md is made from it.
+"""How a study is judged, in words: the report prints it, and docs/method.md is made from it."""
 
-python3 -c "import srez_study_method as m; m.update_docs()"
-"""
-
-from pathlib import Path
 from typing import NamedTuple
 
 from srez.report.claims import INDICATOR_RULES, STABILITY_RULES
 from srez.report.correlations import FEWEST_PAIRS, INDICATORS, KINDS, RESAMPLES
 from srez.report.results import FIGURES
 from srez.report.verdicts import GAIN, LEVELS, VERDICTS
-
-DOCS = Path(__file__).resolve().parents[2] / "docs" / "study_method.md"
-HEAD = """
-# How a study is judged
-
-`srez_study_method.py` makes this text, and every report of a study prints the same.
-"""
 
 
 class Section(NamedTuple):
@@ -107,14 +96,3 @@ SECTIONS = [
         INDICATOR_RULES,
     ),
 ]
-
-
-def markdown() -> str:
-    """The text of docs/study_method.md."""
-    blocks = [HEAD.strip()]
-    for section in SECTIONS:
-        blocks += [f"## {section.heading}", *map(str.strip, section.paragraphs)]
-        if section.terms:
-            rows = [f"| {name} | {text} |" for name, text in section.terms.items()]
-            blocks.append("\n".join(["| | |", "|---|---|", *rows]))
-    return "\n\n".join(blocks) + "\n"

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from srez.report import method
 from srez.report.correlations import (
     FEWEST_PAIRS,
     applies,
@@ -18,7 +17,6 @@ from srez.report.correlations import (
     spearman,
 )
 from srez.report.verdicts import (
-    VERDICTS,
     Evidence,
     consensus,
     last_value,
@@ -207,12 +205,6 @@ def test_reasons_hold_the_figures():
     assert verdict(Evidence(0, wave(0.3))).reason.startswith("swings by 2")
     collapsed = Evidence(0, plateau(0), curve(np.full(31, 0.125)))
     assert verdict(collapsed).reason == "diversity 0.12 in the last third"
-
-
-def test_docs_say_what_the_code_does():
-    text = method.DOCS.read_text()
-    assert text == method.markdown(), 'python3 -c "import srez_study_method as m; m.update_docs()"'
-    assert all(rule.text in text for rule in VERDICTS.values())
 
 
 # ---- several seeds ---------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""README's page of promises: each names the tests that keep it, and they are there."""
+"""docs/promises.md: each promise names the tests that keep it, and they are there."""
 
 import ast
 import re
@@ -8,8 +8,7 @@ from helpers import ROOT
 
 def rows() -> list[tuple[str, str]]:
     """(promise, what keeps it) of the table."""
-    text = (ROOT / "README.md").read_text()
-    page = text[text.index("\n## What srez promises\n") :].split("\n## ")[1]
+    page = (ROOT / "docs" / "promises.md").read_text()
     cells = [re.split(r"(?<!\\)\|", line)[1:-1] for line in page.splitlines() if line.startswith("|")]
     return [(promise.strip(), keeper.strip()) for promise, keeper in cells[2:]]
 

@@ -1,4 +1,4 @@
-"""README's commands work: each block is run by bash as it stands, with trainings cut short."""
+"""The commands of README and docs/ work: each block is run by bash as it stands, with trainings cut short."""
 
 import os
 import re
@@ -30,18 +30,19 @@ NOTES = ("tensorboard", "tmux", "nohup", "srun", "pip", "run_script.sh", "run_te
 # blocks that are not run here, by their first line, and what runs them
 ELSEWHERE = {
     "# any host": "tests/cloud/test_supervise.py, with programs that play the clouds",
-    "from srez.inference.network import load": "below",
-    "srez_main.py     command": "tests/test_layout.py",
+    "from srez import load": "below",
 }
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
 
 def blocks() -> list[tuple[str, str]]:
-    """(heading, text) of the indented blocks of README; neighbours that one blank line parts are one."""
+    """("page: heading", text) of the indented blocks; neighbours that one blank line parts are one."""
     found = []
-    for section in (ROOT / "README.md").read_text().split("\n## ")[1:]:
-        heading = section.splitlines()[0]
-        for block in re.findall(r"(?:^    .+\n(?:\n(?=    ))?)+", section, re.MULTILINE):
-            found.append((heading, textwrap.dedent(block)))
+    for page in PAGES:
+        for section in re.split(r"^#+ ", page.read_text(), flags=re.MULTILINE)[1:]:
+            where = f"{page.stem}: {section.splitlines()[0]}"
+            for block in re.findall(r"(?:^    .+\n(?:\n(?=    ))?)+", section, re.MULTILINE):
+                found.append((where, textwrap.dedent(block)))
     return found
 
 
@@ -81,19 +82,17 @@ def checkout(faces, trained, tmp_path, monkeypatch) -> Path:
 
 def test_the_blocks_are_found():
     firsts = [text.split()[0] for _, text in blocks()]
-    assert len(firsts) > 12
-    assert firsts.count("python3") > 6
+    assert len(firsts) > 20
+    assert firsts.count("python3") > 14
     assert [first for first in ELSEWHERE if not any(t.startswith(first) for _, t in blocks())] == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "heading", dict.fromkeys(heading for heading, text in blocks() if not elsewhere(text))
-)
-def test_commands(heading, checkout):
-    if heading == "See it in one minute":  # with the generator that comes along
+@pytest.mark.parametrize("where", dict.fromkeys(at for at, text in blocks() if not elsewhere(text)))
+def test_commands(where, checkout):
+    if where == "README: See it in one minute":  # with the generator that comes along
         shutil.rmtree("checkpoint")
-    for block in [text for at, text in blocks() if at == heading and not elsewhere(text)]:
+    for block in [text for at, text in blocks() if at == where and not elsewhere(text)]:
         command = ["bash", "-euo", "pipefail", "-c", block]
         done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
         assert done.returncode == 0, (block, done.stdout, done.stderr)
@@ -102,10 +101,10 @@ def test_commands(heading, checkout):
 
 @pytest.mark.slow
 def test_from_python(trained, checkout, monkeypatch):
-    (block,) = [text for _, text in blocks() if text.startswith("from srez.inference.network import load")]
+    (block,) = [text for _, text in blocks() if text.startswith("from srez import load")]
     with Image.open("photo.jpg") as image:
         image.resize((20, 24)).save("small.png")
-    lines = ["import numpy, sys", "from PIL import Image", f"sys.path.insert(0, {str(ROOT)!r})"]
+    lines = ["import numpy", "from PIL import Image"]
     lines += ["picture = numpy.asarray(Image.open('small.png'))", *block.splitlines()]
     lines += ["print(bigger.shape, bigger.dtype)"]
     done = subprocess.run(
@@ -115,8 +114,8 @@ def test_from_python(trained, checkout, monkeypatch):
 
 
 def test_benchmarks_have_the_options_that_are_quoted():
-    for page in ("README.md", "bench/README.md", "CONTRIBUTING.md"):
-        text = (ROOT / page).read_text()
+    for page in (*PAGES, ROOT / "bench" / "README.md", ROOT / "CONTRIBUTING.md"):
+        text = page.read_text()
         for script, words in re.findall(r"`(?:python3 )?(bench/\w+\.py)\b([^`]*)`", text):
             source = (ROOT / script).read_text()
             for option in re.findall(r"--\w+", words):
