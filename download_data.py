@@ -12,7 +12,7 @@ from srez.data.pack import ENDING
 from srez.download.celeba import CELEBA_SOURCE, celeba
 from srez.download.check import check
 from srez.download.drawn import synthetic
-from srez.download.fetch import CELEBA, PATIENT, Archive, Patience
+from srez.download.fetch import CELEBA, DEFAULT_POLICY, Archive, RetryPolicy
 from srez.download.pack import pack
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
@@ -97,7 +97,7 @@ def _check_values(mode: str, args: argparse.Namespace) -> None:
         raise UserError(f"--dest={args.dest}: must be a local folder, copy it from there")
 
 
-def run(mode: str, args: argparse.Namespace, archive: Archive, patience: Patience) -> None:
+def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPolicy) -> None:
     """Do what the command line says. Raises UserError, OSError."""
     dest = Path(args.dest or "dataset").resolve()
     if mode == "check":
@@ -117,14 +117,16 @@ def run(mode: str, args: argparse.Namespace, archive: Archive, patience: Patienc
             zip_path=zip_path,
             keep=bool(args.keep_archive),
             count=args.count,
-            patience=patience,
+            policy=policy,
         )
 
 
-def main(argv: Sequence[str] | None = None, archive: Archive = CELEBA, patience: Patience = PATIENT) -> int:
+def main(
+    argv: Sequence[str] | None = None, archive: Archive = CELEBA, policy: RetryPolicy = DEFAULT_POLICY
+) -> int:
     """The command; returns its exit code."""
     try:
-        run(*parse(argv), archive, patience)
+        run(*parse(argv), archive, policy)
     except UserError as error:
         return _say(str(error), EXIT_USER)
     except OSError as error:

@@ -108,9 +108,6 @@ class FrameMaker:
         return frames
 
 
-# ---- film ------------------------------------------------------------------------------------------
-
-
 def durations(count: int) -> list[float]:
     """Seconds for each frame: a film of some seconds, however few there are; the last one stays longer."""
     each = min(MAX_FRAME_SECONDS, max(MIN_FRAME_SECONDS, MIN_FILM_SECONDS / count))

@@ -19,9 +19,6 @@ from srez.system.machine import processors
 SAMPLES_AT_ONCE = 128  # samples made in one go, in whole batches: a call costs as much as five samples
 
 
-# ---- training stream -------------------------------------------------------------------------------
-
-
 def open_stream(
     dataset: Dataset, position: int, first: int = 0, count: int | None = None, ahead: int = 3
 ) -> Iterator[Batch]:
@@ -91,9 +88,6 @@ def window_at(dataset: Dataset, position: int) -> np.ndarray:
             index = int(train[(int(np.searchsorted(train, index)) + 1) % len(train)])
         else:
             raise UserError(f"dataset '{dataset.source.where}': none of its pictures can be read")
-
-
-# ---- chance ----------------------------------------------------------------------------------------
 
 
 @functools.lru_cache(maxsize=2)  # batches lie in one epoch, or in two

@@ -12,7 +12,7 @@ from srez.images import find
 from srez.options import flags
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.runs.run import Run
-from srez.runs.trained import load_config, or_pretrained, pick, start_weights
+from srez.runs.trained import checkpoint_path, load_config, or_pretrained, start_weights
 from srez.system import files
 from srez.system.screen import import_tensorflow, outlive_screen
 from srez.system.signals import Stop
@@ -46,9 +46,6 @@ def complain(problem: object) -> int:
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(problem))  # a name may hold anything
     print(f"srez: {text if len(text) < 1000 else f'{text[:600]} ... {text[-300:]}'}", file=sys.stderr)
     return EXIT_USER
-
-
-# ---- what can be told before TensorFlow is imported, which takes seconds ------------------------------
 
 
 def check_dataset(folder: str) -> None:
@@ -94,7 +91,7 @@ def check_use(config: Config) -> None:
         return
     trained = load_config(config.checkpoint_dir)
     if not config.all_checkpoints:
-        pick(config.checkpoint_dir, config.checkpoint)
+        checkpoint_path(config.checkpoint_dir, config.checkpoint)
     if trained.noise_input and config.run != "export":
         raise UserError(
             f"'{config.checkpoint_dir}' was trained with --input=noise: its network makes faces, "
@@ -118,9 +115,6 @@ def start_tensorflow(config: Config) -> None:
     tf.debugging.set_log_device_placement(config.log_device_placement)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-
-
-# ---- modes -----------------------------------------------------------------------------------------
 
 
 def run_train(config: Config, stop: Stop) -> int:

@@ -69,8 +69,6 @@ class Gan(tf.Module):
         ]
         return [*LOSSES, *gradients]
 
-    # ---- forward and backward ----
-
     def gradients(
         self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
     ) -> Gradients:
@@ -166,8 +164,6 @@ class Gan(tf.Module):
         networks = [v.value for m in (self.generator, self.critic, self.average) for v in m.variables]
         return list({id(variable): variable for variable in [*networks, *self.variables]}.values())
 
-    # ---- use ----
-
     def sample(self, feature: tf.Tensor) -> np.ndarray:
         """The generator's pictures of features [N, s, s, 3], a batch at a time: [N, S, S, 3], not clipped."""
         size = self.config.batch_size
@@ -192,8 +188,6 @@ class Gan(tf.Module):
         """Batch and name of the first loss or gradient that was not finite, or None; waits for the device."""
         batch, index = (int(n) for n in self.first_bad.numpy())
         return None if batch < 0 else (batch, self.watched[index])
-
-    # ---- steps ----
 
     @tf.function(autograph=False)
     def step(

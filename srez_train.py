@@ -183,9 +183,6 @@ def table_of(network: keras.Model) -> str:
     return "\n".join(rows)
 
 
-# ---- what is said ----------------------------------------------------------------------------------
-
-
 def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: list[str]) -> None:
     """Print what is trained on, on which devices, from which batch on, and which options have changed."""
     kind = "drawn faces (not photographs)" if dataset.config.dataset == SYNTHETIC else "pictures"

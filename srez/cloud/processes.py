@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from srez.cloud.preemption import Watcher
 
-LAST_WORDS = 10.0  # seconds between SIGTERM and SIGKILL for a command that took too long
+KILL_SECONDS = 10.0  # seconds between SIGTERM and SIGKILL for a command that took too long
 COULD_NOT_START = 126
 
 
@@ -19,8 +19,8 @@ class Log:
 
     def __init__(self, path: str):
         self.file = open(path, "ab", buffering=0)  # noqa: SIM115  (open as long as the process)
-        self._screen = Screen(path)
-        self._screen.start()
+        self._viewer = LogViewer(path)
+        self._viewer.start()
 
     def say(self, text: str) -> None:
         """Add one line, with the time."""
@@ -30,10 +30,10 @@ class Log:
 
     def close(self) -> None:
         """Give the screen a moment to take the rest."""
-        self._screen.finish()
+        self._viewer.finish()
 
 
-class Screen(threading.Thread):
+class LogViewer(threading.Thread):
     """Copies a growing file to standard output. Where that is gone or stalls, only the copy ends or waits."""
 
     def __init__(self, path: str):
@@ -97,7 +97,7 @@ class Child:
         if self._code is None and self._limit:
             over = time.monotonic() - self._start - self._limit
             if over > 0:
-                self.send(signal.SIGTERM if over < LAST_WORDS else signal.SIGKILL)
+                self.send(signal.SIGTERM if over < KILL_SECONDS else signal.SIGKILL)
         return self._code
 
     def send(self, number: int) -> None:
@@ -109,7 +109,7 @@ class Child:
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PREEMPTED = "preemption"
-TICK = 0.1  # seconds between looks at the running command
+POLL_SECONDS = 0.1  # seconds between looks at the running command
 
 
 class Runner:
@@ -148,7 +148,7 @@ class Runner:
             if not last:
                 self._look_for_notice()
             meanwhile()
-            time.sleep(TICK)
+            time.sleep(POLL_SECONDS)
         self._child, self._heeded = None, ()
         return code
 
@@ -159,7 +159,7 @@ class Runner:
         while not self._is_told(last) and (left := end - time.monotonic()) > 0:
             if not last:
                 self._look_for_notice()
-            time.sleep(min(TICK, left))
+            time.sleep(min(POLL_SECONDS, left))
         self.told, self._heeded = self._is_told(last), ()
 
     def _is_told(self, last: bool) -> bool:

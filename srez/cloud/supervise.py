@@ -24,19 +24,19 @@ from srez.cloud.preemption import Watcher
 from srez.cloud.processes import PREEMPTED, SIGNALS, Child, Log, Runner
 from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError
 from srez.runs.run import LOCK
-from srez.runs.trained import load, saved_batches
+from srez.runs.trained import read_description, saved_batches
 
-FINAL = {EXIT_DONE, EXIT_USER, EXIT_DIVERGED}  # no second try
-MEANINGS = {
+FINAL_EXITS = {EXIT_DONE, EXIT_USER, EXIT_DIVERGED}  # no second try
+EXIT_MEANINGS = {
     EXIT_USER: "see the line above",
     EXIT_DIVERGED: "diverged; the last good checkpoint is kept",
     EXIT_INTERRUPTED: "interrupted; the same command goes on",
     128 + signal.SIGKILL: "killed, by a lack of memory perhaps",
 }
-AT_THE_KEYBOARD = signal.Signals.SIGINT.name  # Ctrl-C
-LONGEST_WAIT = 3600.0  # seconds between two tries
+CTRL_C = signal.Signals.SIGINT.name  # Ctrl-C
+MAX_WAIT_SECONDS = 3600.0  # seconds between two tries
 # what ends a session or a machine signals all its processes, and some twice: the first counts
-TRAINING = {"PYTHONUNBUFFERED": "1", "SREZ_GRACE": "3600"}
+TRAINING_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "SREZ_GRACE": "3600"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Settings:
 
     def wait(self, tries: int) -> float:
         """Seconds to wait after so many tries: twice as long each time."""
-        return min(self.retry_wait * 2 ** (tries - 1), LONGEST_WAIT)
+        return min(self.retry_wait * 2 ** (tries - 1), MAX_WAIT_SECONDS)
 
 
 class Sync:
@@ -170,17 +170,17 @@ class Supervisor:
             words = [*words, "--resume"]  # --noresume is obeyed once
         if child := sync.take():
             self.runner.run(lambda: child, heeded=[signal.SIGINT], last=True)
-        return EXIT_INTERRUPTED if self.runner.stop and code not in FINAL else code
+        return EXIT_INTERRUPTED if self.runner.stop and code not in FINAL_EXITS else code
 
     def _try_again(self, code: int, crashes: int) -> bool:
         """Tell how the training ended; whether it is to go on, after the wait before that."""
         if code == EXIT_DONE:
             return False
         end, tries = (
-            f"training ended with code {code} ({MEANINGS.get(code, 'a crash')})",
+            f"training ended with code {code} ({EXIT_MEANINGS.get(code, 'a crash')})",
             self.settings.retries,
         )
-        if self.runner.stop or code in FINAL:
+        if self.runner.stop or code in FINAL_EXITS:
             self.log.say(end)
             return False
         if crashes > tries:
@@ -219,7 +219,7 @@ class Supervisor:
         """Power the machine off if nothing speaks against it."""
         reasons = {
             "the results are not safe": not safe,
-            "somebody is at the keyboard": self.runner.stop == AT_THE_KEYBOARD,
+            "somebody is at the keyboard": self.runner.stop == CTRL_C,
             "another run is going on here": others_run(self.settings.runnum),
         }
         if against := [reason for reason, true in reasons.items() if true]:
@@ -231,8 +231,6 @@ class Supervisor:
         environment = self._environment | {"SHUTDOWN_WAIT": f"{wait:g}"}
         self.runner.run(lambda: Child(["bash", "scripts/power_off.sh"], environment, self.log), last=True)
 
-    # ---- parts of these ----
-
     def _batches(self) -> int:
         return max(saved_batches(self.settings.checkpoint_dir), default=0)
 
@@ -241,7 +239,7 @@ class Supervisor:
         precision = self.settings.precision
         if saved_batches(self.settings.checkpoint_dir):
             with contextlib.suppress(UserError):  # the training will say it
-                precision = load(self.settings.checkpoint_dir)["options"]["precision"]
+                precision = read_description(self.settings.checkpoint_dir)["options"]["precision"]
         return [f"--precision={precision}"] if precision else []
 
     def _copy(self, name: str, command: str, last: bool = False) -> bool:
@@ -265,10 +263,7 @@ class Supervisor:
     def _srez(self, run: str, words: Sequence[str]) -> Child:
         folders = [f"--{name}={folder}" for name, folder in self.settings.folders.items()]
         command = [self._python, "srez_main.py", f"--run={run}", *folders, *words]
-        return Child(command, self._environment | TRAINING, self.log, keep=[self._lock])
-
-
-# ---- which runs go on here -------------------------------------------------------------------------
+        return Child(command, self._environment | TRAINING_ENVIRONMENT, self.log, keep=[self._lock])
 
 
 def lock_path(number: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from srez.download.fetch import CELEBA, PATIENT, Archive, Patience, fault_of, fetch, kept_bytes
+from srez.download.fetch import CELEBA, DEFAULT_POLICY, Archive, RetryPolicy, fault_of, fetch, kept_bytes
 from srez.download.unpack import existing_above, has_all, require_room, survey, unpack
 from srez.errors import UserError
 
@@ -29,7 +29,7 @@ def celeba(
     zip_path: Path | None = None,
     keep: bool = False,
     count: int | None = None,
-    patience: Patience = PATIENT,
+    policy: RetryPolicy = DEFAULT_POLICY,
 ) -> None:
     """Fetch and unpack the first `count` pictures of CelebA (all by default) into `dest`.
 
@@ -52,7 +52,7 @@ def celeba(
     else:
         require_room_for_all(part, dest, archive, wanted - len(marker.files))
         part.parent.mkdir(parents=True, exist_ok=True)
-        fetch(archive, [*urls, archive.drive_url], part, patience)
+        fetch(archive, [*urls, archive.drive_url], part, policy)
     unpack(zip_path or part, dest, archive, marker, wanted)
     if zip_path is None:
         part.rename(own) if keep else part.unlink()

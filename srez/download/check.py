@@ -13,7 +13,7 @@ from srez.options.config import Config
 from srez.system import files
 from srez.system.screen import progress
 
-NAMED = 20  # how many names of a long list are shown
+MAX_LISTED = 20  # how many names of a long list are shown
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,13 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     print(f"{folder}: {len(names):,} pictures, {others:,} other files")
     list_some("damaged", [f"{f.name}: {f.fault}" for f in damaged], len(damaged))
     list_some(
-        f"smaller than {crop_size}x{crop_size}", [f"{f.name}: {f.width}x{f.height}" for f in small], NAMED
+        f"smaller than {crop_size}x{crop_size}",
+        [f"{f.name}: {f.width}x{f.height}" for f in small],
+        MAX_LISTED,
     )
-    list_some("duplicates", _duplicates(found), NAMED)
+    list_some("duplicates", _duplicates(found), MAX_LISTED)
     sizes = Counter(f"{f.width}x{f.height}" for f in found if not f.fault).most_common()
-    list_some("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes], NAMED)
+    list_some("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes], MAX_LISTED)
     if damaged or small:
         raise UserError(
             f"{folder}: {len(damaged) + len(small):,} of {len(names):,} pictures cannot be used "

@@ -18,10 +18,7 @@ from srez.errors import UserError
 from srez.options.config import SYNTHETIC
 from srez.system.screen import progress
 
-WORTH_A_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
-
-
-# Drawn faces
+FACES_PER_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
 
 
 def synthetic(dest: Path, count: int) -> None:
@@ -48,7 +45,7 @@ def _draw_all(names: dict[int, str], stage: Path) -> None:
 
 def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
     """Drawn faces as JPEG files, in order. In processes: drawing holds a lock that threads would wait for."""
-    workers = min(os.cpu_count() or 1, len(numbers) // WORTH_A_PROCESS)
+    workers = min(os.cpu_count() or 1, len(numbers) // FACES_PER_PROCESS)
     if workers < 2:
         yield from map(_jpeg, numbers)
         return

@@ -56,7 +56,7 @@ CELEBA = Archive(
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long to hope; times in seconds."""
 
     connect: float = 15.0
@@ -73,7 +73,7 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
 
-PATIENT = Patience()
+DEFAULT_POLICY = RetryPolicy()
 
 
 class Broken(Exception):
@@ -105,7 +105,7 @@ def kept_bytes(part: Path, archive: Archive) -> int:
     return size if size <= archive.size else 0
 
 
-def fetch(archive: Archive, urls: Sequence[str], part: Path, patience: Patience = PATIENT) -> None:
+def fetch(archive: Archive, urls: Sequence[str], part: Path, policy: RetryPolicy = DEFAULT_POLICY) -> None:
     """Bring the archive into `part`, going on with what is there, from the first source that has it.
 
     Raises UserError with what every source said; what arrived stays in `part` for the next call.
@@ -113,7 +113,7 @@ def fetch(archive: Archive, urls: Sequence[str], part: Path, patience: Patience 
     refusals = []
     for url in urls:
         try:
-            _fetch_from(url, archive, part, patience)
+            _fetch_from(url, archive, part, policy)
             return
         except Refused as refusal:
             refusals.append(f"{urlsplit(url).netloc}: {refusal}")
@@ -126,18 +126,18 @@ def fetch(archive: Archive, urls: Sequence[str], part: Path, patience: Patience 
     )
 
 
-def _fetch_from(url: str, archive: Archive, part: Path, patience: Patience) -> None:
+def _fetch_from(url: str, archive: Archive, part: Path, policy: RetryPolicy) -> None:
     session = requests.Session()
-    session.max_redirects = patience.redirects
+    session.max_redirects = policy.redirects
     # Lengths and ranges count bytes of the file, so it must not be compressed on the way.
     session.headers.update({"User-Agent": "Mozilla/5.0 (srez download_data)", "Accept-Encoding": "identity"})
     begun = best = kept_bytes(part, archive)
     failures, whole = 0, False
     with session:
-        for _ in range(patience.tries):
+        for _ in range(policy.tries):
             try:
                 if whole or kept_bytes(part, archive) < archive.size:
-                    _transfer(session, url, archive, part, patience, whole)
+                    _transfer(session, url, archive, part, policy, whole)
                 _verify(part, archive, own=begun == 0)
                 return
             except Broken as broken:
@@ -146,10 +146,10 @@ def _fetch_from(url: str, archive: Archive, part: Path, patience: Patience) -> N
                     begun = best = 0
                 failures = 1 if kept > best else failures + 1
                 best = max(best, kept)
-                if failures >= patience.failures:
+                if failures >= policy.failures:
                     raise Refused(f"{broken} ({failures} times in a row)") from None
-                _pause(broken, failures, patience)
-    raise Refused(f"the connection broke {patience.tries} times")
+                _pause(broken, failures, policy)
+    raise Refused(f"the connection broke {policy.tries} times")
 
 
 def _verify(part: Path, archive: Archive, own: bool) -> None:
@@ -161,20 +161,20 @@ def _verify(part: Path, archive: Archive, own: bool) -> None:
     raise Refused(f"what it sends {fault}") if own else Broken(f"the file put together {fault}")
 
 
-def _pause(broken: Broken, failures: int, patience: Patience) -> None:
-    if broken.wait > patience.longest_retry_after:
+def _pause(broken: Broken, failures: int, policy: RetryPolicy) -> None:
+    if broken.wait > policy.longest_retry_after:
         raise Refused(f"{broken}, and to be left alone for {broken.wait:.0f} s") from None
-    wait = max(broken.wait, min(patience.first_wait * 2 ** (failures - 1), patience.longest_wait))
+    wait = max(broken.wait, min(policy.first_wait * 2 ** (failures - 1), policy.longest_wait))
     print(f"{broken}: trying again in {wait:.0f} s", flush=True)
-    patience.sleep(wait)
+    policy.sleep(wait)
 
 
 def _transfer(
-    session: requests.Session, url: str, archive: Archive, part: Path, patience: Patience, whole: bool
+    session: requests.Session, url: str, archive: Archive, part: Path, policy: RetryPolicy, whole: bool
 ) -> None:
     """One answer written behind what is there. Raises Refused, Broken, or OSError if it cannot be written."""
     offset = 0 if whole else kept_bytes(part, archive)
-    response, head, rest = _ask(session, url, offset, patience)
+    response, head, rest = _ask(session, url, offset, policy)
     with response:
         start = _start_of(response, offset, archive)
         if start == 0 and head and not head.startswith(b"PK"):
@@ -198,13 +198,13 @@ def _write(part: Path, start: int, pieces: Iterator[bytes], archive: Archive) ->
 
 
 def _ask(
-    session: requests.Session, url: str, offset: int, patience: Patience
+    session: requests.Session, url: str, offset: int, policy: RetryPolicy
 ) -> tuple[requests.Response, bytes, Iterator[bytes]]:
     """The answer that carries the file, its first bytes and the rest; Drive's form is answered on the way."""
     request = {"method": "GET", "url": url}
-    for _ in range(patience.forms):
-        response = _send(session, request, offset, patience)
-        pieces = _pieces(response, patience)
+    for _ in range(policy.forms):
+        response = _send(session, request, offset, policy)
+        pieces = _pieces(response, policy)
         head = _first(pieces, 64)
         is_html = "html" in response.headers.get("Content-Type", "")
         # A zip may have "<" in its middle, so where that was asked for, the type has to say HTML too.
@@ -220,10 +220,10 @@ def _ask(
 
 
 def _send(
-    session: requests.Session, request: dict[str, Any], offset: int, patience: Patience
+    session: requests.Session, request: dict[str, Any], offset: int, policy: RetryPolicy
 ) -> requests.Response:
     headers = {"Range": f"bytes={offset}-"} if offset else {}
-    timeout = (patience.connect, patience.silence)
+    timeout = (policy.connect, policy.silence)
     try:
         response = session.request(**request, headers=headers, timeout=timeout, stream=True)
     except requests.TooManyRedirects:
@@ -239,7 +239,7 @@ def _send(
     return response
 
 
-def _pieces(response: requests.Response, patience: Patience) -> Iterator[bytes]:
+def _pieces(response: requests.Response, policy: RetryPolicy) -> Iterator[bytes]:
     """The body as it comes, so that nothing is lost with a connection; Broken when it is cut or too slow."""
     since, gained = time.monotonic(), 0
     while True:
@@ -252,8 +252,8 @@ def _pieces(response: requests.Response, patience: Patience) -> Iterator[bytes]:
         yield piece
         gained += len(piece)
         passed = time.monotonic() - since
-        if passed >= patience.window:
-            if gained < patience.slowest * passed:
+        if passed >= policy.window:
+            if gained < policy.slowest * passed:
                 raise Broken(f"the server sends only {gained / passed:.0f} bytes per second")
             since, gained = time.monotonic(), 0
 

@@ -6,12 +6,10 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from srez.data.pack import ENDING
-from srez.download.check import NAMED, list_some
+from srez.download.check import MAX_LISTED, list_some
 from srez.errors import UserError
 from srez.system import files
 from srez.system.screen import progress
-
-# A folder of pictures, packed
 
 
 def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
@@ -26,7 +24,9 @@ def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
 
     framing = sources.Framing(**{name.removeprefix("crop_"): n for name, n in options.items()})
     count, damaged = sources.pack_folder(folder, str(path), framing, _in_blocks)
-    list_some("damaged, left out", [f"{name}: {reason}" for name, reason in sorted(damaged.items())], NAMED)
+    list_some(
+        "damaged, left out", [f"{name}: {reason}" for name, reason in sorted(damaged.items())], MAX_LISTED
+    )
     print(f"{path}: {count:,} pictures, {path.stat().st_size / 1e6:,.0f} MB; to train on: --dataset {path}")
 
 

@@ -24,7 +24,7 @@ from srez.system.screen import progress
 # ours is always in MARKER, and what of MARKER is not there yet is missing, not foreign.
 MARKER = ".srez_pictures.json"  # in a dataset: its source, names and sizes
 STAGE = ".srez_unfinished"  # in a dataset that is being made; hidden, so that no training looks into it
-MAX_GROWTH = 4  # times the zip's size: JPEGs hardly compress, whatever grows more is no set of pictures
+MAX_EXPANSION = 4  # times the zip's size: JPEGs hardly compress, whatever grows more is no set of pictures
 MAX_PICTURE = 1 << 24  # bytes
 
 
@@ -175,7 +175,7 @@ def safe_members(path: Path, file: zipfile.ZipFile, archive: Archive) -> dict[st
                 f"{path}: {ascii(full)[:80]} {problem}: nothing was unpacked, do not use this zip"
             )
         members[name.lower()] = info
-    if total > MAX_GROWTH * archive.size:
+    if total > MAX_EXPANSION * archive.size:
         raise UserError(f"{path}: would grow to {total:,} bytes: nothing was unpacked, do not use this zip")
     if len(members) != archive.members:
         raise UserError(

@@ -24,8 +24,7 @@ from srez.metrics.sets import (
     sliced_wasserstein_levels,
 )
 from srez.options.config import Config
-from srez.runs.trained import load as load_run
-from srez.runs.trained import pick, replace_folders, saved_batches
+from srez.runs.trained import checkpoint_path, read_description, replace_folders, saved_batches
 from srez.system import files
 from srez.system.screen import progress
 
@@ -88,9 +87,6 @@ def evaluate(config: Config) -> int:
     return EXIT_USER if skipped else EXIT_DONE
 
 
-# ---- what is measured ------------------------------------------------------------------------------
-
-
 def first_checkpoint(config: Config) -> str:
     """The checkpoint that is loaded first: the one that was asked for, or the oldest of all."""
     if not config.all_checkpoints:
@@ -105,7 +101,9 @@ def checkpoints(config: Config, network: Network) -> list[str]:
     """Paths of the checkpoints to measure, oldest first."""
     if not config.all_checkpoints:
         return [network.path]
-    return [pick(config.checkpoint_dir, str(batch)) for batch in saved_batches(config.checkpoint_dir)]
+    return [
+        checkpoint_path(config.checkpoint_dir, str(batch)) for batch in saved_batches(config.checkpoint_dir)
+    ]
 
 
 def interpolation(method: str, run: Config) -> Method:
@@ -131,7 +129,7 @@ def _dataset(run: Config, optional: bool) -> tuple[Dataset | None, str]:
         if not optional:
             raise
         return None, str(error)
-    trained = load_run(run.checkpoint_dir)["dataset"]["fingerprint"]
+    trained = read_description(run.checkpoint_dir)["dataset"]["fingerprint"]
     if dataset.source.fingerprint != trained:
         print(f"'{run.dataset}' is not what the network was trained on, or has changed since")
     return dataset, ""
@@ -179,9 +177,6 @@ def other_faces(dataset: Dataset, run: Config, count: int) -> np.ndarray:
     return average_down(tf.cast(np.stack(crops), tf.float32) / 255.0, run)[0].numpy()
 
 
-# ---- measuring -------------------------------------------------------------------------------------
-
-
 @dataclass
 class Measure:
     """Measures methods on faces; `features` is the network of FID and KID, or None."""
@@ -224,9 +219,6 @@ class Measure:
         for i in progress(range(0, count, self.at_once), desc=what, leave=False, disable=not shown):
             part = slice(i, i + self.at_once)
             yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
-
-
-# ---- what is shown ---------------------------------------------------------------------------------
 
 
 def gallery(faces: Faces, network: Network, config: Config, run: Config) -> np.ndarray:

@@ -109,9 +109,6 @@ def _copy(source: str, target: str) -> None:
         files.write_whole(target, files.read_bytes(source))
 
 
-# ---- formats ---------------------------------------------------------------------------------------
-
-
 def _plain(network: Network, rounds: int) -> keras.Model:
     return plain_network(network.generator, network.factor, rounds)
 

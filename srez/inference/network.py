@@ -16,7 +16,7 @@ from srez.networks.layers import Conv, Deconv, UpscaleConv
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.options.rules import NEWEST
-from srez.runs.trained import load_config, or_pretrained, part_in_use, pick
+from srez.runs.trained import checkpoint_path, generator_part, load_config, or_pretrained
 
 DEFAULT_ROUNDS, DEFAULT_TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 
@@ -33,7 +33,7 @@ class Network:
     def load_weights(self, path: str) -> None:
         """Take up the weights of another checkpoint of the same training. Raises UserError."""
         self.path = path
-        restore(self.generator, path, part_in_use(self.config))
+        restore(self.generator, path, generator_part(self.config))
 
     @property
     def factor(self) -> int:
@@ -102,7 +102,7 @@ def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision:
     if checkpoint_dir is None:
         checkpoint_dir = or_pretrained(Config.checkpoint_dir, checkpoint)
     config = dataclasses.replace(load_config(checkpoint_dir), precision=precision)
-    return Network(config, pick(checkpoint_dir, checkpoint))
+    return Network(config, checkpoint_path(checkpoint_dir, checkpoint))
 
 
 def _to_float(pictures: np.ndarray) -> np.ndarray:

@@ -66,9 +66,6 @@ def upscale(config: Config) -> int:
     return EXIT_USER if outcome.problems else EXIT_DONE
 
 
-# ---- what is read and where it goes ----------------------------------------------------------------
-
-
 def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
     """A task for every picture, each with a target of its own; what this command writes is not read again."""
     taken: set[str] = set()
@@ -99,9 +96,6 @@ def _is_to_be_done(task: Task, config: Config, outcome: Outcome) -> bool:
     outcome.kept += 1
     outcome.screen.step()
     return False
-
-
-# ---- whole pictures --------------------------------------------------------------------------------
 
 
 def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
@@ -158,9 +152,6 @@ def _write(task: Task, rgb: np.ndarray, config: Config, outcome: Outcome) -> Non
     outcome.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
     outcome.done += 1
     outcome.screen.step()
-
-
-# ---- faces -----------------------------------------------------------------------------------------
 
 
 def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:

@@ -88,9 +88,6 @@ def _deconv_stage(x: keras.KerasTensor, width: int, make: _LayerFactory) -> kera
 GENERATORS: dict[str, Callable] = {"resnet": _resnet_stage, "deconv": _deconv_stage}
 
 
-# ---- networks --------------------------------------------------------------------------------------
-
-
 def build_generator(config: Config, size: int | None = None) -> keras.Model:
     """[B, s, s, 3] in [0, 1] (noise: in [-1, 1]) -> [B, s*f, s*f, 3] in [0, 1], float32.
 

@@ -131,9 +131,6 @@ def transposed_conv(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     return tf.ensure_shape(y, [x.shape[0], height, width, kernel.shape[-1]])
 
 
-# ---- norms -----------------------------------------------------------------------------------------
-
-
 def normalize(
     x: tf.Tensor, axes: list[int], epsilon: float, offset: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

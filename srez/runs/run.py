@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from srez.errors import UserError, one_line
 from srez.options.config import SCRATCH, Config, fields, from_dict, to_dict
-from srez.runs.trained import CHECKPOINT_NAME, CONFIG, has_checkpoint, load, start_weights
+from srez.runs.trained import CHECKPOINT_NAME, CONFIG, has_checkpoint, read_description, start_weights
 from srez.system import files
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
@@ -32,13 +32,11 @@ class Run:
         self._disks: dict[str, int] = {}  # device numbers of the local folders
         self._description = b""
 
-    # ---- before TensorFlow is there ----
-
     def open(self) -> "Run":
         """Refuse what does not fit together, move an old run aside if asked to, make the folders."""
         try:
             if self.config.resume and has_checkpoint(self.config.checkpoint_dir):
-                self._compare(load(self.config.checkpoint_dir))
+                self._compare(read_description(self.config.checkpoint_dir))
             else:
                 self._check_start()
             if not self.config.resume:
@@ -190,12 +188,10 @@ class Run:
             return False
         return os.path.samestat(found, os.fstat(self._lock.fileno()))
 
-    # ---- once the dataset is known ----
-
     def describe(self, fingerprint: str, pictures: int) -> None:
         """Write config.json; refuses to go on with other pictures than the checkpoints were trained on."""
         if has_checkpoint(self.config.checkpoint_dir):
-            old = load(self.config.checkpoint_dir)["dataset"]
+            old = read_description(self.config.checkpoint_dir)["dataset"]
             if old["fingerprint"] != fingerprint:
                 self._refuse(
                     [f"dataset had {old['pictures']} pictures, now {pictures}, or their sizes differ"]
@@ -208,8 +204,6 @@ class Run:
         }
         self._description = (json.dumps(content, indent=1) + "\n").encode()
         files.write_whole(files.join(self.config.checkpoint_dir, CONFIG), self._description)
-
-    # ---- metrics.jsonl ----
 
     @property
     def metrics_path(self) -> str:

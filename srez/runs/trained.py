@@ -16,7 +16,7 @@ CONFIG, CHECKPOINT_NAME = "config.json", "srez"
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
 PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
 # what decides which weights a generator has
-OF_THE_GENERATOR = ("input", "gen_architect", "gen_norm", "width")  # and the factor
+GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # and the factor
 
 
 def has_checkpoint(folder: str) -> bool:
@@ -30,7 +30,7 @@ def saved_batches(folder: str) -> list[int]:
     return sorted(int(match[1]) for match in found if match)
 
 
-def pick(folder: str, which: str) -> str:
+def checkpoint_path(folder: str, which: str) -> str:
     """The path of a checkpoint, or file of weights: 'newest', a batch number, or a path. Raises UserError."""
     batches = saved_batches(folder)
     if which == NEWEST and not batches:
@@ -57,7 +57,7 @@ def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
     return PRETRAINED_FOLDER if nothing else folder
 
 
-def load(folder: str) -> dict[str, Any]:
+def read_description(folder: str) -> dict[str, Any]:
     """The config.json of a checkpoint folder. Raises UserError where it is missing or damaged."""
     path = files.join(folder, CONFIG)
     if not files.exists(path):
@@ -75,7 +75,7 @@ def load(folder: str) -> dict[str, Any]:
 
 def load_config(folder: str) -> Config:
     """The options of a training. Raises UserError."""
-    return from_dict(load(folder)["options"])
+    return from_dict(read_description(folder)["options"])
 
 
 def replace_folders(config: Config, other: Config) -> Config:
@@ -86,7 +86,7 @@ def replace_folders(config: Config, other: Config) -> Config:
     return dataclasses.replace(config, **folders)
 
 
-def part_in_use(config: Config) -> str:
+def generator_part(config: Config) -> str:
     """Which part of a training's checkpoints is its generator for everybody else."""
     return "average" if config.gene_ema else "generator"
 
@@ -100,11 +100,11 @@ def start_weights(config: Config) -> tuple[str, str] | None:
         return None
     folder = PRETRAINED_FOLDER if config.start_from == PRETRAINED else config.start_from
     try:
-        its, path = load_config(folder), pick(folder, NEWEST)
+        its, path = load_config(folder), checkpoint_path(folder, NEWEST)
     except UserError as error:
         problem, _, _ = str(error).rpartition(": ")  # its remedy is for another option
         raise cannot_start_from(config, problem) from None
-    for name in OF_THE_GENERATOR:
+    for name in GENERATOR_OPTIONS:
         if getattr(its, name) != getattr(config, name):
             raise UserError(
                 f"--start_from={config.start_from}: its generator has --{name}={getattr(its, name)}, "
@@ -115,7 +115,7 @@ def start_weights(config: Config) -> tuple[str, str] | None:
             f"--start_from={config.start_from}: its generator enlarges {its.factor} times, "
             f"not {config.factor}: give the same --scale_factor, or for noise the same sizes"
         )
-    return path, part_in_use(its)
+    return path, generator_part(its)
 
 
 def cannot_start_from(config: Config, problem: str) -> UserError:

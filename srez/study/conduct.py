@@ -12,21 +12,21 @@ from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, U
 from srez.options.config import Config
 from srez.runs.trained import start_weights
 from srez.study.cells import Cell, Study, StudyRun
-from srez.study.grid import load, override
-from srez.study.jobs import Job, ReportJob, share
-from srez.study.lease import PATIENCE, Claim, Claims, State, holder
+from srez.study.grid import override, read_study
+from srez.study.jobs import Job, ReportJob, machine_share
+from srez.study.lease import EXPIRY_SECONDS, Lease, Leases, State, holder
 from srez.study.progress import Progress, minutes_text
 from srez.study.store import LOG, StudyStore
 from srez.system.machine import gpus
 from srez.system.screen import Screen
 from srez.system.signals import Stop
 
-TICK, RESCAN, REFRESH = 0.2, 5.0, 5.0  # seconds: signals and ends; claims of others; figures
-LINGER = 20.0  # seconds; the training of a study that was killed may be at its last batch
-ATTEMPTS = 2  # at a training that crashes
+POLL_SECONDS, RESCAN_SECONDS, REFRESH_SECONDS = 0.2, 5.0, 5.0  # of signals and ends; others' leases; figures
+IDLE_SECONDS = 20.0  # seconds; the training of a study that was killed may be at its last batch
+MAX_ATTEMPTS = 2  # at a training that crashes
 LINE_SECONDS = 60.0  # between two lines of a percentage, where there is no bar
-OWN_OPTIONS = ("run", "dry_run", "study", "study_dir", "jobs", "study_shard")
-ENDS = {EXIT_DONE: "done", EXIT_DIVERGED: "diverged"}
+STUDY_OPTIONS = ("run", "dry_run", "study", "study_dir", "jobs", "study_shard")
+RESULTS = {EXIT_DONE: "done", EXIT_DIVERGED: "diverged"}
 
 
 def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str) -> int:
@@ -37,8 +37,8 @@ def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str
     Exit codes: 0 all trainings of this shard are done, or in other hands; 75 interrupted. Divergence is a
     result. Raises UserError where a training cannot run as it is, or failed.
     """
-    overrides = {name: value for name, value in given.items() if name not in OWN_OPTIONS}
-    study = override(load(config.study), overrides)
+    overrides = {name: value for name, value in given.items() if name not in STUDY_OPTIONS}
+    study = override(read_study(config.study), overrides)
     store = StudyStore(config.study_dir)
     runs = shard(study.runs(), config.study_shard)
     for run in runs:
@@ -48,7 +48,7 @@ def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str
     print("\n".join(plan(study, runs, store, cells=config.dry_run)), flush=True)
     if config.dry_run:
         return EXIT_DONE
-    return Conductor(config, runs, store, stop, program).conduct()
+    return StudyRunner(config, runs, store, stop, program).run_all()
 
 
 def check_start(cell: Cell) -> None:
@@ -65,14 +65,14 @@ def shard(runs: list[StudyRun], which: str) -> list[StudyRun]:
     return runs[first - 1 :: step]
 
 
-def count(trainings: int) -> str:
+def trainings(count: int) -> str:
     """So many trainings, in words."""
-    return f"{trainings} training{'s' if trainings != 1 else ''}"
+    return f"{count} training{'s' if count != 1 else ''}"
 
 
 def plan(study: Study, runs: list[StudyRun], store: StudyStore, cells: bool) -> list[str]:
     """The grid in words, with or without its cells; `runs` are those of this process."""
-    grid, trainings = study.cells(), study.runs()
+    grid, everything = study.cells(), study.runs()
     lines = [f"study {study.name}: {study.title}"]
     lines += [f"  {axis}: {', '.join(labels)}" for axis, labels in study.axes.items()]
     reasons = list(dict.fromkeys(cell.excluded for cell in grid if cell.excluded))
@@ -83,16 +83,16 @@ def plan(study: Study, runs: list[StudyRun], store: StudyStore, cells: bool) -> 
             lines.append(f"  {cell.title}{note}")
         lines += [f"({number}) {reason}" for number, reason in enumerate(reasons, 1)]
     left_out = sum(bool(cell.excluded) for cell in grid)
-    batches = sum(run.options["max_batches"] for run in trainings)
+    batches = sum(run.options["max_batches"] for run in everything)
     lines.append(
         f"{len(grid)} cells, {left_out} of them left out, {len(study.seeds)} seeds: "
-        f"{count(len(trainings))}, {batches:,} batches"
+        f"{trainings(len(everything))}, {batches:,} batches"
     )
-    lines.append(f"to do here: {count(len(runs))}, {sum(map(store.finished, runs))} of them finished")
+    lines.append(f"to do here: {trainings(len(runs))}, {sum(map(store.finished, runs))} of them finished")
     return lines
 
 
-class Conductor:
+class StudyRunner:
     """Starts the trainings of one process, sees to their ends, keeps the screen and the report up to date."""
 
     def __init__(self, config: Config, runs: list[StudyRun], store: StudyStore, stop: Stop, program: str):
@@ -105,7 +105,7 @@ class Conductor:
         self.old_failures = {run.name for run in self.waiting if store.outcome(run.name)}  # tried again
         self.attempts: Counter[str] = Counter()
         self.failed: list[str] = []
-        self.devices, self.claims = gpus(), Claims()
+        self.devices, self.leases = gpus(), Leases()
         self.progress, self.screen = Progress(store, runs, config.jobs), Screen()
         self.report = ReportJob(store, program)
         self._scan_at = self._show_at = 0.0
@@ -113,19 +113,19 @@ class Conductor:
         self._percent = -1
         self._said: set[str] = set()
 
-    def conduct(self) -> int:
+    def run_all(self) -> int:
         """The exit code, when all is done, or somebody wants it to stop. Raises UserError."""
         self.stop.defer = True
         try:
             while (self.waiting or self.jobs) and not self.stop.requested:
-                self.see_to_ends()
-                self.start()
-                self.keep_claims()
+                self.collect_finished()
+                self.start_waiting()
+                self.renew_leases()
                 self.show()
                 self.report.tick()
                 if self.nothing_to_do():
                     break
-                time.sleep(TICK)
+                time.sleep(POLL_SECONDS)
             return self.interrupted() if self.stop.requested else self.done()
         finally:
             self.end_all()
@@ -136,11 +136,9 @@ class Conductor:
         if self.jobs or not self.waiting or len(self.elsewhere) < len(self.waiting):
             self._busy_at = time.monotonic()
             return False
-        return time.monotonic() - self._busy_at > LINGER
+        return time.monotonic() - self._busy_at > IDLE_SECONDS
 
-    # ---- starts --------------------------------------------------------------------------------
-
-    def start(self) -> None:
+    def start_waiting(self) -> None:
         """Start trainings that nobody has, as many as there is room for."""
         if not self.waiting or len(self.jobs) == self.config.jobs or time.monotonic() < self._scan_at:
             return
@@ -149,44 +147,42 @@ class Conductor:
             if len(self.jobs) == self.config.jobs:
                 return
             path = Path(self.store.run(run.name))
-            if (claim := self.claims.take(path)) is not None:
+            if (lease := self.leases.take(path)) is not None:
                 self.waiting.remove(run)
                 self.elsewhere.discard(run.name)
-                self.start_one(run, claim)
+                self.start_one(run, lease)
             else:
-                states[run.name] = self.claims.state(path)
+                states[run.name] = self.leases.state(path)
         self.elsewhere = {name for name, state in states.items() if state is State.HELD}
-        self._scan_at = time.monotonic() + RESCAN
+        self._scan_at = time.monotonic() + RESCAN_SECONDS
         if unknown := [name for name, state in states.items() if state is State.UNKNOWN]:
             self.say_once(
-                f"watching for up to {PATIENCE / 60:.0f} minutes whether the holders of "
-                f"{count(len(unknown))} live ({holder(Path(self.store.run(unknown[0])))}, ...)"
+                f"watching for up to {EXPIRY_SECONDS / 60:.0f} minutes whether the holders of "
+                f"{trainings(len(unknown))} live ({holder(Path(self.store.run(unknown[0])))}, ...)"
             )
 
-    def start_one(self, run: StudyRun, claim: Claim) -> None:
-        """Start a training that is claimed, unless another has ended it meanwhile."""
+    def start_one(self, run: StudyRun, lease: Lease) -> None:
+        """Start a training whose lease is held, unless another has ended it meanwhile."""
         outcome = self.store.outcome(run.name)
-        failed = outcome is not None and outcome["exit"] not in ENDS and run.name not in self.old_failures
+        failed = outcome is not None and outcome["exit"] not in RESULTS and run.name not in self.old_failures
         if failed:
             self.failed.append(run.name)
         if failed or self.store.finished(run):
-            claim.release()
+            lease.release()
             return
         slot = next(slot for slot in itertools.count() if slot not in self.jobs)
-        machine = share(slot, self.config.jobs, self.devices)
+        machine = machine_share(slot, self.config.jobs, self.devices)
         try:
-            job = Job(run, self.store, claim, machine, self.program)
+            job = Job(run, self.store, lease, machine, self.program)
         except BaseException:
-            claim.release()
+            lease.release()
             raise
         self.jobs[slot] = job
         gpu = machine.get("CUDA_VISIBLE_DEVICES")
         after = f" after batch {job.first_batch}" if job.first_batch else ""
         self.screen.say(f"{self.title(run)}: starts{after}{f' on GPU {gpu}' if gpu else ''}")
 
-    # ---- ends ----------------------------------------------------------------------------------
-
-    def see_to_ends(self) -> None:
+    def collect_finished(self) -> None:
         """Note how trainings ended. Raises UserError where one cannot run as it is."""
         for slot, job in list(self.jobs.items()):
             code = job.process.poll()
@@ -196,18 +192,18 @@ class Conductor:
                 try:
                     self.ended(job, code)
                 finally:
-                    job.claim.release()
+                    job.lease.release()
 
     def ended(self, job: Job, code: int) -> None:
         """One training's end: a result, a problem of the user's, an interruption, or a crash."""
         run, outcome = job.run, job.outcome(code)
-        if code in ENDS:
+        if code in RESULTS:
             self.store.write_outcome(run.name, outcome)
             self.progress.ended(job, outcome["minutes"])
             self.progress.refresh(self.names())
             what = self.progress.figures(run) if code == EXIT_DONE else outcome["message"]
             self.screen.say(
-                f"{self.title(run)}: {ENDS[code]} after {outcome['batches']} batches, "
+                f"{self.title(run)}: {RESULTS[code]} after {outcome['batches']} batches, "
                 f"{outcome['minutes']:.1f} minutes: {what}; {self.summary()}"
             )
             self.report.wanted = True
@@ -223,7 +219,7 @@ class Conductor:
         self.attempts[run.name] += 1
         log = self.store.run(run.name, LOG)
         what = f"{self.title(run)}: ended with code {outcome['exit']} ({outcome['message']}; {log})"
-        if self.attempts[run.name] < ATTEMPTS:
+        if self.attempts[run.name] < MAX_ATTEMPTS:
             self.screen.say(f"{what}, tried once more")
             self.waiting.insert(0, run)
         else:
@@ -231,15 +227,15 @@ class Conductor:
             self.failed.append(run.name)
             self.screen.say(f"{what}, given up")
 
-    def keep_claims(self) -> None:
+    def renew_leases(self) -> None:
         """Show that this process lives; let go of a training that another took meanwhile."""
         for slot, job in list(self.jobs.items()):
-            if not job.claim.beat():
+            if not job.lease.renew():
                 job.process.kill()
                 job.process.wait()
                 del self.jobs[slot]
-                os.close(job.claim.descriptor)
-                self.screen.say(f"{self.title(job.run)}: left to {holder(job.claim.path.parent)}")
+                os.close(job.lease.descriptor)
+                self.screen.say(f"{self.title(job.run)}: left to {holder(job.lease.path.parent)}")
 
     def end_all(self) -> None:
         """Let all trainings finish their batch, save and end."""
@@ -247,14 +243,14 @@ class Conductor:
             job.process.terminate()
         for job in self.jobs.values():
             code = job.process.wait()
-            if code in ENDS:
+            if code in RESULTS:
                 self.store.write_outcome(job.run.name, job.outcome(code))
-            job.claim.release()
+            job.lease.release()
         self.jobs.clear()
 
     def interrupted(self) -> int:
         """What is said and done at a signal; the exit code."""
-        self.screen.say(f"{self.stop.requested}: {count(len(self.jobs))} to finish a batch and save")
+        self.screen.say(f"{self.stop.requested}: {trainings(len(self.jobs))} to finish a batch and save")
         self.end_all()
         self.progress.refresh(())
         self.screen.say(f"stopped: {self.summary()}; the same command goes on")
@@ -269,20 +265,18 @@ class Conductor:
         self.screen.say(f"{self.summary()}; {said}" if code == EXIT_DONE else self.summary())
         if self.elsewhere:
             self.screen.say(
-                f"{count(len(self.elsewhere))} in other hands "
+                f"{trainings(len(self.elsewhere))} in other hands "
                 f"({holder(Path(self.store.run(min(self.elsewhere))))}, ...): "
                 "the same command takes over what they leave"
             )
         if self.failed:
             raise UserError(
-                f"{count(len(self.failed))} failed ({', '.join(self.failed)}): see their {LOG}; "
+                f"{trainings(len(self.failed))} failed ({', '.join(self.failed)}): see their {LOG}; "
                 "the same command tries them again"
             )
         if code != EXIT_DONE:
             raise UserError(f"no report: {said.removeprefix('srez: ')} (--run report tries again)")
         return EXIT_DONE
-
-    # ---- what is shown -------------------------------------------------------------------------
 
     def names(self) -> list[str]:
         return [job.run.name for job in self.jobs.values()]
@@ -299,7 +293,7 @@ class Conductor:
     def show(self) -> None:
         """How far it is, every few seconds."""
         if time.monotonic() >= self._show_at:
-            self._show_at = time.monotonic() + REFRESH
+            self._show_at = time.monotonic() + REFRESH_SECONDS
             self.progress.refresh(self.names())
             running = [
                 f"{job.run.name} {self.progress.batches(job.run)}/{job.run.options['max_batches']}"

@@ -52,9 +52,9 @@ NOT_IN_A_STUDY = {
     "train_time": "trainings are compared at equal batches, set max_batches",
 }
 TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "a word in quotes"}
-TEXTS = ("name", "title", "question")
-KEYS = (*TEXTS, "seeds", "base", "axes", "exclude")
-LONGEST_LABEL = 40
+TEXT_KEYS = ("name", "title", "question")
+KEYS = (*TEXT_KEYS, "seeds", "base", "axes", "exclude")
+MAX_LABEL_LENGTH = 40
 
 
 def find(path: str) -> str:
@@ -66,7 +66,7 @@ def find(path: str) -> str:
     raise UserError(f"there is no study '{path}': take one of {names}, or the path of a .toml file")
 
 
-def load(path: str) -> Study:
+def read_study(path: str) -> Study:
     """Read a study and check every training of it. Raises UserError: one line with file, place and remedy."""
     try:
         content = tomllib.loads(Path(find(path)).read_text(encoding="utf-8"))
@@ -91,8 +91,8 @@ def override(study: Study, options: dict[str, Any]) -> Study:
 
 
 def to_toml(study: Study) -> str:
-    """A study as the text of a file that needs no preset; `load` makes the same study of it."""
-    lines = [f"{key} = {_text(getattr(study, key))}" for key in (*TEXTS, "seeds")]
+    """A study as the text of a file that needs no preset; `read_study` makes the same study of it."""
+    lines = [f"{key} = {_text(getattr(study, key))}" for key in (*TEXT_KEYS, "seeds")]
     lines += ["", "[base]", *(f"{name} = {_text(value)}" for name, value in study.base.items())]
     lines += ["", "[axes]"]
     for axis, labels in study.settings.items():
@@ -123,7 +123,7 @@ class _Reader:
         axes = self.typed(content.get("axes", {}), dict, "axes", "a table, [axes]")
         settings = {axis: self.axis(axis, values) for axis, values in axes.items()}
         tables = self.typed(content.get("exclude", []), list, "exclude", "tables, [[exclude]]")
-        text = {key: self.typed(content.get(key, ""), str, key, "text in quotes") for key in TEXTS}
+        text = {key: self.typed(content.get(key, ""), str, key, "text in quotes") for key in TEXT_KEYS}
         return Study(
             text["name"] or Path(self.path).stem,
             text["title"],
@@ -148,9 +148,9 @@ class _Reader:
         for value in values:
             table = self.table(axis, value)
             label = table.pop("label", table.get("preset"))
-            if not isinstance(label, str) or not slug(label) or len(label) > LONGEST_LABEL:
+            if not isinstance(label, str) or not slug(label) or len(label) > MAX_LABEL_LENGTH:
                 self.fail(
-                    place, f"{value}: needs a label of at most {LONGEST_LABEL} letters, digits and dots"
+                    place, f"{value}: needs a label of at most {MAX_LABEL_LENGTH} letters, digits and dots"
                 )
             if label in found:
                 self.fail(place, f"two values are labelled {label}, give one another label")

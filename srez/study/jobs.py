@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from srez.study.cells import StudyRun
-from srez.study.lease import Claim
+from srez.study.lease import Lease
 from srez.study.store import FOLDERS, LOG, StudyStore
 from srez.system.machine import processors
 
 REPORT_LOG = "report.log"
-REPORT_SHARE = 0.1  # of the time, at most, goes into reports between trainings
+REPORT_TIME_SHARE = 0.1  # of the time, at most, goes into reports between trainings
 # A study that is killed takes its trainings along, as if they were interrupted (Linux; 1: PR_SET_PDEATHSIG).
 LAUNCH = """
 import ctypes, os, signal, sys
@@ -23,16 +23,16 @@ if prctl := getattr(ctypes.CDLL(None), "prctl", None):
     prctl(1, signal.SIGTERM)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-TELLING = ("srez:", "done:", "finished already:")  # lines that say how a training ended
+ENDING_LINES = ("srez:", "done:", "finished already:")  # lines that say how a training ended
 
 
 class Job:
     """A training that runs. `environment` is added to this process's own; `program`: path of srez_main.py."""
 
     def __init__(
-        self, run: StudyRun, store: StudyStore, claim: Claim, environment: dict[str, str], program: str
+        self, run: StudyRun, store: StudyStore, lease: Lease, environment: dict[str, str], program: str
     ):
-        self.run, self.claim, self._store = run, claim, store
+        self.run, self.lease, self._store = run, lease, store
         self._log_path = store.run(run.name, LOG)
         before = store.last_metrics(run.name)
         self.first_batch, self.minutes_before = int(before.get("batch", 0)), before.get("minutes", 0.0)
@@ -49,7 +49,7 @@ class Job:
                 stderr=subprocess.STDOUT,
                 env=os.environ | environment,
                 start_new_session=True,  # Ctrl-C reaches the study alone, which passes it on once
-                pass_fds=[claim.descriptor],  # the claim's lock lasts as long as the training
+                pass_fds=[lease.descriptor],  # the lease's lock lasts as long as the training
             )
 
     def outcome(self, code: int) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Job:
         with open(self._log_path, "rb") as log:
             log.seek(self._log_start)
             lines = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
-        telling = (line for line in reversed(lines) if line.startswith(TELLING))
+        telling = (line for line in reversed(lines) if line.startswith(ENDING_LINES))
         return next(telling, lines[-1] if lines else "it said nothing")
 
 
@@ -88,7 +88,7 @@ class ReportJob:
         """Start it where it is wanted, not too often; note its end."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
-            self._next = time.monotonic() + (time.monotonic() - self._since) / REPORT_SHARE
+            self._next = time.monotonic() + (time.monotonic() - self._since) / REPORT_TIME_SHARE
         if self.wanted and self._process is None and time.monotonic() >= self._next:
             self.wanted = False
             self._process = self._start()
@@ -126,10 +126,7 @@ def _word(name: str, value: Any) -> str:
     return f"--{name}={value}"
 
 
-# ---- the machine -----------------------------------------------------------------------------------
-
-
-def share(slot: int, jobs: int, devices: list[str]) -> dict[str, str]:
+def machine_share(slot: int, jobs: int, devices: list[str]) -> dict[str, str]:
     """The environment of one of several trainings at once: a GPU of its own, or a share of the cores."""
     if devices:
         return {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]}

@@ -12,8 +12,10 @@ from srez.system import files
 
 STUDY, RUNS, OUTCOME, LOG = "study.toml", "runs", "outcome.json", "output.log"
 FOLDERS = ("checkpoint", "train", "summary")  # of a training, in its folder
-TWO_LINES = 16384  # bytes in which two lines of metrics.jsonl have room
-HEAD = "# Written by srez, from a study file and the command line. Another study is refused in this folder.\n"
+TAIL_BYTES = 16384  # bytes in which two lines of metrics.jsonl have room
+HEADER = (
+    "# Written by srez, from a study file and the command line. Another study is refused in this folder.\n"
+)
 
 
 class StudyStore:
@@ -21,7 +23,7 @@ class StudyStore:
 
     def __init__(self, path: str):
         if files.is_remote(path):
-            raise UserError(f"--study_dir={path}: must be a local or mounted folder, claims need one")
+            raise UserError(f"--study_dir={path}: must be a local or mounted folder, leases need one")
         self.path = path
         self.study_file = os.path.join(path, STUDY)
 
@@ -35,7 +37,7 @@ class StudyStore:
                     f"'{self.path}' holds another study ({one_line('; '.join(changed[:3]))}{more}): "
                     "set these back, or choose another --study_dir"
                 )
-            files.write_whole(self.study_file, (HEAD + grid.to_toml(study)).encode())
+            files.write_whole(self.study_file, (HEADER + grid.to_toml(study)).encode())
         except OSError as error:
             raise UserError(f"{one_line(error)}: choose a --study_dir that can be written") from None
 
@@ -43,7 +45,7 @@ class StudyStore:
         """The study of the folder. Raises UserError where there is none."""
         if not os.path.exists(self.study_file):
             raise UserError(f"'{self.path}' holds no study: name the folder of one with --study_dir")
-        return grid.load(self.study_file)
+        return grid.read_study(self.study_file)
 
     def run(self, name: str, *parts: str) -> str:
         """The path of a training's folder, or of something in it."""
@@ -80,6 +82,6 @@ class StudyStore:
         if not os.path.exists(path):
             return {}
         with open(path, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - TWO_LINES))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
             lines = file.read().split(b"\n")
         return next((figures for line in reversed(lines) if (figures := figures_of(line))), {})

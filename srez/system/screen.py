@@ -44,7 +44,7 @@ def import_tensorflow(chatty: bool = False) -> ModuleType:
     return tf
 
 
-class _Screen(io.FileIO):
+class _LastingStream(io.FileIO):
     """A standard stream whose reader may go away: what is written after that goes nowhere."""
 
     def write(self, data: bytes) -> int | None:
@@ -53,11 +53,11 @@ class _Screen(io.FileIO):
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):  # a closed pipe, a terminal that hung up
                 raise
-        _lead_nowhere(self.fileno())
+        _discard_output(self.fileno())
         return len(data)
 
 
-def _lead_nowhere(descriptor: int) -> None:
+def _discard_output(descriptor: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     if nowhere != descriptor:
         os.dup2(nowhere, descriptor)
@@ -72,10 +72,10 @@ def outlive_screen() -> None:
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         stream = getattr(sys, name)
         if stream is None:  # it was closed from the start
-            _lead_nowhere(descriptor)
+            _discard_output(descriptor)
         else:
             stream.flush()
-        raw = _Screen(descriptor, "w", closefd=False)
+        raw = _LastingStream(descriptor, "w", closefd=False)
         encoding = getattr(stream, "encoding", "utf-8")
         # names of files need not be text: they are shown with escapes
         text = io.TextIOWrapper(io.BufferedWriter(raw), encoding, "backslashreplace", line_buffering=True)

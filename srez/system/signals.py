@@ -11,7 +11,7 @@ from srez.errors import EXIT_INTERRUPTED
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # seconds in which signals are one: job managers signal every process, and a study its trainings; more under
 # run_script.sh, since a machine that shuts down signals again what was told of the notice before
-ONE = float(os.environ.get("SREZ_GRACE", "2"))
+SIGNAL_GRACE_SECONDS = float(os.environ.get("SREZ_GRACE", "2"))
 
 
 class Stop:
@@ -53,7 +53,7 @@ class Stop:
         if self.defer and not self.requested:
             self.requested, self._since = name, time.monotonic()
             return
-        if self.requested and time.monotonic() - self._since < ONE:
+        if self.requested and time.monotonic() - self._since < SIGNAL_GRACE_SECONDS:
             return
         with contextlib.suppress(OSError):  # the terminal may be what has gone
             os.write(self._stderr, f"\nsrez: {name}, left at once\n".encode())

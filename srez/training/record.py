@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,20 +84,10 @@ class Record:
         self.run.describe(self.dataset.source.fingerprint, len(self.dataset.source))
         batch, minutes = self.checkpoints.restore()
         if batch == 0:
-            self._start_from_weights()
+            generators = {id(g): g for g in (self.networks.generator, self.networks.average)}.values()
+            if path := load_start_weights(generators, self.config):
+                print(f"beginning with the generator of '{path}'")
         return batch, minutes
-
-    def _start_from_weights(self) -> None:
-        """Give the generator, and its average, the weights that start_from means. Raises UserError."""
-        if not (weights := start_weights(self.config)):
-            return
-        try:
-            restore(self.networks.generator, *weights)
-            if self.networks.average is not self.networks.generator:
-                restore(self.networks.average, *weights)
-        except UserError as error:
-            raise cannot_start_from(self.config, str(error).rpartition(": ")[0]) from None
-        print(f"beginning with the generator of '{weights[0]}'")
 
     def begin(self, budget: Budget) -> None:
         """Make ready to go on from where the budget stands; at batch 0 sample the untrained generator."""
@@ -141,8 +132,6 @@ class Record:
             self._screen.close()
             self._summary.close()
 
-    # ---- figures ----
-
     def _open_summary(self) -> None:
         """Begin a TensorBoard file; one that was deleted would take figures and show nothing."""
         self._summary = tf.summary.create_file_writer(self.config.summary_dir)
@@ -182,8 +171,6 @@ class Record:
         percent = 100 * budget.progress
         self._screen.show(percent, line, f"Progress[{percent:3.0f}%], {line}")
 
-    # ---- held-out faces ----
-
     def _sample(self, batch: int) -> dict[str, float]:
         """Write the grids of a batch; figures of the held-out faces (fewer for noise input)."""
         test = self._test
@@ -215,3 +202,15 @@ class Record:
 
     def _write_png(self, name: str, picture: np.ndarray) -> None:
         layout.write_png(files.join(self.config.train_dir, name), picture)
+
+
+def load_start_weights(generators: Iterable[tf.Module], config: Config) -> str:
+    """Give generators the weights that start_from means; the path of these, or "". Raises UserError."""
+    if not (weights := start_weights(config)):
+        return ""
+    try:
+        for generator in generators:
+            restore(generator, *weights)
+    except UserError as error:
+        raise cannot_start_from(config, str(error).rpartition(": ")[0]) from None
+    return weights[0]

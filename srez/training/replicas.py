@@ -58,8 +58,6 @@ class Replicas:
             here += f" ({processors()} processor{'s' if processors() > 1 else ''})"
         return here if self.workers == 1 else f"{self.workers} workers with {here} each"
 
-    # ---- outside the step ----
-
     def share(self, batch_size: int) -> tuple[int, int]:
         """Where this process's samples of a batch begin, and how many they are. Raises UserError."""
         if batch_size % self.count:
@@ -115,8 +113,6 @@ class Replicas:
                 raise
             raise WorkerLost(f"a worker is gone, or this one failed ({one_line(error.message)})") from None
 
-    # ---- the step ----
-
     def run(self, function: Callable, *args: Any) -> Any:
         """Run a function on every replica; its result on the first one here."""
         found = self.strategy.run(function, args)
@@ -136,9 +132,6 @@ class Replicas:
         size = tf.shape(samples)[0] // parts
         start = replica_index() % parts * size
         return samples[start : start + size]
-
-
-# ---- which devices ---------------------------------------------------------------------------------
 
 
 def open_replicas(config: Config) -> Replicas:

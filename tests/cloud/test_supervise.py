@@ -196,7 +196,7 @@ def test_signals_to_the_whole_group_reach_the_training_once(rented):
     assert out.count("stopping") == 1
 
 
-@pytest.mark.parametrize(("grace", "code"), [(supervise.TRAINING["SREZ_GRACE"], 0), ("0", 75)])
+@pytest.mark.parametrize(("grace", "code"), [(supervise.TRAINING_ENVIRONMENT["SREZ_GRACE"], 0), ("0", 75)])
 def test_the_training_heeds_its_first_signal_alone(grace, code):
     """A notice, then the shutdown's own SIGTERM: the second must not cut the saving short."""
     program = (

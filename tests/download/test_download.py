@@ -29,7 +29,7 @@ from srez.data.drawn import faces
 from srez.download import celeba, check, drawn
 from srez.download import fetch as fetch_module
 from srez.download import unpack as unpacking
-from srez.download.fetch import CELEBA, Archive, Patience
+from srez.download.fetch import CELEBA, Archive, RetryPolicy
 from srez.download.unpack import MARKER, STAGE, free_bytes
 
 COMMAND = Path(download_data.__file__)
@@ -231,10 +231,10 @@ def waits():
 def call(tmp_path, drive, waits, capsys):
     """Run the command in this process: call(*arguments, data=...) -> (exit code, stdout, message)."""
 
-    def run(*arguments, data=ZIP, members=MEMBERS, drive_url=drive.url, **patience):
+    def run(*arguments, data=ZIP, members=MEMBERS, drive_url=drive.url, **policy):
         drive.data = data
         os.chdir(tmp_path)
-        hope = Patience(**{"connect": 5, "silence": 5, "sleep": waits} | patience)
+        hope = RetryPolicy(**{"connect": 5, "silence": 5, "sleep": waits} | policy)
         code = download_data.main(list(arguments), archive_of(data, drive_url, members), hope)
         out, err = capsys.readouterr()
         assert "Traceback" not in err
@@ -867,14 +867,14 @@ class TestSynthetic:
     def test_processes_draw_the_same_files(self, call, tmp_path, monkeypatch):
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
         call("--source", "synthetic", "--count", "40", "--dest", "alone")
-        monkeypatch.setattr(drawn, "WORTH_A_PROCESS", 20)
+        monkeypatch.setattr(drawn, "FACES_PER_PROCESS", 20)
         assert call("--source", "synthetic", "--count", "40", "--dest", "together")[0] == 0
         assert len(contents(tmp_path / "together")) == 40
         assert contents(tmp_path / "together") == contents(tmp_path / "alone")
 
     def test_a_process_that_is_ended(self, call, tmp_path, monkeypatch):
         monkeypatch.setattr(os, "cpu_count", lambda: 2)
-        monkeypatch.setattr(drawn, "WORTH_A_PROCESS", 20)
+        monkeypatch.setattr(drawn, "FACES_PER_PROCESS", 20)
         monkeypatch.setattr(drawn, "_jpeg", os._exit)
         code, _, message = call("--source", "synthetic", "--count", "40")
         assert code == 2
@@ -959,7 +959,7 @@ class TestCheck:
             (tmp_path / f"bad{n:02d}.png").write_bytes(b"?")
         out = call("--check", str(tmp_path))[1]
         assert out.count("  bad") == 30
-        assert out.count("  small") == check.NAMED
+        assert out.count("  small") == check.MAX_LISTED
         assert out.count("  and 10 more") == 2  # too small, and sizes
 
     def test_nothing_to_check(self, call, tmp_path):

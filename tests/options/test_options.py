@@ -118,8 +118,9 @@ def started(config: Config) -> list:
     with (
         mock.patch.object(tf.config.experimental, "enable_op_determinism") as determinism,
         mock.patch.object(tf.debugging, "set_log_device_placement") as placement,
+        mock.patch.object(srez_main.flags, "verbose", return_value=False),
     ):
-        srez_main.start_tensorflow(config, verbose=False)
+        srez_main.start_tensorflow(config)
     return [determinism.called, placement.call_args.args]
 
 

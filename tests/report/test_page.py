@@ -22,7 +22,7 @@ from srez.report.page import write_report
 from srez.report.results import FINISHED, UNDER_WAY, Result, Results, titled
 from srez.report.tables import FILE, read
 from srez.report.text import DASH, MINUS, interval, number, share, typeset
-from srez.study.grid import load
+from srez.study.grid import read_study
 
 SAMPLES = range(0, 130, 10)  # 13, five of them in the last third
 STUDY = """
@@ -451,7 +451,7 @@ def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]") -> Result
     """Results in which the trainings named have curves of that verdict; the others converged."""
     path = begin(tmp_path / "s") / "study.toml"
     path.write_text(path.read_text().replace("[0, 1]", seeds))
-    study = load(str(path))
+    study = read_study(str(path))
     batch = np.array(SAMPLES, float)
     levels = {
         "converged": np.minimum(batch / 60, 1),
@@ -525,7 +525,7 @@ def test_claim_1_needs_a_variety_of_architectures(tmp_path):
     )
     text = text.replace("[0, 1]", "[0, 1, 2]")
     (folder / "study.toml").write_text(text[: text.index("[[exclude]]")])
-    study = load(str(folder / "study.toml"))
+    study = read_study(str(folder / "study.toml"))
     batch = np.array(SAMPLES, float)
     curves = {"psnr": (batch, np.minimum(batch / 60, 1))}
     found = claims.stability(

@@ -31,7 +31,7 @@ def first_figures(folder: Path) -> dict[str, float]:
 def test_the_generator_and_its_average_are_the_same(trained):
     config = Config(start_from=trained, gene_ema=0.9, random_seed=5, **SAME)
     gan, wanted = Gan(config), load(trained).generator.get_weights()
-    record.begin((gan.generator, gan.average), config)
+    record.load_start_weights((gan.generator, gan.average), config)
     for network in (gan.generator, gan.average):
         for mine, its in zip(network.get_weights(), wanted, strict=True):
             np.testing.assert_array_equal(mine, its)
@@ -47,7 +47,7 @@ def test_of_a_training_with_gene_ema_it_is_the_average(tmp_path):
             weight.assign(tf.fill(weight.shape, value))
     Checkpoints(config.checkpoint_dir, gan.parts).save(1, 0.0)
     new = Gan(Config(start_from=config.checkpoint_dir, **SAME))
-    assert record.begin([new.generator], new.config) == f"{config.checkpoint_dir}/srez-1"
+    assert record.load_start_weights([new.generator], new.config) == f"{config.checkpoint_dir}/srez-1"
     for weight in new.generator.get_weights():
         np.testing.assert_array_equal(weight, np.full_like(weight, 2.0))
 

@@ -34,7 +34,7 @@ NAMES = ["0.25-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """Runs a study of four fake trainings in this process; the exit code."""
-    monkeypatch.setattr(conduct, "TICK", 0.02)
+    monkeypatch.setattr(conduct, "POLL_SECONDS", 0.02)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def run(
@@ -177,10 +177,10 @@ def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeyp
     monkeypatch.setattr(conduct, "Job", lambda run, *rest: broken_once(run, *rest))
     tries = []
 
-    def broken_once(run, store, claim, environment, program):
+    def broken_once(run, store, lease, environment, program):
         tries.append(run.name)
         plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
-        return jobs.Job(run, store, claim, environment | plan, program)
+        return jobs.Job(run, store, lease, environment | plan, program)
 
     assert study() == 0
     assert tries == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
@@ -264,10 +264,10 @@ def test_two_jobs_run_at_once_and_share_the_cores(study, tmp_path, monkeypatch):
         running += step
         most = max(most, running)
     assert (running, most) == (0, 2)
-    assert jobs.share(1, 2, []) == {"TF_NUM_INTRAOP_THREADS": "3", "TF_NUM_INTEROP_THREADS": "3"}
-    assert jobs.share(0, 1, []) == {}
+    assert jobs.machine_share(1, 2, []) == {"TF_NUM_INTRAOP_THREADS": "3", "TF_NUM_INTEROP_THREADS": "3"}
+    assert jobs.machine_share(0, 1, []) == {}
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
-    assert jobs.share(0, 8, []) == {"TF_NUM_INTRAOP_THREADS": "5", "TF_NUM_INTEROP_THREADS": "1"}
+    assert jobs.machine_share(0, 8, []) == {"TF_NUM_INTRAOP_THREADS": "5", "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
@@ -320,7 +320,7 @@ import sys
 import srez_main
 from srez.study import conduct
 srez_main.__file__ = sys.argv.pop(1)
-conduct.TICK, conduct.RESCAN, conduct.LINGER = 0.02, 0.5, 0.5
+conduct.POLL_SECONDS, conduct.RESCAN_SECONDS, conduct.IDLE_SECONDS = 0.02, 0.5, 0.5
 sys.exit(srez_main.main(sys.argv))
 """
 
@@ -410,8 +410,8 @@ def test_a_machine_that_has_gone_is_watched_and_then_taken_over(study, tmp_path,
     folder = tmp_path / "study" / "runs" / "0.5-s0"
     folder.mkdir(parents=True)
     (folder / "claim.1").write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-    monkeypatch.setattr("srez.study.lease.PATIENCE", 1.0)
-    monkeypatch.setattr(conduct, "RESCAN", 0.1)
+    monkeypatch.setattr("srez.study.lease.EXPIRY_SECONDS", 1.0)
+    monkeypatch.setattr(conduct, "RESCAN_SECONDS", 0.1)
     assert study() == 0
     assert started(tmp_path) == ["0.25-s0", "0.25-s1", "0.5-s1", "0.5-s0"]
     assert (folder / "claim.2").exists()
@@ -421,11 +421,11 @@ def test_a_machine_that_has_gone_is_watched_and_then_taken_over(study, tmp_path,
 def test_a_machine_that_lives_keeps_its_training(study, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "study" / "runs" / "0.5-s0"
     folder.mkdir(parents=True)
-    claim = folder / "claim.1"
-    claim.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-    beat = f"while sleep 0.1; do touch {claim}; done"
-    monkeypatch.setattr(conduct, "RESCAN", 0.1)
-    monkeypatch.setattr(conduct, "LINGER", 1.0)
+    lease = folder / "claim.1"
+    lease.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
+    beat = f"while sleep 0.1; do touch {lease}; done"
+    monkeypatch.setattr(conduct, "RESCAN_SECONDS", 0.1)
+    monkeypatch.setattr(conduct, "IDLE_SECONDS", 1.0)
     machine = subprocess.Popen(["sh", "-c", beat])
     try:
         assert study() == 0
@@ -439,30 +439,30 @@ def test_a_machine_that_lives_keeps_its_training(study, tmp_path, monkeypatch, c
 
 
 def test_what_others_hold_at_the_first_look_is_waited_for(study, tmp_path, monkeypatch):
-    """Holders that have just died: their claims look alive for a while."""
+    """Holders that have just died: their leases look alive for a while."""
     names = ["0.25-s0", "0.25-s1", "0.5-s0", "0.5-s1"]
     for name in names:
         folder = tmp_path / "study" / "runs" / name
         folder.mkdir(parents=True)
-        claim = {"process": 7, "host": "elsewhere", "boot": "another"}
-        (folder / "claim.1").write_text(json.dumps(claim))
-    monkeypatch.setattr("srez.study.lease.PATIENCE", 1.0)
-    monkeypatch.setattr(conduct, "RESCAN", 0.1)
+        lease = {"process": 7, "host": "elsewhere", "boot": "another"}
+        (folder / "claim.1").write_text(json.dumps(lease))
+    monkeypatch.setattr("srez.study.lease.EXPIRY_SECONDS", 1.0)
+    monkeypatch.setattr(conduct, "RESCAN_SECONDS", 0.1)
     assert study() == 0
     assert sorted(started(tmp_path)) == names
 
 
 def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("srez.study.lease.BEAT", 0.0)
-    monkeypatch.setattr(conduct, "LINGER", 0.0)
+    monkeypatch.setattr("srez.study.lease.RENEWAL_SECONDS", 0.0)
+    monkeypatch.setattr(conduct, "IDLE_SECONDS", 0.0)
     monkeypatch.setenv("FAKE_PACE", "0.05")
     real = jobs.Job
 
-    def taken_over(run, store, claim, environment, program):
+    def taken_over(run, store, lease, environment, program):
         if run.name == "0.5-s0":
             other = Path(store.run(run.name)) / "claim.2"
             other.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-        return real(run, store, claim, environment, program)
+        return real(run, store, lease, environment, program)
 
     monkeypatch.setattr(conduct, "Job", taken_over)
     assert study() == 0
@@ -568,7 +568,7 @@ def test_times_for_people(minutes, text):
 @pytest.mark.parametrize(
     ("words", "part"),
     [
-        (["--run=study", "--study=nowhere.toml"], "study 'nowhere.toml' is not there"),
+        (["--run=study", "--study=nowhere.toml"], "there is no study 'nowhere.toml'"),
         (["--run=study", "--study=smoke", "--jobs=0"], "--jobs=0: must be at least 1"),
         (["--run=study", "--study=smoke", "--study_dir=gs://x"], "must be a local or mounted folder"),
         (["--run=study", "--study=smoke", "--study_dir=a_file"], "choose a --study_dir"),

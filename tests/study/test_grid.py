@@ -35,7 +35,7 @@ def load(tmp_path):
     def write(text: str) -> Study:
         path = tmp_path / "study.toml"
         path.write_text(text)
-        return grid.load(str(path))
+        return grid.read_study(str(path))
 
     return write
 
@@ -116,7 +116,7 @@ COUNTS = {"paper": (96, 28, 204), "indicator": (6, 0, 18), "smoke": (4, 1, 6), "
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ROOT.glob("srez/studies/*.toml")))
 def test_own_studies(name):
-    study = grid.load(name)
+    study = grid.read_study(name)
     cells = study.cells()
     assert (len(cells), sum(bool(c.excluded) for c in cells), len(study.runs())) == COUNTS[name]
     assert study.name == name
@@ -128,7 +128,7 @@ def test_own_studies(name):
 
 
 def test_paper_asks_what_the_2017_paper_asked():
-    study = grid.load("paper")
+    study = grid.read_study("paper")
     assert study.axes["objective"] == ["gan", "wgan", "wgan-gp", "2017-wgan-gp"]
     assert study.axes["critic_norm"] == ["batch", "layer", "none"]
     assert study.axes["optimizer"] == ["adam", "rmsprop"]
@@ -226,13 +226,15 @@ def test_a_contradiction_in_a_cell_that_is_left_out_is_none(load):
 
 def test_a_study_that_is_not_there_names_those_that_are():
     with pytest.raises(UserError, match="no study 'nowhere': take one of cpu, indicator, paper, smoke"):
-        grid.load("nowhere")
+        grid.read_study("nowhere")
 
 
 def test_own_studies_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert (
-        grid.load("smoke") == grid.load("studies/smoke.toml") == grid.load(ROOT / "srez/studies/smoke.toml")
+        grid.read_study("smoke")
+        == grid.read_study("studies/smoke.toml")
+        == grid.read_study(ROOT / "srez/studies/smoke.toml")
     )
 
 
@@ -276,7 +278,7 @@ def test_a_written_study_needs_no_preset_and_is_the_same(load):
 
 def test_own_studies_survive_writing(load):
     for path in ROOT.glob("srez/studies/*.toml"):
-        study = grid.load(str(path))
+        study = grid.read_study(str(path))
         assert load(grid.to_toml(study)) == study
 
 

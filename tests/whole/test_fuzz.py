@@ -46,7 +46,7 @@ from srez.options.config import Config, fields, from_dict, to_dict
 from srez.options.flags import define_flags, parse
 from srez.options.rules import out_of_range
 from srez.runs.run import Run, read_metrics
-from srez.runs.trained import load, load_config
+from srez.runs.trained import load_config, read_description
 from srez.system.signals import Stop
 from srez.training.checkpoints import Checkpoints
 from srez_input import batches
@@ -106,25 +106,32 @@ def no_hang():
 # ---- the command line ------------------------------------------------------------------------------
 
 
+class Begun(Exception):
+    """A run would begin here."""
+
+
 def command(*words: str) -> tuple[int, str, Config | None]:
     """srez_main.main up to where a run would begin: exit code, standard error, the run's options."""
     values, reached, said = flags.FlagValues(), [], io.StringIO()
 
-    def begin(config: Config, stop: object) -> int:
+    def begin(config: Config, *_: object) -> int:
         reached.append(config)
-        return 0
+        raise Begun
 
     with (
         mock.patch.object(flags_module, "define_flags", functools.partial(define_flags, values)),
         mock.patch.object(flags_module, "parse", functools.partial(parse, values=values)),
         mock.patch.object(flags_module, "verbose", return_value=False),
-        mock.patch.object(srez_main, "start_tensorflow"),
-        mock.patch.object(srez_main, "MODES", dict.fromkeys(srez_main.MODES, begin)),
+        mock.patch.object(srez_main, "start_tensorflow", begin),
+        mock.patch.dict(srez_main.MODES, study=begin, report=begin),  # without TensorFlow
         mock.patch.object(srez_main, "Stop", mock.Mock()),
         contextlib.redirect_stderr(said),
         contextlib.redirect_stdout(io.StringIO()),
     ):
-        code = srez_main.main(["srez_main.py", *words])
+        try:
+            code = srez_main.main(["srez_main.py", *words])
+        except Begun:
+            code = 0
     return code, said.getvalue(), reached[0] if reached else None
 
 
@@ -474,7 +481,7 @@ def test_a_damaged_config_json_is_refused_or_good(run_folder, tmp_path, examples
             assert "config.json' is damaged" in said
             return False
         assert all(not out_of_range(getattr(config, f.name), f.metadata) for f in fields())
-        assert load(str(tmp_path))["dataset"].keys() == {"fingerprint", "pictures"}
+        assert read_description(str(tmp_path))["dataset"].keys() == {"fingerprint", "pictures"}
         return True
 
     seen = fuzz(examples, check, st.one_of(damaged(st.just(good)), options, parts, shapes))
@@ -499,7 +506,7 @@ def test_a_damaged_config_json_is_refused_or_good(run_folder, tmp_path, examples
 def test_what_was_found_in_config_json(run_folder, tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(UserError, match="damaged"):
-        load(str(tmp_path))
+        read_description(str(tmp_path))
 
 
 @often(200, 5_000)
