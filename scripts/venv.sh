@@ -7,7 +7,7 @@ VENV_PYTHON="$PWD/.venv/bin/python"
 # extras of pyproject.toml list. Only what has changed since the last call is installed, and .venv is made anew
 # only for another Python: a training may be running from it.
 make_venv() {
-    local python="${PYTHON:-python3}" version extra
+    local python="${PYTHON:-python3}" version made_by extra
     if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
         echo "srez: needs Python 3.11 to 3.13 (TensorFlow has no wheel for 3.14); set PYTHON=/path/to/python3.12" >&2
         return 2
@@ -17,7 +17,9 @@ make_venv() {
         return 2
     fi
     version="$("$python" -VV)"
-    if ! [ -x "$VENV_PYTHON" ] || [ "$version" != "$(cat .venv/made_by 2>/dev/null)" ]; then
+    # one that was made by hand is taken over
+    made_by="$(cat .venv/made_by 2>/dev/null || "$VENV_PYTHON" -VV 2>/dev/null || true)"
+    if ! [ -x "$VENV_PYTHON" ] || [ "$version" != "$made_by" ]; then
         if ! "$python" -m venv --clear .venv; then
             echo "srez: no virtual environment could be made in $PWD/.venv; see the lines above" >&2
             return 2

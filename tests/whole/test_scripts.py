@@ -95,6 +95,16 @@ def test_both_scripts_share_one_environment(machine):
     assert machine.log.read_text().count("-m venv --clear") == 2
 
 
+def test_an_environment_that_was_made_by_hand_is_taken_over(machine):
+    for name in ("python", "shellcheck"):
+        path = machine.root / ".venv" / "bin" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.symlink_to(machine.root / "commands" / "fake_python")
+    assert finish(machine())[0] == 0
+    assert "-m venv" not in machine.log.read_text()
+    assert installed(machine.log) == ["--editable ."]
+
+
 def test_a_failed_installation_is_told_and_tried_again(machine):
     code, out = finish(machine(PIP_CODE="1"))
     assert code == 2
