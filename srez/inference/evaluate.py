@@ -49,7 +49,8 @@ class Faces:
 def evaluate(config: Config) -> int:
     """Measure a network; the exit code, 2 where a picture could not be used."""
     features = inception(config.inception_weights)
-    network = load(config.checkpoint_dir, first_checkpoint(config), config.precision)
+    checkpoints = checkpoint_names(config)
+    network = load(config.checkpoint_dir, checkpoints[0], config.precision)
     run = framing(replace_folders(network.config, config), config)
     dataset, trouble = _dataset(run, optional=bool(config.images))
     faces, skipped = read_portraits(config, run) if config.images else (held_out(dataset, run), [])
@@ -58,8 +59,8 @@ def evaluate(config: Config) -> int:
 
     measure = Measure(faces, features)
     rows = [measure.row("", name, interpolation(method, run)) for name, method in INTERPOLATIONS.items()]
-    for path in checkpoints(config, network):
-        network.load_weights(path)
+    for checkpoint in checkpoints:
+        network.load_weights(checkpoint_path(config.checkpoint_dir, checkpoint))
         for name, method in generators(network, config).items():
             rows.append(measure.row(network.name, name, method))
     if others is not None:
@@ -87,23 +88,13 @@ def evaluate(config: Config) -> int:
     return EXIT_USER if skipped else EXIT_DONE
 
 
-def first_checkpoint(config: Config) -> str:
-    """The checkpoint that is loaded first: the one that was asked for, or the oldest of all."""
+def checkpoint_names(config: Config) -> list[str]:
+    """The checkpoints to measure, oldest first. Raises UserError where --all_checkpoints finds none."""
     if not config.all_checkpoints:
-        return config.checkpoint
-    batches = saved_batches(config.checkpoint_dir)
-    if not batches:
-        raise UserError(f"--all_checkpoints: '{config.checkpoint_dir}' has none: train first (--run train)")
-    return str(batches[0])
-
-
-def checkpoints(config: Config, network: Network) -> list[str]:
-    """Paths of the checkpoints to measure, oldest first."""
-    if not config.all_checkpoints:
-        return [network.path]
-    return [
-        checkpoint_path(config.checkpoint_dir, str(batch)) for batch in saved_batches(config.checkpoint_dir)
-    ]
+        return [config.checkpoint]
+    if batches := saved_batches(config.checkpoint_dir):
+        return list(map(str, batches))
+    raise UserError(f"--all_checkpoints: '{config.checkpoint_dir}' has none: train first (--run train)")
 
 
 def interpolation(method: str, run: Config) -> Method:

@@ -29,10 +29,10 @@ Run = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file. write(network, rounds, path); load(path, network, rounds): a function of pictures."""
+    """One kind of file. write(network, the same in plain layers, path); load(path, network, rounds)."""
 
     file: str
-    write: Callable[[Network, int, str], object]
+    write: Callable[[Network, keras.Model, str], object]
     load: Callable[[str, Network, int], Run]
     packages: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
@@ -78,7 +78,7 @@ def export_one(name: str, network: Network, rounds: int, folder: str) -> None:
     with tempfile.TemporaryDirectory() as aside:
         path = os.path.join(aside, form.file)
         with quiet_stderr():
-            form.write(network, rounds, path)
+            form.write(network, plain_network(network.generator, network.factor, rounds), path)
             worst = difference(form.load(path, network, rounds), network, rounds)
         if not worst <= allowed:
             raise UserError(
@@ -109,22 +109,14 @@ def _copy(source: str, target: str) -> None:
         files.write_whole(target, files.read_bytes(source))
 
 
-def _plain(network: Network, rounds: int) -> keras.Model:
-    return plain_network(network.generator, network.factor, rounds)
-
-
-def _write_saved_model(network: Network, rounds: int, path: str) -> None:
-    _plain(network, rounds).export(path, verbose=False)
-
-
-def _load_saved_model(path: str, *_: object) -> Run:
+def _load_saved(path: str, *_: object) -> Run:
     loaded = tf.saved_model.load(path)
     return lambda pictures: loaded.serve(pictures).numpy()
 
 
-def _write_tflite(network: Network, rounds: int, path: str) -> None:
+def _write_tflite(network: Network, plain: keras.Model, path: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        _write_saved_model(network, rounds, folder)
+        plain.export(folder, verbose=False)
         files.write_whole(path, tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
@@ -142,9 +134,9 @@ def _load_tflite(path: str, *_: object) -> Run:
     return run
 
 
-def _write_onnx(network: Network, rounds: int, path: str) -> None:
+def _write_onnx(network: Network, plain: keras.Model, path: str) -> None:
     signature = [tf.TensorSpec([None, None, None, 3], name="feature")]
-    _plain(network, rounds).export(path, format="onnx", verbose=False, input_signature=signature)
+    plain.export(path, format="onnx", verbose=False, input_signature=signature)
 
 
 def _load_onnx(path: str, *_: object) -> Run:
@@ -155,19 +147,11 @@ def _load_onnx(path: str, *_: object) -> Run:
     return lambda pictures: session.run(None, {name: pictures})[0]
 
 
-def _write_keras(network: Network, rounds: int, path: str) -> None:
-    _plain(network, rounds).save(path)
-
-
 def _load_keras(path: str, *_: object) -> Run:
     return keras.models.load_model(path).predict_on_batch
 
 
-def _write_weights(network: Network, rounds: int, path: str) -> None:
-    network.generator.save_weights(path)
-
-
-def _write_half_weights(network: Network, rounds: int, path: str) -> None:
+def _write_half_weights(network: Network, plain: keras.Model, path: str) -> None:
     """Kernels in float16; offsets and moving averages, which are few and may be tiny, stay as they are."""
     with tempfile.TemporaryDirectory() as folder:
         full = os.path.join(folder, WEIGHTS)
@@ -194,11 +178,13 @@ def _load_weights(path: str, network: Network, rounds: int) -> Run:
 
 
 FORMATS = {
-    "savedmodel": Format("saved_model", _write_saved_model, _load_saved_model),
+    "savedmodel": Format(
+        "saved_model", lambda _, plain, path: plain.export(path, verbose=False), _load_saved
+    ),
     "tflite": Format("generator.tflite", _write_tflite, _load_tflite),
     "onnx": Format("generator.onnx", _write_onnx, _load_onnx, ("onnx", "onnxruntime", "tf2onnx")),
-    "keras": Format("generator.keras", _write_keras, _load_keras),
-    "weights": Format(WEIGHTS, _write_weights, _load_weights),
+    "keras": Format("generator.keras", lambda _, plain, path: plain.save(path), _load_keras),
+    "weights": Format(WEIGHTS, lambda network, _, path: network.generator.save_weights(path), _load_weights),
     "half_weights": Format(HALF_WEIGHTS, _write_half_weights, _load_weights, tolerance=HALF_TOLERANCE),
 }
 

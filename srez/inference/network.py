@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -78,7 +78,8 @@ class Network:
         count, height, width, _ = pictures.shape
         factor = self.factor
         whole = np.empty((count, height * factor, width * factor, 3), pictures.dtype)
-        for rows, columns in tiles(height, width, tile, self.margin(rounds)):
+        margin = self.margin(rounds)
+        for rows, columns in itertools.product(spans(height, tile, margin), spans(width, tile, margin)):
             area = (rows.stop - rows.start) * (columns.stop - columns.start)
             together = max(1, tile * tile // area)
             for i in range(0, count, together):
@@ -144,13 +145,6 @@ def spans(length: int, tile: int, margin: int) -> list[Span]:
         Span(start, stop, max(0, start - margin), min(length, stop + margin))
         for start, stop in itertools.pairwise(edges)
     ]
-
-
-def tiles(height: int, width: int, tile: int, margin: int) -> Iterator[tuple[Span, Span]]:
-    """Rows and columns of every tile of a picture."""
-    for rows in spans(height, tile, margin):
-        for columns in spans(width, tile, margin):
-            yield rows, columns
 
 
 def reach(network: keras.Model) -> int:

@@ -4,7 +4,9 @@ import contextlib
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -103,10 +105,7 @@ def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcom
     waiting: dict[tuple, list[Task]] = defaultdict(list)
     room = config.tile**2
     for task in tasks:
-        try:
-            task.picture = read(files.read_bytes(task.path))
-        except (ValueError, OSError, tf.errors.OpError) as error:
-            outcome.skip(task.path, error)
+        if not _read(task, read, outcome):
             continue
         rgb = task.picture.rgb
         key = (rgb.shape, rgb.dtype)
@@ -158,7 +157,8 @@ def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: 
     """Cut the faces out of portraits, average them down and upscale that; with --compare also strips."""
     run = framing(network.config, config)
     for i in range(0, len(tasks), FACES_AT_ONCE):
-        group = [task for task in tasks[i : i + FACES_AT_ONCE] if _read_face(task, run, outcome)]
+        cut_out = partial(read_face, config=run, least=run.input_size)
+        group = [task for task in tasks[i : i + FACES_AT_ONCE] if _read(task, cut_out, outcome)]
         if not group:
             continue
         batch = to_batch([task.picture for task in group], run)
@@ -172,9 +172,10 @@ def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: 
             _write(task, layout.to_uint8(output[n]), config, outcome)
 
 
-def _read_face(task: Task, run: Config, outcome: Outcome) -> bool:
+def _read(task: Task, reader: Callable[[bytes], Picture], outcome: Outcome) -> bool:
+    """Read a task's picture; False where that cannot be done, which is said."""
     try:
-        task.picture = read_face(files.read_bytes(task.path), run, run.input_size)
+        task.picture = reader(files.read_bytes(task.path))
         return True
     except (ValueError, OSError, tf.errors.OpError) as error:
         outcome.skip(task.path, error)
