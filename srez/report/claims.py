@@ -1,13 +1,14 @@
 """Whether the two claims of the 2017 paper hold in a study: an answer by written rules, with its evidence."""
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from srez.report.correlations import INDICATORS, WASSERSTEIN, Interval, difference, falls
-from srez.report.results import FIGURES, FINISHED, CellResult, Result, Results
+from srez.report.correlations import INDICATORS, WASSERSTEIN, Interval, difference, has_fallen
+from srez.report.results import FINISHED, METRICS, CellResult, Results, RunResult
 from srez.report.text import interval, number, share, trainings
 from srez.report.verdicts import UNSTABLE
 
@@ -18,234 +19,34 @@ HOLDS, EXCEPTIONS, PARTLY, FAILS, OPEN = (
     "does not hold here",
     "not decided here",
 )
-PENALIZED, CONTROL = "wgangp", "dcgan"  # values of --loss_func
-ARCHITECTURE = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
-MOST_EXCEPTIONS = 0.2  # of the trainings; more, and it does not hold
-FEWEST_SEEDS = 3
+WGAN_GP, GAN = "wgangp", "dcgan"  # values of --loss_func
+ARCHITECTURE_OPTIONS = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
+MAX_UNSTABLE_SHARE = 0.2  # of the trainings with WGAN-GP, for claim 1 to hold with exceptions
+MIN_SEEDS = 3
 NO_PROGRESS = ("too short", "no gain", "collapsed", "diverged")
-STRONG = 0.5  # a rank correlation from which on one may steer by an indicator
-SHOWN = 6  # trainings that are named, at most
+STRONG_CORRELATION = 0.5  # a rank correlation from which on one may steer by an indicator
+MAX_NAMED = 6  # trainings in a list of names
 ESTIMATE = "wasserstein_estimate"
 
 STABILITY_RULES = {
     OPEN: "WGAN-GP was not trained, a training with it is unfinished or too short for a verdict, or there "
-    f"are fewer than two architectures or {FEWEST_SEEDS} seeds.",
+    f"are fewer than two architectures or {MIN_SEEDS} seeds.",
     HOLDS: "Every training with WGAN-GP converged.",
     PARTLY: "Every one is stable (none diverged, collapsed, oscillated or ended without gain), but some had "
     "not converged when their batches were over.",
-    EXCEPTIONS: f"At most {MOST_EXCEPTIONS:.0%} of them are not stable.",
-    FAILS: f"More than {MOST_EXCEPTIONS:.0%} of them are not stable.",
+    EXCEPTIONS: f"At most {MAX_UNSTABLE_SHARE:.0%} of them are not stable.",
+    FAILS: f"More than {MAX_UNSTABLE_SHARE:.0%} of them are not stable.",
 }
 INDICATOR_RULES = {
     OPEN: "No Wasserstein objective was trained, a training with one is unfinished, there are fewer than "
-    f"{FEWEST_SEEDS} seeds, most of these trainings made no progress (too short, no gain, collapsed or "
+    f"{MIN_SEEDS} seeds, most of these trainings made no progress (too short, no gain, collapsed or "
     "diverged), or none has enough samples.",
     HOLDS: f"For every Wasserstein objective and quality figure the interval of the correlation lies above "
-    f"{STRONG:g}, and that of the changes above 0.",
+    f"{STRONG_CORRELATION:g}, and that of the changes above 0.",
     PARTLY: "For at least half of them the interval of the correlation lies above 0.",
-    FAILS: f"For more than half of them it does not, and ends below {STRONG:g}.",
+    FAILS: f"For more than half of them it does not, and ends below {STRONG_CORRELATION:g}.",
     f"{OPEN}, too": "None of these.",
 }
-
-
-class Claim(NamedTuple):
-    """A claim, the answer to it, the answer's reason in one sentence, and the figures behind it."""
-
-    name: str
-    text: str
-    answer: str
-    reason: str
-    evidence: list[str]
-    rules: dict[str, str]
-
-
-def claims(results: Results) -> list[Claim]:
-    """Both claims as far as the study decides them."""
-    return [stability(results), indicator(results)]
-
-
-def _named(results: list[Result]) -> str:
-    shown = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in results[:SHOWN]]
-    more = [f"{len(results) - SHOWN} more"] if len(results) > SHOWN else []
-    return "; ".join(shown + more)
-
-
-# ---- claim 1 ---------------------------------------------------------------------------------------
-
-
-def _stable(r: Result) -> bool:
-    return r.verdict.word not in UNSTABLE
-
-
-def _converged(r: Result) -> bool:
-    return r.verdict.word == "converged"
-
-
-def _finished(cells: list[CellResult]) -> list[Result]:
-    return [r for cell in cells for r in cell.finished]
-
-
-def _missing(cells: list[CellResult]) -> str:
-    """What keeps a group of trainings from being judged, or nothing."""
-    runs = [r for cell in cells for r in cell.results]
-    waiting = sum(r.state != FINISHED for r in runs)
-    if waiting:
-        return f"{waiting} of its {trainings(len(runs))} {'has' if waiting == 1 else 'have'} not finished"
-    return ""
-
-
-def _few_seeds(results: Results) -> str:
-    count = len(results.study.seeds)
-    return f"{count} seeds are fewer than {FEWEST_SEEDS}" if count < FEWEST_SEEDS else ""
-
-
-def _undecided(results: Results, cells: list[CellResult]) -> str:
-    """Why the first claim cannot be judged, or nothing."""
-    if not cells:
-        return "no training here uses WGAN-GP"
-    if missing := _missing(cells):
-        return missing
-    if short := sum(r.verdict.word == "too short" for r in _finished(cells)):
-        return f"{trainings(short)} had too few samples for a verdict"
-    if len({tuple(getattr(c.cell.config(0), option) for option in ARCHITECTURE) for c in cells}) < 2:
-        return "all its WGAN-GP trainings share one architecture"
-    return _few_seeds(results)
-
-
-def stability(results: Results) -> Claim:
-    """Claim 1: WGAN-GP trains stably and converges on a variety of architectures."""
-    cells = [cell for cell in results.live if cell.loss_func == PENALIZED]
-    runs = _finished(cells)
-    bad = [r for r in runs if not _stable(r)]
-    done = sum(map(_converged, runs))
-    answer = _stability_answer(len(bad), done, len(runs))
-    reason = f"of {trainings(len(runs))} with WGAN-GP {len(runs) - len(bad)} are stable and {done} converged"
-    if undecided := _undecided(results, cells):
-        answer, reason = OPEN, f"because {undecided}"
-    return Claim(
-        "Claim 1",
-        "WGAN-GP trains stably and converges on a variety of architectures.",
-        answer,
-        reason,
-        list(_stability_evidence(results, bad)),
-        STABILITY_RULES,
-    )
-
-
-def _stability_answer(bad: int, done: int, total: int) -> str:
-    """The answer by STABILITY_RULES, of so many trainings that are not stable or converged."""
-    if done == total:
-        return HOLDS
-    if bad == 0:
-        return PARTLY
-    return EXCEPTIONS if bad <= MOST_EXCEPTIONS * total else FAILS
-
-
-def _stability_evidence(results: Results, bad: list[Result]) -> Iterator[str]:
-    penalized = [r for c in results.live if c.loss_func == PENALIZED for r in c.finished]
-    ours = {group: cells[0].loss_func == PENALIZED for group, cells in results.groups.items()}
-    for group in sorted(ours, key=lambda group: not ours[group]):  # WGAN-GP before all others
-        runs = _finished(results.groups[group])
-        if not runs:
-            continue
-        stable, done = sum(map(_stable, runs)), sum(map(_converged, runs))
-        text = f"{group}: stable {share(stable, len(runs))}, converged {share(done, len(runs))}"
-        yield text + (_compared(penalized, runs) if penalized and not ours[group] else "") + "."
-    if bad:
-        yield f"Not stable with WGAN-GP: {_named(bad)}."
-    yield from _spread(results)
-
-
-def _compared(ones: list[Result], others: list[Result]) -> str:
-    counts = [[sum(map(_stable, runs)), sum(not _stable(r) for r in runs)] for runs in (ones, others)]
-    p = float(stats.fisher_exact(counts).pvalue)
-    told = "told apart" if p < 0.05 else "not told apart"
-    return f"; its stability is {told} from WGAN-GP's (Fisher's exact test, p = {p:.2g})"
-
-
-def _spread(results: Results) -> Iterator[str]:
-    if not results.quality:
-        return
-    figure = FIGURES[results.quality]
-    found = {}
-    for group, cells in results.groups.items():
-        deviations = [cell.mean(results.quality).deviation for cell in cells]
-        deviations = [d for d in deviations if np.isfinite(d)]
-        if deviations:
-            found[group] = number(float(np.median(deviations)), figure.decimals)
-    if found:
-        text = ", ".join(f"{group} {deviation}" for group, deviation in found.items())
-        yield f"Standard deviation of the last {figure.short} over seeds, median of cells: {text}."
-
-
-# ---- claim 2 ---------------------------------------------------------------------------------------
-
-
-def grade(within: Interval, changes: Interval) -> str:
-    """What two intervals say of an indicator: a word of GRADES, or nothing without an interval."""
-    if not np.isfinite(within.low):
-        return ""
-    if within.low > STRONG and changes.low > 0:
-        return "follows"
-    if within.low > 0:
-        return "trend"
-    if within.high < 0:
-        return "opposes"
-    return "weak" if within.high < STRONG else "unclear"
-
-
-def answer_to(grades: list[str]) -> str:
-    """The answer to the second claim."""
-    half = len(grades) / 2
-    if not grades:
-        return OPEN
-    if all(g == "follows" for g in grades):
-        return HOLDS
-    if sum(g in ("follows", "trend") for g in grades) >= half:
-        return PARTLY
-    return FAILS if sum(g in ("opposes", "weak") for g in grades) > half else OPEN
-
-
-def indicator(results: Results) -> Claim:
-    """Claim 2: the Wasserstein distance is an effective measure of training progress."""
-    groups = {name: cells for name, cells in results.groups.items() if cells[0].loss_func in WASSERSTEIN}
-    cells = [cell for those in groups.values() for cell in those]
-    found = {
-        (group, quality): grade(*_two(results, group, ESTIMATE, quality))
-        for group in groups
-        for quality in results.qualities
-    }
-    graded = {where: word for where, word in found.items() if word}
-    missing = _unmeasured(results, cells) or ("" if graded else "no training has enough samples")
-    answer = OPEN if missing else answer_to(list(graded.values()))
-    reason = f"because {missing}" if missing else _counted(list(graded.values()))
-    return Claim(
-        "Claim 2",
-        "The Wasserstein distance is an effective measure of training progress.",
-        answer,
-        reason,
-        list(_indicator_evidence(results, groups)),
-        INDICATOR_RULES,
-    )
-
-
-def _unmeasured(results: Results, cells: list[CellResult]) -> str:
-    """Why the second claim cannot be judged, or nothing."""
-    if not cells:
-        return "no training here has a Wasserstein objective"
-    if missing := _missing(cells) or _few_seeds(results):
-        return missing
-    runs = _finished(cells)
-    still = sum(r.verdict.word in NO_PROGRESS for r in runs)
-    return (
-        f"{still} of its {trainings(len(runs))} made no progress that could be told"
-        if still > len(runs) / 2
-        else ""
-    )
-
-
-def _two(results: Results, group: str, name: str, quality: str) -> tuple[Interval, Interval]:
-    return tuple(results.correlation(group, name, quality, kind) for kind in ("within_run", "of_changes"))
 
 
 GRADES = {
@@ -257,60 +58,244 @@ GRADES = {
 }
 
 
-def _counted(grades: list[str]) -> str:
+class Assessment(NamedTuple):
+    """A claim with its answer, the answer's reason in one sentence, the figures behind it, and its rules."""
+
+    name: str
+    text: str
+    answer: str
+    reason: str
+    evidence: list[str]
+    rules: dict[str, str]
+
+
+def assess_stability(results: Results) -> Assessment:
+    """Claim 1: WGAN-GP trains stably and converges on a variety of architectures."""
+    cells = [cell for cell in results.included if cell.loss_func == WGAN_GP]
+    runs = _finished(cells)
+    unstable = [r for r in runs if not _is_stable(r)]
+    converged = _converged(runs)
+    if obstacle := _stability_obstacle(results, cells):
+        answer, reason = OPEN, f"because {obstacle}"
+    else:
+        answer = _stability_answer(len(unstable), converged, len(runs))
+        stable = len(runs) - len(unstable)
+        reason = f"of {trainings(len(runs))} with WGAN-GP {stable} are stable and {converged} converged"
+    return Assessment(
+        "Claim 1",
+        "WGAN-GP trains stably and converges on a variety of architectures.",
+        answer,
+        reason,
+        list(_stability_evidence(results, unstable)),
+        STABILITY_RULES,
+    )
+
+
+def _stability_answer(unstable: int, converged: int, total: int) -> str:
+    """The answer to claim 1, by how many of the trainings with WGAN-GP are not stable and converged."""
+    if converged == total:
+        return HOLDS
+    if unstable == 0:
+        return PARTLY
+    return EXCEPTIONS if unstable <= MAX_UNSTABLE_SHARE * total else FAILS
+
+
+def _is_stable(r: RunResult) -> bool:
+    return r.verdict.word not in UNSTABLE
+
+
+def _converged(runs: list[RunResult]) -> int:
+    return sum(r.verdict.word == "converged" for r in runs)
+
+
+def _finished(cells: list[CellResult]) -> list[RunResult]:
+    return [r for cell in cells for r in cell.finished]
+
+
+def _unfinished(cells: list[CellResult]) -> str:
+    """How many trainings of these cells are unfinished, in words; '' if all have finished."""
+    runs = [r for cell in cells for r in cell.runs]
+    count = sum(r.state != FINISHED for r in runs)
+    verb = "has" if count == 1 else "have"
+    return f"{count} of its {trainings(len(runs))} {verb} not finished" if count else ""
+
+
+def _too_few_seeds(results: Results) -> str:
+    """How many seeds a study has, in words, if they are too few to judge a claim; else ''."""
+    count = len(results.study.seeds)
+    return f"{count} seeds are fewer than {MIN_SEEDS}" if count < MIN_SEEDS else ""
+
+
+def _stability_obstacle(results: Results, cells: list[CellResult]) -> str:
+    """Why claim 1 cannot be judged by these cells with WGAN-GP; '' if it can."""
+    if not cells:
+        return "no training here uses WGAN-GP"
+    if unfinished := _unfinished(cells):
+        return unfinished
+    if short := sum(r.verdict.word == "too short" for r in _finished(cells)):
+        return f"{trainings(short)} had too few samples for a verdict"
+    configs = [cell.cell.config(0) for cell in cells]
+    if len({tuple(getattr(config, option) for option in ARCHITECTURE_OPTIONS) for config in configs}) < 2:
+        return "all its WGAN-GP trainings share one architecture"
+    return _too_few_seeds(results)
+
+
+def _stability_evidence(results: Results, unstable: list[RunResult]) -> Iterator[str]:
+    """Sentences: stability by objective, the unstable trainings with WGAN-GP, and the spread over seeds."""
+    wgan_gp = [r for cell in results.included if cell.loss_func == WGAN_GP for r in cell.finished]
+    # WGAN-GP before all others
+    for group, cells in sorted(results.groups.items(), key=lambda item: item[1][0].loss_func != WGAN_GP):
+        runs = _finished(cells)
+        if not runs:
+            continue
+        stable = sum(map(_is_stable, runs))
+        text = f"{group}: stable {share(stable, len(runs))}, converged {share(_converged(runs), len(runs))}"
+        if wgan_gp and cells[0].loss_func != WGAN_GP:
+            text += _stability_difference(wgan_gp, runs)
+        yield f"{text}."
+    if unstable:
+        names = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in unstable[:MAX_NAMED]]
+        if len(unstable) > MAX_NAMED:
+            names.append(f"{len(unstable) - MAX_NAMED} more")
+        yield f"Not stable with WGAN-GP: {'; '.join(names)}."
+    yield from _deviations(results)
+
+
+def _stability_difference(wgan_gp: list[RunResult], others: list[RunResult]) -> str:
+    """Whether the stability of an objective's trainings differs from that of WGAN-GP's, by Fisher's test."""
+    stable = [sum(map(_is_stable, runs)) for runs in (wgan_gp, others)]
+    p = float(stats.fisher_exact([stable, [len(wgan_gp) - stable[0], len(others) - stable[1]]]).pvalue)
+    result = "told apart" if p < 0.05 else "not told apart"
+    return f"; its stability is {result} from WGAN-GP's (Fisher's exact test, p = {p:.2g})"
+
+
+def _deviations(results: Results) -> Iterator[str]:
+    """A sentence with the standard deviation of quality over seeds, by objective; none without quality."""
+    medians = []
+    for group, cells in results.groups.items():
+        deviations = [cell.mean(results.quality).deviation for cell in cells]
+        deviations = [deviation for deviation in deviations if np.isfinite(deviation)]
+        if deviations:
+            median = number(float(np.median(deviations)), METRICS[results.quality].decimals)
+            medians.append(f"{group} {median}")
+    if medians:
+        short = METRICS[results.quality].short
+        yield f"Standard deviation of the last {short} over seeds, median of cells: {', '.join(medians)}."
+
+
+def assess_indicator(results: Results) -> Assessment:
+    """Claim 2: the Wasserstein distance is an effective measure of training progress."""
+    groups = {name: cells for name, cells in results.groups.items() if cells[0].loss_func in WASSERSTEIN}
+    grades = [
+        grade(*_estimate_correlations(results, group, quality))
+        for group in groups
+        for quality in results.qualities
+    ]
+    grades = [word for word in grades if word]
+    obstacle = _indicator_obstacle(results, list(itertools.chain(*groups.values())))
+    if not obstacle and not grades:
+        obstacle = "no training has enough samples"
     counts = [f"in {grades.count(word)} {text}" for word, text in GRADES.items() if word in grades]
-    return f"of {len(grades)} pairs of objective and quality figure, {'; '.join(counts)}"
+    reason = f"of {len(grades)} pairs of objective and quality figure, {'; '.join(counts)}"
+    return Assessment(
+        "Claim 2",
+        "The Wasserstein distance is an effective measure of training progress.",
+        OPEN if obstacle else indicator_answer(grades),
+        f"because {obstacle}" if obstacle else reason,
+        list(_indicator_evidence(results, groups)),
+        INDICATOR_RULES,
+    )
+
+
+def grade(within: Interval, changes: Interval) -> str:
+    """A word of GRADES for an indicator with two intervals; '' where there is no interval.
+
+    within: of its correlation with quality over the training. changes: of that of their changes.
+    """
+    if not np.isfinite(within.low):
+        return ""
+    if within.low > STRONG_CORRELATION and changes.low > 0:
+        return "follows"
+    if within.low > 0:
+        return "trend"
+    if within.high < 0:
+        return "opposes"
+    return "weak" if within.high < STRONG_CORRELATION else "unclear"
+
+
+def indicator_answer(grades: list[str]) -> str:
+    """The answer to claim 2, by the grade of every pair of Wasserstein objective and quality metric."""
+    half = len(grades) / 2
+    if not grades:
+        return OPEN
+    if all(word == "follows" for word in grades):
+        return HOLDS
+    if sum(word in ("follows", "trend") for word in grades) >= half:
+        return PARTLY
+    return FAILS if sum(word in ("opposes", "weak") for word in grades) > half else OPEN
+
+
+def _indicator_obstacle(results: Results, cells: list[CellResult]) -> str:
+    """Why claim 2 cannot be judged by these cells with a Wasserstein objective; '' if it can."""
+    if not cells:
+        return "no training here has a Wasserstein objective"
+    if obstacle := _unfinished(cells) or _too_few_seeds(results):
+        return obstacle
+    runs = _finished(cells)
+    count = sum(r.verdict.word in NO_PROGRESS for r in runs)
+    if count > len(runs) / 2:
+        return f"{count} of its {trainings(len(runs))} made no progress that could be told"
+    return ""
+
+
+def _estimate_correlations(results: Results, group: str, quality: str) -> tuple[Interval, Interval]:
+    """Correlations of an objective's Wasserstein estimate with quality: over the training, and of changes."""
+    within, changes = (results.correlation(group, ESTIMATE, quality, k) for k in ("within_run", "of_changes"))
+    return within, changes
 
 
 def _indicator_evidence(results: Results, groups: dict[str, list[CellResult]]) -> Iterator[str]:
+    """Sentences: how the estimate of each Wasserstein objective goes with quality, and the GAN's losses."""
     for group, cells in groups.items():
-        found = {quality: _two(results, group, ESTIMATE, quality) for quality in results.qualities}
-        found = {quality: two for quality, two in found.items() if two[0].runs}
-        for quality, (within, changes) in list(found.items())[:1]:
-            yield (
-                f"{group}: rank correlation of estimate and {FIGURES[quality].short} {interval(within)}, "
-                f"of their changes {interval(changes)}{_range(list(found.values()))}{_fell(cells)}."
-            )
-    yield from _controls(results, groups)
+        found = {quality: _estimate_correlations(results, group, quality) for quality in results.qualities}
+        found = {quality: both for quality, both in found.items() if both[0].runs}
+        if not found:
+            continue
+        quality, (within, changes) = next(iter(found.items()))
+        text = (
+            f"{group}: rank correlation of estimate and {METRICS[quality].short} {interval(within)}, "
+            f"of their changes {interval(changes)}"
+        )
+        if len(found) > 1:
+            means = [within.mean for within, _ in found.values()]
+            low, high = number(min(means), signed=True), number(max(means), signed=True)
+            text += f"; over all {len(found)} quality figures {low} to {high}"
+        fallen = [has_fallen(r.curves[ESTIMATE]) for r in _finished(cells) if ESTIMATE in r.curves]
+        fallen = [fell for fell in fallen if fell is not None]
+        if fallen:
+            count = f"{sum(fallen)} of {trainings(len(fallen))}"
+            text += f"; the estimate's last third was lower than its first in {count}"
+        yield f"{text}."
+    yield from _control_evidence(results, list(groups))
 
 
-def _fell(cells: list[CellResult]) -> str:
-    """In how many trainings the estimate fell."""
-    went = [falls(r.curves[ESTIMATE]) for r in _finished(cells) if ESTIMATE in r.curves]
-    went = [down for down in went if down is not None]
-    if not went:
-        return ""
-    return f"; the estimate's last third was lower than its first in {sum(went)} of {trainings(len(went))}"
-
-
-def _range(found: list[tuple[Interval, Interval]]) -> str:
-    """The smallest and the largest mean correlation of all quality figures."""
-    if len(found) < 2:
-        return ""
-    means = [within.mean for within, _ in found]
-    low, high = number(min(means), signed=True), number(max(means), signed=True)
-    return f"; over all {len(found)} quality figures {low} to {high}"
-
-
-def _controls(results: Results, groups: dict[str, list[CellResult]]) -> Iterator[str]:
-    """The losses of the GAN beside the estimate, for the quality figure that verdicts are read from."""
-    controls = [name for name, cells in results.groups.items() if cells[0].loss_func == CONTROL]
+def _control_evidence(results: Results, groups: list[str]) -> Iterator[str]:
+    """Sentences: how the losses of the GAN go with quality, and which objectives' estimates beat them."""
+    controls = [name for name, cells in results.groups.items() if cells[0].loss_func == GAN]
     if not controls:
         yield "Control: no GAN was trained here, so nothing says whether its losses would do as well."
-        return
-    for control in controls if results.quality else []:
-        for name in ("generator_loss", "discriminator_tot_loss"):
-            alone = results.correlation(control, name, results.quality, "within_run")
-            if not alone.runs:
-                continue
-            what = f"{INDICATORS[name].title} and {FIGURES[results.quality].short}"
-            ahead = ", ".join(filter(None, (_ahead(results, group, control, name) for group in groups)))
-            text = f"; ahead of it are the estimates of {ahead}" if ahead else ""
-            yield f"Control, {control}: {what} {interval(alone)}{text}."
-
-
-def _ahead(results: Results, group: str, control: str, name: str) -> str:
-    ones = results.values(group, ESTIMATE, results.quality, "within_run")
-    others = results.values(control, name, results.quality, "within_run")
-    found = difference(ones, others)
-    return f"{group} by {interval(found)}" if found.runs else ""
+    for control, loss in itertools.product(controls, ("generator_loss", "discriminator_tot_loss")):
+        correlation = results.correlation(control, loss, results.quality, "within_run")
+        if not correlation.runs:
+            continue
+        text = f"{INDICATORS[loss].title} and {METRICS[results.quality].short} {interval(correlation)}"
+        leads = []
+        for group in groups:
+            estimates = results.correlations(group, ESTIMATE, results.quality, "within_run")
+            losses = results.correlations(control, loss, results.quality, "within_run")
+            lead = difference(estimates, losses)
+            if lead.runs:
+                leads.append(f"{group} by {interval(lead)}")
+        if leads:
+            text += f"; ahead of it are the estimates of {', '.join(leads)}"
+        yield f"Control, {control}: {text}."

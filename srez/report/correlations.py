@@ -13,28 +13,28 @@ from scipy import stats
 
 from srez.report.verdicts import CONFIDENCE, Curve, finite, level
 
-FEWEST_PAIRS = 8  # samples of a run without which no correlation is given
-RESAMPLES, BOOTSTRAP_SEED = 9999, 0
+MIN_PAIRS = 8  # samples of a run without which no correlation is given
+RESAMPLES, BOOTSTRAP_SEED = 9999, 0  # of every bootstrap
 
 
 class Indicator(NamedTuple):
-    """A figure of the training.
+    """A number that the training itself gives: its titles, and how it tells quality.
 
-    direction: -1 if it falls as the generator gets better, else 1. distance: only the critics of Wasserstein
-    objectives estimate one.
+    direction: -1 if it falls as the generator gets better, else 1. wasserstein_only: whether only the critics
+    of Wasserstein objectives give it.
     """
 
     title: str
     short: str
     direction: int
-    distance: bool = False
+    wasserstein_only: bool = False
 
 
 WASSERSTEIN = ("wgan", "wgangp")  # values of --loss_func
 INDICATORS = {
-    "wasserstein_estimate": Indicator("Wasserstein estimate", "estimate", -1, distance=True),
+    "wasserstein_estimate": Indicator("Wasserstein estimate", "estimate", -1, wasserstein_only=True),
     "heldout_wasserstein_estimate": Indicator(
-        "held-out Wasserstein estimate", "held-out estimate", -1, distance=True
+        "held-out Wasserstein estimate", "held-out estimate", -1, wasserstein_only=True
     ),
     "generator_loss": Indicator("generator loss", "generator loss", -1),
     # what the critic minimizes rises as real and generated become harder to tell apart
@@ -42,12 +42,9 @@ INDICATORS = {
 }
 
 
-def applies(indicator: str, loss_func: str) -> bool:
-    """Whether an indicator means something under an objective."""
-    return loss_func in WASSERSTEIN or not INDICATORS[indicator].distance
-
-
-# ---- within a run ----------------------------------------------------------------------------------
+def indicator_applies(indicator: str, loss_func: str) -> bool:
+    """Whether an indicator has a meaning under an objective (a value of --loss_func)."""
+    return loss_func in WASSERSTEIN or not INDICATORS[indicator].wasserstein_only
 
 
 def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
@@ -61,12 +58,15 @@ def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
     return np.array([part.mean() if len(part) else np.nan for part in parts])
 
 
-def pairs(indicator: str, logged: Curve, figure: str, sampled: Curve) -> tuple[np.ndarray, ...]:
-    """Batches, goodness by the indicator, level of quality, [N] each: where both are finite."""
-    batch, quality = level(figure, sampled)
-    goodness = INDICATORS[indicator].direction * since_last_sample(logged, batch)
-    good = np.isfinite(goodness)
-    return batch[good], goodness[good], quality[good]
+def paired_samples(indicator: str, logged: Curve, metric: str, sampled: Curve) -> tuple[np.ndarray, ...]:
+    """Batches, signed indicator and level of quality, [N] each, of the samples where both are finite.
+
+    The indicator is signed so that larger is better.
+    """
+    batch, quality = level(metric, sampled)
+    signed = INDICATORS[indicator].direction * since_last_sample(logged, batch)
+    good = np.isfinite(signed)
+    return batch[good], signed[good], quality[good]
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
@@ -77,43 +77,43 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 
 
 def within_run(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation as it is: two series that both follow the clock correlate, whatever they are."""
+    """Rank correlation of two series over a training; any two that follow the clock correlate."""
     return spearman(x, y)
 
 
 def given_batch(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
     """Partial rank correlation given the batch number; nan where x or y follows it without exception."""
     xy, xt, yt = spearman(x, y), spearman(x, batch), spearman(y, batch)
-    rest = (1 - xt**2) * (1 - yt**2)
-    return float("nan") if not rest > 1e-12 else float((xy - xt * yt) / np.sqrt(rest))
+    unexplained = (1 - xt**2) * (1 - yt**2)
+    return float((xy - xt * yt) / np.sqrt(unexplained)) if unexplained > 1e-12 else float("nan")
 
 
 def of_changes(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation of the changes from one sample to the next."""
+    """Rank correlation of the changes of two series from one sample to the next."""
     return spearman(np.diff(x), np.diff(y))
 
 
-class Kind(NamedTuple):
-    """A kind of correlation of (batch, x, y): its title and what it says."""
+class CorrelationKind(NamedTuple):
+    """A kind of correlation: its function of (batch, x, y), its title and what it says."""
 
-    of: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+    compute: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
     title: str
     text: str
 
 
-KINDS = {
-    "within_run": Kind(
+CORRELATION_KINDS = {
+    "within_run": CorrelationKind(
         within_run,
         "over the training",
         "Spearman's rank correlation over the samples of a run. Anything that goes one way during a training "
         "correlates with quality here.",
     ),
-    "given_batch": Kind(
+    "given_batch": CorrelationKind(
         given_batch,
         "given the batch",
         "The partial rank correlation given the batch number: what is left of it without the common trend.",
     ),
-    "of_changes": Kind(
+    "of_changes": CorrelationKind(
         of_changes,
         "of changes",
         "The rank correlation of the changes from one sample to the next: when the indicator gets better, "
@@ -122,22 +122,21 @@ KINDS = {
 }
 
 
-def correlations(indicator: str, logged: Curve, figure: str, sampled: Curve) -> dict[str, float]:
+def correlations(indicator: str, logged: Curve, metric: str, sampled: Curve) -> dict[str, float]:
     """Every kind of correlation of a run, and how many `pairs` it rests on; nan below eight pairs."""
-    batch, goodness, quality = pairs(indicator, logged, figure, sampled)
-    enough = len(batch) >= FEWEST_PAIRS
-    found = {name: kind.of(batch, goodness, quality) if enough else np.nan for name, kind in KINDS.items()}
-    return {"pairs": len(batch), **found}
+    samples = paired_samples(indicator, logged, metric, sampled)
+    count = len(samples[0])
+    return {"pairs": count} | {
+        name: kind.compute(*samples) if count >= MIN_PAIRS else np.nan
+        for name, kind in CORRELATION_KINDS.items()
+    }
 
 
-def falls(logged: Curve) -> bool | None:
+def has_fallen(logged: Curve) -> bool | None:
     """Whether the last third of an estimate's values is lower than the first; None below nine values."""
     _, values = finite(logged)
     third = len(values) // 3
     return None if third < 3 else bool(values[-third:].mean() < values[:third].mean())
-
-
-# ---- over seeds ------------------------------------------------------------------------------------
 
 
 class Interval(NamedTuple):
@@ -152,30 +151,32 @@ class Interval(NamedTuple):
 
 def _usable(cells: Sequence[Sequence[float]]) -> list[np.ndarray]:
     """The finite values of each cell, of cells with two or more; of all cells if none has."""
-    clean = [np.asarray(cell, float)[np.isfinite(np.asarray(cell, float))] for cell in cells]
-    clean = [cell for cell in clean if len(cell)]
-    return [cell for cell in clean if len(cell) > 1] or clean
+    values = [finite((cell, cell))[1] for cell in cells]
+    values = [cell for cell in values if len(cell)]
+    return [cell for cell in values if len(cell) > 1] or values
 
 
-def _bootstrap(cells: list[np.ndarray], weights: np.ndarray) -> tuple[float, float]:
-    """Percentile interval of the weighted sum of cell means; seeds are drawn anew within each cell."""
-    if not cells or min(map(len, cells)) < 2:
-        return np.nan, np.nan
+def _weighted_mean(cells: list[np.ndarray], weights: np.ndarray) -> Interval:
+    """The weighted sum of cell means with its percentile interval; seeds are drawn anew within each cell."""
 
     def weighted(*resampled: np.ndarray, axis: int = -1) -> np.ndarray:
         return sum(w * cell.mean(axis=axis) for w, cell in zip(weights, resampled, strict=True))
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")  # a degenerate interval must not pass for one
-        found = stats.bootstrap(
-            cells,
-            weighted,
-            n_resamples=RESAMPLES,
-            confidence_level=CONFIDENCE,
-            method="percentile",
-            rng=np.random.default_rng(BOOTSTRAP_SEED),
-        ).confidence_interval
-    return float(found.low), float(found.high)
+    if not cells:
+        return Interval(np.nan, np.nan, np.nan, 0, 0)
+    low = high = np.nan
+    if min(map(len, cells)) > 1:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a degenerate interval must not pass for one
+            low, high = stats.bootstrap(
+                cells,
+                weighted,
+                n_resamples=RESAMPLES,
+                confidence_level=CONFIDENCE,
+                method="percentile",
+                rng=np.random.default_rng(BOOTSTRAP_SEED),
+            ).confidence_interval
+    return Interval(float(weighted(*cells)), float(low), float(high), sum(map(len, cells)), len(cells))
 
 
 def over_seeds(cells: Sequence[Sequence[float]]) -> Interval:
@@ -184,19 +185,14 @@ def over_seeds(cells: Sequence[Sequence[float]]) -> Interval:
     Cells stay as they are (they are the design, not a sample); seeds are resampled within each. A cell with
     one seed has no spread and is left out as soon as another has two; if none has, the interval is nan.
     """
-    clean = _usable(cells)
-    if not clean:
-        return Interval(np.nan, np.nan, np.nan, 0, 0)
-    mean = float(np.mean([cell.mean() for cell in clean]))
-    bounds = _bootstrap(clean, np.full(len(clean), 1 / len(clean)))
-    return Interval(mean, *bounds, sum(map(len, clean)), len(clean))
+    usable = _usable(cells)
+    return _weighted_mean(usable, 1 / np.full(len(usable), len(usable)))
 
 
 def difference(ones: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> Interval:
-    """The mean over `ones` minus that over `others`, both as in `over_seeds`, with its interval."""
+    """The mean over the cells `ones` minus that over `others`, each as in `over_seeds`, with its interval."""
     a, b = _usable(ones), _usable(others)
     if not a or not b:
         return Interval(np.nan, np.nan, np.nan, 0, 0)
-    mean = float(np.mean([cell.mean() for cell in a]) - np.mean([cell.mean() for cell in b]))
-    weights = np.concatenate([np.full(len(a), 1 / len(a)), np.full(len(b), -1 / len(b))])
-    return Interval(mean, *_bootstrap([*a, *b], weights), sum(map(len, a + b)), len(a) + len(b))
+    weights = np.concatenate([1 / np.full(len(a), len(a)), -1 / np.full(len(b), len(b))])
+    return _weighted_mean([*a, *b], weights)

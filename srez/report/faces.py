@@ -2,107 +2,94 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from srez.images import layout, picture
 from srez.images.layout import GRID, STRIP
-from srez.report.results import FINISHED, CellResult, Result, Results
+from srez.report.results import FINISHED, Results, RunResult
 from srez.study.store import StudyStore
 from srez.system import files
 
-SHOWN = 5  # faces of a strip
-TIMES = (1 / 3, 1)  # of the trainings' length: when the faces are shown
+FACES_SHOWN = 5  # of a strip
+SHOWN_AT = (1 / 3, 1)  # parts of the trainings' length at which faces are shown
 REFERENCES = {"input": 0, "bicubic": 1, "truth": 3}  # columns of a grid
 
 
 @dataclass
-class Row:
+class FaceRow:
     """Faces of a cell: a PNG per batch, or why there is none."""
 
     title: str
-    faces: dict[int, bytes | str] = field(default_factory=dict)
+    faces: dict[int, bytes | str]
 
 
 @dataclass
 class Gallery:
-    """All that is shown: batches, one row of faces per cell, and what the faces are made from, by name."""
+    """Sample faces: batches, one row of faces per cell, and what the faces are made from, by name."""
 
     batches: list[int]
-    rows: list[Row]
+    rows: list[FaceRow]
     references: dict[str, bytes]
     seed: int
 
 
 def gallery(results: Results, store: StudyStore) -> Gallery:
     """The faces of every cell's first seed at two common batches; no rows where there are no pictures."""
-    firsts = [(cell, cell.results[0]) for cell in results.live]
-    there = {r.run.name: _strips(store, r.run.name) for _, r in firsts}
-    seed = results.study.seeds[0]
-    batches = _common(firsts, there)
-    rows = [_row(cell, r, there[r.run.name], batches, store) for cell, r in firsts] if batches else []
-    return Gallery(batches, rows, _references(firsts, store, batches), seed)
+    runs = [cell.runs[0] for cell in results.included]
+    strips = {r.run.name: _strips(store, r.run.name) for r in runs}
+    batches = _common_batches(runs, strips)
+    rows = []
+    for cell in results.included if batches else []:
+        name = cell.runs[0].run.name
+        faces = {batch: _faces(cell.runs[0], strips[name].get(batch)) for batch in batches}
+        rows.append(FaceRow(cell.title, faces))
+    return Gallery(batches, rows, _references(runs, store, batches), results.study.seeds[0])
 
 
-def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(name).replace(re.escape("{:06d}"), r"(\d{6,})"))
+def _strips(store: StudyStore, run: str) -> dict[int, str]:
+    """The paths of a training's strips of faces, by batch."""
+    pattern = re.escape(STRIP).replace(re.escape("{:06d}"), r"(\d{6,})")
+    matches = (re.fullmatch(pattern, name) for name in files.names(store.run(run, "train")))
+    return {int(match[1]): store.run(run, "train", match[0]) for match in matches if match}
 
 
-def _strips(store: StudyStore, run: str) -> set[int]:
-    """The batches of which a training has a strip of faces."""
-    found = map(_pattern(STRIP).fullmatch, files.names(store.run(run, "train")))
-    return {int(match[1]) for match in found if match}
-
-
-def _common(firsts: list[tuple[CellResult, Result]], there: dict[str, set[int]]) -> list[int]:
+def _common_batches(runs: list[RunResult], strips: dict[str, dict[int, str]]) -> list[int]:
     """Batches that all trainings have which went to their end; before any has, all that have begun."""
-    begun = [(r, there[r.run.name]) for _, r in firsts if there[r.run.name]]
-    ended = [batches for r, batches in begun if r.state == FINISHED and r.verdict.word != "diverged"]
-    common = set.intersection(*(ended or [batches for _, batches in begun] or [set()])) - {0}
-    if not common:
-        return []
-    return sorted({min(common, key=lambda b: abs(b - time * max(common))) for time in TIMES})
+    begun = [r for r in runs if strips[r.run.name]]
+    ended = [r for r in begun if r.state == FINISHED and r.verdict.word != "diverged"]
+    batches = [set(strips[r.run.name]) for r in ended or begun]
+    common = set.intersection(*batches) - {0} if batches else set()
+    return sorted({min(common, key=lambda b: abs(b - part * max(common))) for part in SHOWN_AT if common})
 
 
-def _row(cell: CellResult, r: Result, there: set[int], batches: list[int], store: StudyStore) -> Row:
-    row = Row(cell.title)
-    for batch in batches:
-        if batch in there:
-            row.faces[batch] = _cut(store.run(r.run.name, "train", STRIP.format(batch)), r.state)
-        elif r.verdict.word == "diverged":
-            row.faces[batch] = f"diverged at batch {r.batches:,}"
-        else:
-            row.faces[batch] = r.state
-    return row
-
-
-def _cut(path: str, otherwise: str) -> bytes | str:
-    """The first faces of a strip [S, 10 S, 3] as PNG."""
+def _faces(r: RunResult, path: str | None) -> bytes | str:
+    """The first faces of a training's strip [S, 10 S, 3] as PNG, or why there are none."""
+    if path is None:
+        return f"diverged at batch {r.batches:,}" if r.verdict.word == "diverged" else r.state
     try:
         strip = picture.decode(files.read_bytes(path))
     except ValueError:
-        return f"{otherwise}; the picture is damaged"
-    side = strip.shape[0]
-    return layout.png(np.ascontiguousarray(strip[:, : SHOWN * side]))
+        return f"{r.state}; the picture is damaged"
+    return layout.png(np.ascontiguousarray(strip[:, : FACES_SHOWN * len(strip)]))
 
 
-def _references(
-    firsts: list[tuple[CellResult, Result]], store: StudyStore, batches: list[int]
-) -> dict[str, bytes]:
-    """What the faces are made from, and the truth, where every cell has the same; else nothing."""
-    found = list(_strips_of_grids(firsts, store, batches[-1])) if batches else []
-    if not found or any(not np.array_equal(found[0]["truth"], other["truth"]) for other in found):
+def _references(runs: list[RunResult], store: StudyStore, batches: list[int]) -> dict[str, bytes]:
+    """What the faces are made from, and the truth, where all trainings have the same; else nothing."""
+    strips = list(_reference_strips(runs, store, batches[-1])) if batches else []
+    if not strips or any(not np.array_equal(strips[0]["truth"], other["truth"]) for other in strips):
         return {}
-    return {name: layout.png(strip) for name, strip in found[0].items()}
+    return {name: layout.png(strip) for name, strip in strips[0].items()}
 
 
-def _strips_of_grids(
-    firsts: list[tuple[CellResult, Result]], store: StudyStore, batch: int
+def _reference_strips(
+    runs: list[RunResult], store: StudyStore, batch: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The references [S, 5 S, 3] of every cell, from its grid of a batch; noise input has none."""
-    for cell, r in firsts:
-        config, path = cell.cell.config(r.run.seed), store.run(r.run.name, "train", GRID.format(batch))
+    """The REFERENCES [S, 5 S, 3] of every training, from its grid of a batch; noise input has none."""
+    for r in runs:
+        config = r.run.cell.config(r.run.seed)
+        path = store.run(r.run.name, "train", GRID.format(batch))
         if config.noise_input or not files.exists(path):
             continue
         try:
@@ -110,8 +97,8 @@ def _strips_of_grids(
         except ValueError:
             continue  # a damaged picture cannot serve as reference; others can
         side = config.sample_size
-        faces = grid[: SHOWN * side].reshape(-1, side, grid.shape[1] // side, side, 3)
+        rows = grid[: FACES_SHOWN * side].reshape(-1, side, grid.shape[1] // side, side, 3)
         yield {
-            name: np.ascontiguousarray(np.concatenate(list(faces[:, :, column]), axis=1))
+            name: np.ascontiguousarray(np.concatenate(list(rows[:, :, column]), axis=1))
             for name, column in REFERENCES.items()
         }

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from srez.report.claims import INDICATOR_RULES, STABILITY_RULES
-from srez.report.correlations import FEWEST_PAIRS, INDICATORS, KINDS, RESAMPLES
-from srez.report.results import FIGURES
+from srez.report.correlations import CORRELATION_KINDS, INDICATORS, MIN_PAIRS, RESAMPLES
+from srez.report.results import METRICS
 from srez.report.verdicts import GAIN, LEVELS, VERDICTS
 
 
@@ -30,7 +30,7 @@ SECTIONS = [
         verdicts by each of the others. Figures become levels, which are larger for better pictures, and in
         which equal steps mean alike:
         """,
-        {FIGURES[name].short: level.text for name, level in LEVELS.items()},
+        {METRICS[name].short: level.text for name, level in LEVELS.items()},
     ),
     Section(
         "Verdicts",
@@ -62,7 +62,7 @@ SECTIONS = [
         f"""
         An indicator is a number that the training itself gives. Its value at a sample is the mean of what
         was logged since the previous sample. All correlations are Spearman's, within one training of at
-        least {FEWEST_PAIRS} samples, and signed so that +1 means: the better by the indicator, the better
+        least {MIN_PAIRS} samples, and signed so that +1 means: the better by the indicator, the better
         in quality.
 
         Means are over cells, of the means over their seeds. Intervals are 95% percentile bootstraps
@@ -79,7 +79,7 @@ SECTIONS = [
         PSNR whatever the critic does. PSNR and SSIM may get worse while pictures look better (Blau and
         Michaeli 2018).
         """,
-        {kind.title: kind.text for kind in KINDS.values()}
+        {kind.title: kind.text for kind in CORRELATION_KINDS.values()}
         | {
             about.title: f"{'falls' if about.direction < 0 else 'rises'} as the generator gets better."
             for about in INDICATORS.values()

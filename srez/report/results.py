@@ -2,7 +2,6 @@
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,15 +13,15 @@ from srez.errors import EXIT_DIVERGED
 from srez.report.correlations import (
     INDICATORS,
     Interval,
-    applies,
     correlations,
+    indicator_applies,
     over_seeds,
     since_last_sample,
 )
 from srez.report.verdicts import (
+    EMPTY_CURVE,
     LEVELS,
     Curve,
-    Evidence,
     Mean,
     Verdict,
     consensus,
@@ -36,13 +35,13 @@ from srez.study.cells import Cell, Study, StudyRun
 FINISHED, UNDER_WAY, NOT_BEGUN, FAILED = "finished", "under way", "not begun", "failed"
 STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
 DIVERSITY = "diversity"
-LOGGED = (*INDICATORS, "discriminator_real_loss", "discriminator_fake_loss", "gradient_penalty")
-NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
+LOGGED_METRICS = (*INDICATORS, "discriminator_real_loss", "discriminator_fake_loss", "gradient_penalty")
+GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
 QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are read from
 
 
-class Figure(NamedTuple):
-    """How a figure is shown: title, a short one, unit, decimals, and which way is better."""
+class Metric(NamedTuple):
+    """How a metric of the samples is shown: title, short title, unit, decimals, and which way is better."""
 
     title: str
     short: str
@@ -51,18 +50,22 @@ class Figure(NamedTuple):
     better: str
 
 
-FIGURES = {
-    "swd": Figure("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better"),
-    "ssim": Figure("SSIM", "SSIM", "", 3, "higher is better"),
-    "psnr": Figure("PSNR", "PSNR", "dB", 2, "higher is better"),
-    "consistency": Figure("consistency with the input", "consistency", "dB", 1, "higher is better"),
-    "diversity": Figure("diversity", "diversity", "", 2, "1: as varied as real faces"),
+METRICS = {
+    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better"),
+    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better"),
+    "psnr": Metric("PSNR", "PSNR", "dB", 2, "higher is better"),
+    "consistency": Metric("consistency with the input", "consistency", "dB", 1, "higher is better"),
+    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces"),
 }
 
 
 @dataclass
-class Result:
-    """A training so far. curves: figure -> batches and values, in the order of the batches."""
+class RunResult:
+    """A training so far.
+
+    curves: metric -> batches and values, in the order of the batches. quality: the metric that verdicts are
+    read from, '' where none was recorded.
+    """
 
     run: StudyRun
     state: str
@@ -71,17 +74,18 @@ class Result:
     minutes: float = np.nan
     batches: int = 0
     curves: dict[str, Curve] = field(default_factory=dict)
-    quality: str = ""  # the figure that verdicts are read from
+    quality: str = ""
 
     @property
     def loss_func(self) -> str:
         return self.run.cell.config(self.run.seed).loss_func
 
     @cached_property
-    def samples(self) -> np.ndarray:
+    def sampled_batches(self) -> np.ndarray:
         """Batches at which quality was measured."""
-        found = [self.curves[name][0] for name in (*QUALITIES, DIVERSITY) if name in self.curves]
-        return np.unique(np.concatenate(found)) if found else np.array([])
+        return np.unique(
+            np.concatenate([self.curves.get(name, EMPTY_CURVE)[0] for name in (*QUALITIES, DIVERSITY)])
+        )
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -89,45 +93,46 @@ class Result:
         return self.verdict_by(self.quality)
 
     def verdict_by(self, quality: str) -> Verdict:
-        """The verdict read from another figure."""
+        """The verdict read from a given quality metric; the state of a training that is not finished."""
         if self.state != FINISHED:
             return Verdict(self.state, self.message)
-        nothing = (np.array([]), np.array([]))
-        curve = level(quality, self.curves[quality]) if quality in self.curves else nothing
-        diversity = self.curves.get(DIVERSITY, nothing)
-        losses = np.concatenate([self.curves[n][1] for n in LOGGED if n in self.curves] or [np.array([])])
-        found = verdict(Evidence(self.exit, curve, diversity, losses))
-        return found._replace(reason=self.message or found.reason) if found.word == "diverged" else found
+        levels = level(quality, self.curves[quality]) if quality in self.curves else EMPTY_CURVE
+        diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
+        losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOGGED_METRICS])
+        word, reason = verdict(self.exit, levels, diversity, losses)
+        return Verdict(word, self.message if word == "diverged" and self.message else reason)
 
     @cached_property
     def last(self) -> dict[str, float]:
-        """The last value of every figure: median of three samples, of losses their means between samples.
+        """The last value of every metric: median of three samples, of losses their means between samples.
 
         Nothing for a training that diverged or is not finished.
         """
         if self.state != FINISHED or self.exit == EXIT_DIVERGED:
             return {}
-        found = {name: last_value(self.curves[name]) for name in FIGURES if name in self.curves}
-        for name in (*LOGGED, *NORMS):
-            if name in self.curves and len(self.samples):
-                found[name] = last_value((self.samples, since_last_sample(self.curves[name], self.samples)))
+        found = {name: last_value(self.curves[name]) for name in METRICS if name in self.curves}
+        batches = self.sampled_batches
+        for name in (*LOGGED_METRICS, *GRADIENT_NORMS):
+            if name in self.curves and len(batches):
+                found[name] = last_value((batches, since_last_sample(self.curves[name], batches)))
         return found
 
     @cached_property
     def correlations(self) -> dict[tuple[str, str], dict[str, float]]:
-        """(indicator, quality) -> every kind of correlation, of finished trainings."""
+        """(indicator, quality) -> every kind of correlation; nothing for a training that is not finished."""
         if self.state != FINISHED:
             return {}
+        indicators = [name for name in INDICATORS if indicator_applies(name, self.loss_func)]
         return {
             (indicator, quality): correlations(
                 indicator, self.curves[indicator], quality, self.curves[quality]
             )
-            for indicator, quality in itertools.product(INDICATORS, QUALITIES)
-            if indicator in self.curves and quality in self.curves and applies(indicator, self.loss_func)
+            for indicator, quality in itertools.product(indicators, QUALITIES)
+            if indicator in self.curves and quality in self.curves
         }
 
 
-def titled(labels: dict[str, str]) -> str:
+def format_labels(labels: dict[str, str]) -> str:
     """Labels by axis for people; one without letters says little without its axis: 'gan / width 0.5'."""
     words = (label if re.search("[a-zA-Z]", label) else f"{axis} {label}" for axis, label in labels.items())
     return " / ".join(words)
@@ -138,16 +143,16 @@ class CellResult:
     """A cell of the grid with its trainings, one per seed; none where it is excluded."""
 
     cell: Cell
-    results: list[Result]
+    runs: list[RunResult]
 
     @property
-    def finished(self) -> list[Result]:
-        return [r for r in self.results if r.state == FINISHED]
+    def finished(self) -> list[RunResult]:
+        return [r for r in self.runs if r.state == FINISHED]
 
     @property
     def title(self) -> str:
-        """Its labels for people."""
-        return titled(self.cell.labels) or self.cell.title
+        """The cell's labels for people."""
+        return format_labels(self.cell.labels) or self.cell.title
 
     @property
     def words(self) -> list[str]:
@@ -159,12 +164,17 @@ class CellResult:
         """The cell's verdict and how many seeds share it; where none is finished, the trainings' state."""
         if self.words:
             return consensus(self.words)
-        states = [r.state for r in self.results]
+        states = [r.state for r in self.runs]
         return next(((state, states.count(state)) for state in STATES if state in states), ("excluded", 0))
 
-    def mean(self, figure: str) -> Mean:
-        """The last value of a figure over the seeds that have one."""
-        return mean_over_seeds([r.last[figure] for r in self.finished if figure in r.last])
+    def mean(self, metric: str) -> Mean:
+        """The mean of a metric's last values over the seeds that have one."""
+        return mean_over_seeds([r.last[metric] for r in self.finished if metric in r.last])
+
+    def correlations(self, indicator: str, quality: str, kind: str) -> list[float]:
+        """A kind of correlation of an indicator with a quality metric, of every finished training with it."""
+        found = [r.correlations.get((indicator, quality)) for r in self.finished]
+        return [by_kind[kind] for by_kind in found if by_kind]
 
     @property
     def loss_func(self) -> str:
@@ -173,48 +183,37 @@ class CellResult:
 
 @dataclass
 class Results:
-    """A study so far."""
+    """A study so far: its trainings, its cells, and its grid as a table of rows and columns."""
 
     study: Study
-    results: list[Result]
+    runs: list[RunResult]
 
     def __post_init__(self):
-        recorded = {name for r in self.results for name in r.curves}
+        recorded = {name for r in self.runs for name in r.curves}
         self._intervals: dict[tuple[str, ...], Interval] = {}
-        self.recorded = [name for name in (*FIGURES, *LOGGED, *NORMS) if name in recorded]
+        self.metrics = [name for name in METRICS if name in recorded]
+        self.recorded = [name for name in (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS) if name in recorded]
         self.qualities = [name for name in QUALITIES if name in recorded]
         self.quality = self.qualities[0] if self.qualities else ""
-        for result in self.results:
-            result.quality = self.quality
-        of = {(*r.run.cell.labels.values(), r.run.seed): r for r in self.results}
+        for r in self.runs:
+            r.quality = self.quality
         self.cells = [
-            CellResult(
-                cell,
-                [of[key] for seed in self.study.seeds if (key := (*cell.labels.values(), seed)) in of],
-            )
+            CellResult(cell, [r for r in self.runs if r.run.cell.labels == cell.labels])
             for cell in self.study.cells()
         ]
 
     @property
-    def live(self) -> list[CellResult]:
+    def included(self) -> list[CellResult]:
         """Cells that are not excluded."""
-        return [cell for cell in self.cells if cell.results]
-
-    @property
-    def count(self) -> Counter[str]:
-        """How many trainings are in each state."""
-        return Counter(r.state for r in self.results)
-
-    # ---- the grid as a table ----
+        return [cell for cell in self.cells if cell.runs]
 
     @cached_property
     def column_axis(self) -> str:
         """The axis that is laid out in columns: that of the objectives, or the last; '' without axes."""
         for axis in self.study.axes:
-            found: dict[str, set[str]] = {}
-            for cell in self.live:
-                found.setdefault(cell.cell.labels[axis], set()).add(cell.loss_func)
-            if all(len(those) == 1 for those in found.values()) and len(set.union(*found.values())) > 1:
+            objectives = {(cell.cell.labels[axis], cell.loss_func) for cell in self.included}
+            labels, loss_funcs = (set(names) for names in zip(*objectives, strict=True))
+            if len(objectives) == len(labels) and len(loss_funcs) > 1:
                 return axis
         return list(self.study.axes)[-1] if self.study.axes else ""
 
@@ -228,46 +227,37 @@ class Results:
 
     @property
     def rows(self) -> list[tuple[str, ...]]:
-        """The labels on the other axes, every combination."""
+        """Every combination of labels on the axes that are laid out in rows."""
         return list(itertools.product(*(self.study.axes[axis] for axis in self.row_axes)))
 
     def row_title(self, row: Sequence[str]) -> str:
         """The labels of a row, or of its first axes, for people."""
-        return titled(dict(zip(self.row_axes, row, strict=False)))
+        return format_labels(dict(zip(self.row_axes, row, strict=False)))
 
-    def at(self, row: Sequence[str], column: str) -> CellResult:
+    def cell_at(self, row: Sequence[str], column: str) -> CellResult:
         """The cell of a row and a column."""
-        wanted = dict(zip(self.row_axes, row, strict=True))
+        labels = dict(zip(self.row_axes, row, strict=True))
         if self.column_axis:
-            wanted[self.column_axis] = column
-        return next(cell for cell in self.cells if cell.cell.labels == wanted)
-
-    # ---- over the grid ----
+            labels[self.column_axis] = column
+        return next(cell for cell in self.cells if cell.cell.labels == labels)
 
     @cached_property
     def groups(self) -> dict[str, list[CellResult]]:
         """Cells by objective: by its label where it is an axis, else by the option."""
         found: dict[str, list[CellResult]] = {}
-        by_label = len({cell.loss_func for cell in self.live}) > 1 and self.column_axis
-        for cell in self.live:
+        by_label = len({cell.loss_func for cell in self.included}) > 1 and self.column_axis
+        for cell in self.included:
             key = cell.cell.labels[self.column_axis] if by_label else cell.loss_func
             found.setdefault(key, []).append(cell)
         return found
 
-    def values(self, group: str, indicator: str, quality: str, kind: str) -> list[list[float]]:
-        """Correlations of a group's trainings, a list per cell."""
-        return [
-            [
-                r.correlations[indicator, quality][kind]
-                for r in c.finished
-                if (indicator, quality) in r.correlations
-            ]
-            for c in self.groups[group]
-        ]
+    def correlations(self, group: str, indicator: str, quality: str, kind: str) -> list[list[float]]:
+        """A kind of correlation of the trainings with an objective, a list per cell."""
+        return [cell.correlations(indicator, quality, kind) for cell in self.groups[group]]
 
     def correlation(self, group: str, indicator: str, quality: str, kind: str) -> Interval:
-        """Mean and interval of a kind of correlation over a group's trainings; made once."""
+        """Mean and interval of a kind of correlation over the trainings with an objective; computed once."""
         key = (group, indicator, quality, kind)
         if key not in self._intervals:
-            self._intervals[key] = over_seeds(self.values(*key))
+            self._intervals[key] = over_seeds(self.correlations(*key))
         return self._intervals[key]

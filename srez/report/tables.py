@@ -16,14 +16,14 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from srez.errors import EXIT_DIVERGED, EXIT_DONE
 from srez.report.results import (
     FAILED,
-    FIGURES,
     FINISHED,
-    LOGGED,
-    NORMS,
+    GRADIENT_NORMS,
+    LOGGED_METRICS,
+    METRICS,
     NOT_BEGUN,
     UNDER_WAY,
-    Result,
     Results,
+    RunResult,
 )
 from srez.report.verdicts import Curve
 from srez.study.cells import StudyRun
@@ -31,29 +31,32 @@ from srez.study.store import StudyStore
 from srez.system import files
 
 GOOD_EXITS = (EXIT_DONE, EXIT_DIVERGED)  # of these one that is not finished was made longer since
+HPARAMS_FOLDER = "hparams"
+EVENT_FILE = "events.out.tfevents.0.srez"  # one name, so that a new report replaces the old one's
+EVENT_VERSION = "brain.Event:2"
 
 
-def read(study_dir: str) -> Results:
+def read_results(study_dir: str) -> Results:
     """Everything of a study so far. Raises UserError where it has no study.toml that can be read."""
     store = StudyStore(study_dir)
     study = store.load()
-    return Results(study, [_result(run, store) for run in study.runs()])
+    return Results(study, [_read_run(run, store) for run in study.runs()])
 
 
-def _result(run: StudyRun, store: StudyStore) -> Result:
+def _read_run(run: StudyRun, store: StudyStore) -> RunResult:
     try:
         outcome = store.outcome(run.name) or {}
         lines = store.metrics(run.name)
         curves = _curves(lines)
         finished = store.finished(run)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Result(run, FAILED, f"its files are damaged ({type(error).__name__}: {error})")
+        return RunResult(run, FAILED, f"its files are damaged ({type(error).__name__}: {error})")
     state = UNDER_WAY if lines else NOT_BEGUN
     if outcome and (finished or outcome["exit"] not in GOOD_EXITS):
         state = FINISHED if finished else FAILED
     batches = int(lines[-1]["batch"]) if lines else 0
     minutes = next((line["minutes"] for line in reversed(lines) if "minutes" in line), np.nan)
-    return Result(
+    return RunResult(
         run,
         state,
         str(outcome.get("message", "")),
@@ -65,20 +68,18 @@ def _result(run: StudyRun, store: StudyStore) -> Result:
 
 
 def _curves(lines: list[dict[str, float]]) -> dict[str, Curve]:
+    """Every metric that a report shows as a curve, from a training's lines of metrics.jsonl."""
     points: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
-        for name in (*FIGURES, *LOGGED, *NORMS):
+        for name in (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS):
             if name in line:
                 points.setdefault(name, []).append((line["batch"], line[name]))
-    return {name: tuple(np.array(those, float).T) for name, those in points.items()}
-
-
-# ---- as a table ------------------------------------------------------------------------------------
+    return {name: tuple(np.array(pairs, float).T) for name, pairs in points.items()}
 
 
 def run_rows(results: Results) -> Iterator[dict[str, Any]]:
-    """results.csv: a row per training, last figures and verdicts by every quality figure."""
-    for r in results.results:
+    """Rows of results.csv: one per training, its last figures and its verdicts by every quality metric."""
+    for r in results.runs:
         row: dict[str, Any] = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed, "state": r.state}
         row |= {"verdict": r.verdict.word, "reason": r.verdict.reason}
         row |= {f"verdict_by_{name}": r.verdict_by(name).word for name in results.qualities}
@@ -87,11 +88,11 @@ def run_rows(results: Results) -> Iterator[dict[str, Any]]:
 
 
 def correlation_rows(results: Results) -> Iterator[dict[str, Any]]:
-    """correlations.csv: a row per training, indicator and quality figure."""
-    for r in results.results:
-        for (indicator, quality), found in r.correlations.items():
-            where = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed}
-            yield where | {"indicator": indicator, "quality": quality} | found
+    """Rows of correlations.csv: one per training, indicator and quality metric."""
+    for r in results.runs:
+        for (indicator, quality), by_kind in r.correlations.items():
+            row = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed}
+            yield row | {"indicator": indicator, "quality": quality} | by_kind
 
 
 def write_csv(path: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -104,40 +105,31 @@ def write_csv(path: str, rows: Iterable[dict[str, Any]]) -> None:
     files.write_whole(path, text.getvalue().encode())
 
 
-FOLDER = "hparams"
-FILE = "events.out.tfevents.0.srez"  # one name, so that a new report replaces the old one's
-VERSION = "brain.Event:2"
-
-
 def write_hparams(results: Results, study_dir: str) -> None:
     """Write STUDY_DIR/hparams: axes, seed and verdict as hyperparameters, last figures as metrics."""
-    finished = [r for r in results.results if r.state == FINISHED]
+    finished = [r for r in results.runs if r.state == FINISHED]
     if not finished:
         return
-    folder = os.path.join(study_dir, FOLDER)
-    told = [hparams(r) for r in finished]
+    folder = os.path.join(study_dir, HPARAMS_FOLDER)
+    hparams = [{**r.run.cell.labels, "seed": r.run.seed, "verdict": r.verdict.word} for r in finished]
     experiment = hp.hparams_config_pb(
-        hparams=[hp.HParam(name, hp.Discrete(sorted({each[name] for each in told}))) for name in told[0]],
+        hparams=[hp.HParam(name, hp.Discrete(sorted({h[name] for h in hparams}))) for name in hparams[0]],
         metrics=[hp.Metric(name) for name in results.recorded],
         time_created_secs=0.0,
     )
-    _write(folder, 0, [experiment])
-    for r, each in zip(finished, told, strict=True):
-        start = hp.hparams_pb(each, trial_id=r.run.name, start_time_secs=0.0)
-        figures = [scalar_pb(name, value) for name, value in r.last.items()]
-        _write(os.path.join(folder, r.run.name), r.batches, [start, *figures])
+    _write_events(folder, 0, [experiment])
+    for r, values in zip(finished, hparams, strict=True):
+        start = hp.hparams_pb(values, trial_id=r.run.name, start_time_secs=0.0)
+        scalars = [scalar_pb(name, value) for name, value in r.last.items()]
+        _write_events(os.path.join(folder, r.run.name), r.batches, [start, *scalars])
 
 
-def hparams(r: Result) -> dict[str, str | int]:
-    """What sets a training apart."""
-    return {**r.run.cell.labels, "seed": r.run.seed, "verdict": r.verdict.word}
-
-
-def _write(folder: str, step: int, summaries: list[Summary]) -> None:
+def _write_events(folder: str, step: int, summaries: list[Summary]) -> None:
+    """Write the event file of a folder: summaries of one step, as TensorBoard reads them."""
     files.make_folder(folder)
     content = io.BytesIO()
     writer = RecordWriter(content)
-    writer.write(Event(wall_time=0.0, file_version=VERSION).SerializeToString())
+    writer.write(Event(wall_time=0.0, file_version=EVENT_VERSION).SerializeToString())
     for summary in summaries:
         writer.write(Event(wall_time=0.0, step=step, summary=summary).SerializeToString())
-    files.write_whole(os.path.join(folder, FILE), content.getvalue())
+    files.write_whole(os.path.join(folder, EVENT_FILE), content.getvalue())

@@ -5,7 +5,6 @@ import re
 import numpy as np
 
 from srez.report.correlations import Interval
-from srez.report.results import FIGURES
 from srez.report.verdicts import Mean, share_interval
 
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
@@ -18,29 +17,22 @@ def number(value: float, decimals: int = 2, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
 
 
-def interval(found: Interval, signed: bool = True) -> str:
+def interval(mean: Interval | Mean, decimals: int = 2, signed: bool = True) -> str:
     """Mean and interval: '+0.61 [+0.42, +0.80]'; the mean alone where there is no interval."""
-    return _with_bounds((found.mean, found.low, found.high), 2, signed)
-
-
-def mean(figure: str, found: Mean) -> str:
-    """Mean and interval of a quality figure, in its own decimals."""
-    return _with_bounds((found.mean, found.low, found.high), FIGURES[figure].decimals, False)
-
-
-def _with_bounds(three: tuple[float, float, float], decimals: int, signed: bool) -> str:
-    middle, low, high = (number(value, decimals, signed) for value in three)
-    return f"{middle} [{low}, {high}]" if np.isfinite(three[1]) else middle
+    text = number(mean.mean, decimals, signed)
+    if not np.isfinite(mean.low):
+        return text
+    return f"{text} [{number(mean.low, decimals, signed)}, {number(mean.high, decimals, signed)}]"
 
 
 def share(count: int, total: int) -> str:
-    """'8 of 12 (35% to 90%)': with its 95% interval."""
+    """A share with its 95% interval: '8 of 12 (35% to 90%)'."""
     low, high = share_interval(count, total)
     return f"{count} of {total} ({low:.0%} to {high:.0%})"
 
 
 def trainings(count: int) -> str:
-    """'1 training', '2 trainings'."""
+    """A number of trainings in words: '1 training', '2 trainings'."""
     return f"{count} training{'s' if count != 1 else ''}"
 
 

@@ -5,40 +5,37 @@ the output. Quality curves are given as levels: larger is better, and equal step
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-DIVERGED_EXIT = 3
-LAST_PART = 1 / 3  # of the batches: what verdicts look at
-FEWEST_IN_PART = 4  # samples in the last part without which nothing is said
-WINDOW = 3  # samples whose median counts as one level
-CHANGE, FALLBACK, SWING = 0.05, 0.1, 0.2  # shares of the gain
-GROWTH = 0.05  # of diversity over the last part, beyond which it is still coming
-LEAST_DIVERSITY = 0.25  # halfway between one picture for all inputs (0) and two at even odds (0.5)
+from srez.errors import EXIT_DIVERGED
+
+MIN_TAIL_SAMPLES = 4  # in the last third of a training, for a verdict
+MEDIAN_WINDOW = 3  # samples whose median counts as one level
+MAX_CHANGE, MAX_DROP = 0.05, 0.1  # of a converged training, as shares of the gain
+MAX_OSCILLATION = 0.2  # and the largest drop of one that does not oscillate, as shares of the gain
+MIN_DIVERSITY_GROWTH = 0.05  # over the last third, from which on a low diversity is still rising
+MIN_DIVERSITY = 0.25  # halfway between one picture for all inputs (0) and two at even odds (0.5)
 CONFIDENCE = 0.95
 
 Curve = tuple[np.ndarray, np.ndarray]  # batches, values; both [N], in the order of the batches
-
-
-# ---- quality as a level ----------------------------------------------------------------------------
+EMPTY_CURVE: Curve = (np.array([]), np.array([]))
 
 
 class Level(NamedTuple):
-    """How a quality figure becomes a level: larger is better, equal steps mean alike."""
+    """How a quality metric becomes a level: larger is better, equal steps mean alike."""
 
-    of: Callable[[np.ndarray], np.ndarray]
+    transform: Callable[[np.ndarray], np.ndarray]
     text: str
 
 
-def _minus_log(values: np.ndarray) -> np.ndarray:
-    return -np.log(np.maximum(values, 1e-9))  # a distance of zero is still a number
-
-
 LEVELS = {
-    "swd": Level(_minus_log, "minus its logarithm: a distance, of which equal ratios count alike"),
+    "swd": Level(
+        lambda values: -np.log(np.maximum(values, 1e-9)),  # a distance of zero is still a number
+        "minus its logarithm: a distance, of which equal ratios count alike",
+    ),
     "ssim": Level(np.asarray, "as it is"),
     "psnr": Level(np.asarray, "as it is, in decibels"),
     "consistency": Level(np.asarray, "as it is, in decibels"),
@@ -52,43 +49,40 @@ def finite(curve: Curve) -> Curve:
     return batch[good], values[good]
 
 
-def level(figure: str, curve: Curve) -> Curve:
-    """A curve of a quality figure as levels; points that are not finite are left out."""
+def level(metric: str, curve: Curve) -> Curve:
+    """A curve of a quality metric as levels; points that are not finite are left out."""
     batch, values = finite(curve)
-    return batch, LEVELS[figure].of(values)
-
-
-# ---- the shape of a curve --------------------------------------------------------------------------
+    return batch, LEVELS[metric].transform(values)
 
 
 class Shape(NamedTuple):
-    """A curve of levels in numbers; the last three are shares of the gain.
+    """A curve of levels in numbers; change, drop and oscillation are shares of the gain.
 
-    gain: best level - first level. kept: last level - first level. change: of a straight line over the last
-    part, from its first to its last batch. fallback: best level - last level. swing: 2 sqrt(2) standard
-    deviations from that line, which is the height of a sine wave from trough to crest.
+    gain: best level - first level. final_gain: last level - first level. change: of a straight line over the
+    last third, from its first to its last batch. drop: best level - last level. oscillation: 2 sqrt(2)
+    standard deviations from that line, which is the height of a sine wave from trough to crest.
     """
 
     gain: float
-    kept: float
+    final_gain: float
     change: float
-    fallback: float
-    swing: float
+    drop: float
+    oscillation: float
 
 
-def last_part(curve: Curve) -> Curve:
+def last_third(curve: Curve) -> Curve:
     """The last third of a curve by batch number, its first batch included."""
     batch, values = curve
     if not len(batch):
-        return batch, values
-    late = batch >= batch[-1] - LAST_PART * (batch[-1] - batch[0])
+        return curve
+    late = batch >= batch[-1] - (batch[-1] - batch[0]) / 3
     return batch[late], values[late]
 
 
 def last_value(curve: Curve) -> float:
-    """Median of the last three finite values; not a number where there are none."""
+    """Median of the last three finite values of a curve; not a number where there are none."""
     _, values = finite(curve)
-    return float(np.median(values[-WINDOW:])) if len(values) else float("nan")
+    return float(np.median(values[-MEDIAN_WINDOW:])) if len(values) else float("nan")
 
 
 def shape(levels: Curve) -> Shape | None:
@@ -98,38 +92,69 @@ def shape(levels: Curve) -> Shape | None:
     first level the first sample: the untrained network's.
     """
     batch, values = levels
-    late, tail = last_part(levels)
-    if len(tail) < FEWEST_IN_PART:
+    late, tail = last_third(levels)
+    if len(tail) < MIN_TAIL_SAMPLES:
         return None
-    medians = np.median(np.lib.stride_tricks.sliding_window_view(values, WINDOW), axis=1)
-    gain, kept = medians.max() - values[0], medians[-1] - values[0]
+    medians = np.median(np.lib.stride_tricks.sliding_window_view(values, MEDIAN_WINDOW), axis=1)
+    best, last = medians.max(), medians[-1]
+    gain = best - values[0]
     slope, offset = np.polyfit(late - batch[0], tail, 1)
-    rest = tail - (slope * (late - batch[0]) + offset)
-    deviation = np.sqrt(np.square(rest).sum() / (len(rest) - 2))
-    parts = (slope * (late[-1] - late[0]), medians.max() - medians[-1], 2 * np.sqrt(2) * deviation)
-    shares = [part / gain if gain > 0 else float("nan") for part in parts]
-    return Shape(float(gain), float(kept), *map(float, shares))
+    residuals = tail - (slope * (late - batch[0]) + offset)
+    deviation = np.sqrt(np.square(residuals).sum() / (len(residuals) - 2))
+    parts = np.array([slope * (late[-1] - late[0]), best - last, 2 * np.sqrt(2) * deviation])
+    shares = parts / gain if gain > 0 else np.full(3, np.nan)
+    return Shape(float(gain), float(last - values[0]), *shares.tolist())
 
 
-# ---- verdicts --------------------------------------------------------------------------------------
+class Definition(NamedTuple):
+    """A verdict's sign and its definition in words."""
+
+    symbol: str
+    text: str
 
 
-@dataclass
-class Evidence:
-    """What a verdict is made from.
-
-    exit: the training's exit code. quality: levels over batches, finite. diversity: of the output, 1 as in
-    real faces, over batches. losses: values that must be finite.
-    """
-
-    exit: int
-    quality: Curve
-    diversity: Curve = (np.array([]), np.array([]))
-    losses: Sequence[float] = ()
-
-    @property
-    def shape(self) -> Shape | None:
-        return shape(self.quality)
+# the first whose definition is met is the verdict: `verdict` goes through them in this order
+VERDICTS = {
+    "diverged": Definition(
+        "✕", f"The training stopped with exit code {EXIT_DIVERGED}, or a loss was not finite."
+    ),
+    "too short": Definition(
+        "…",
+        f"Fewer than {MIN_TAIL_SAMPLES} samples lie in the last third of the training, and nothing is said.",
+    ),
+    "collapsed": Definition(
+        "○",
+        "In the last third of the training the median of the output's diversity is below "
+        f"{MIN_DIVERSITY:g} of that of real faces, halfway between a network that draws one picture "
+        "whatever its input (0) and one that draws two at even odds (0.5); and it is not on its way up, by "
+        f"more than {MIN_DIVERSITY_GROWTH:g} from the first three samples of that third to the last three.",
+    ),
+    "no gain": Definition(
+        "▁",
+        "Quality ended (median of the last three samples) no better than the untrained network's.",
+    ),
+    "oscillating": Definition(
+        "∿",
+        f"Quality ended more than {MAX_OSCILLATION:.0%} of the gain below its best, or it swings by more "
+        f"than {MAX_OSCILLATION:.0%} of the gain around a straight line through the last third (2√2 "
+        "standard deviations, which is a sine wave's height from trough to crest).",
+    ),
+    "improving": Definition(
+        "↗",
+        f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short.",
+    ),
+    "converged": Definition(
+        "●",
+        f"That line rises or falls by at most {MAX_CHANGE:.0%} of the gain, and quality ended at most "
+        f"{MAX_DROP:.0%} of the gain below its best.",
+    ),
+    "undecided": Definition("?", "None of these: within the limits of oscillating, and getting worse."),
+}
+GAIN = (
+    "The gain is the best level of quality (the largest median of three samples in a row) minus that of the "
+    "untrained network."
+)
+UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")
 
 
 class Verdict(NamedTuple):
@@ -139,126 +164,56 @@ class Verdict(NamedTuple):
     reason: str
 
 
-class Rule(NamedTuple):
-    """A verdict's sign, its definition, and the figures that speak for it (empty: it does not apply)."""
+def verdict(
+    exit_code: int, quality: Curve, diversity: Curve = EMPTY_CURVE, losses: Sequence[float] = ()
+) -> Verdict:
+    """The first verdict of VERDICTS whose definition a finished training meets.
 
-    symbol: str
-    text: str
-    applies: Callable[[Evidence], str]
-
-
-def _diverged(e: Evidence) -> str:
-    if e.exit == DIVERGED_EXIT:
-        return f"exit code {DIVERGED_EXIT}"
-    return "" if np.isfinite(e.losses).all() else "a loss was not finite"
-
-
-def _collapsed(e: Evidence) -> str:
-    _, values = last_part(finite(e.diversity))
-    if not len(values) or np.median(values) >= LEAST_DIVERSITY:
-        return ""
-    growth = np.median(values[-WINDOW:]) - np.median(values[:WINDOW])
-    return "" if growth > GROWTH else f"diversity {np.median(values):.2f} in the last third"
-
-
-def _too_short(e: Evidence) -> str:
-    if e.shape is not None:
-        return ""
-    return f"{len(last_part(e.quality)[0])} samples in the last third, {FEWEST_IN_PART} are needed"
-
-
-def _no_gain(e: Evidence) -> str:
-    return "" if e.shape.kept > 0 else "ended no better than the untrained network"
-
-
-def _oscillating(e: Evidence) -> str:
-    if e.shape.fallback > SWING:
-        return f"fell back by {e.shape.fallback:.0%} of the gain"
-    return f"swings by {e.shape.swing:.0%} of the gain" if e.shape.swing > SWING else ""
+    quality: finite levels over batches. diversity: of the output over batches, 1 as in real faces. losses:
+    values that must be finite.
+    """
+    if exit_code == EXIT_DIVERGED:
+        return Verdict("diverged", f"exit code {EXIT_DIVERGED}")
+    if not np.isfinite(losses).all():
+        return Verdict("diverged", "a loss was not finite")
+    s = shape(quality)
+    if s is None:
+        count = len(last_third(quality)[0])
+        return Verdict("too short", f"{count} samples in the last third, {MIN_TAIL_SAMPLES} are needed")
+    _, late_diversity = last_third(finite(diversity))
+    if _is_collapsed(late_diversity):
+        return Verdict("collapsed", f"diversity {np.median(late_diversity):.2f} in the last third")
+    if s.final_gain <= 0:
+        return Verdict("no gain", "ended no better than the untrained network")
+    if s.drop > MAX_OSCILLATION:
+        return Verdict("oscillating", f"fell back by {s.drop:.0%} of the gain")
+    if s.oscillation > MAX_OSCILLATION:
+        return Verdict("oscillating", f"swings by {s.oscillation:.0%} of the gain")
+    if s.change > MAX_CHANGE:
+        return Verdict("improving", f"{s.change:+.0%} of the gain in the last third")
+    if s.change >= -MAX_CHANGE and s.drop <= MAX_DROP:
+        return Verdict(
+            "converged", f"{s.change:+.1%} of the gain in the last third, {s.drop:.1%} below its best"
+        )
+    return Verdict("undecided", f"{s.change:+.0%} of the gain in the last third, {s.drop:.0%} below its best")
 
 
-def _improving(e: Evidence) -> str:
-    return f"{e.shape.change:+.0%} of the gain in the last third" if e.shape.change > CHANGE else ""
-
-
-def _converged(e: Evidence) -> str:
-    s = e.shape
-    if abs(s.change) > CHANGE or s.fallback > FALLBACK:
-        return ""
-    return f"{s.change:+.1%} of the gain in the last third, {s.fallback:.1%} below its best"
-
-
-def _between(e: Evidence) -> str:
-    s = e.shape
-    return f"{s.change:+.0%} of the gain in the last third, {s.fallback:.0%} below its best"
-
-
-# The first that applies is the verdict.
-VERDICTS = {
-    "diverged": Rule(
-        "✕", f"The training stopped with exit code {DIVERGED_EXIT}, or a loss was not finite.", _diverged
-    ),
-    "too short": Rule(
-        "…",
-        f"Fewer than {FEWEST_IN_PART} samples lie in the last third of the training, and nothing is said.",
-        _too_short,
-    ),
-    "collapsed": Rule(
-        "○",
-        "In the last third of the training the median of the output's diversity is below "
-        f"{LEAST_DIVERSITY:g} of that of real faces, halfway between a network that draws one picture "
-        "whatever its input (0) and one that draws two at even odds (0.5); and it is not on its way up, by "
-        f"more than {GROWTH:g} from the first three samples of that third to the last three.",
-        _collapsed,
-    ),
-    "no gain": Rule(
-        "▁",
-        "Quality ended (median of the last three samples) no better than the untrained network's.",
-        _no_gain,
-    ),
-    "oscillating": Rule(
-        "∿",
-        f"Quality ended more than {SWING:.0%} of the gain below its best, or it swings by more than "
-        f"{SWING:.0%} of the gain around a straight line through the last third (2√2 standard deviations, "
-        "which is a sine wave's height from trough to crest).",
-        _oscillating,
-    ),
-    "improving": Rule(
-        "↗",
-        f"That line rises by more than {CHANGE:.0%} of the gain: the training was too short.",
-        _improving,
-    ),
-    "converged": Rule(
-        "●",
-        f"That line rises or falls by at most {CHANGE:.0%} of the gain, and quality ended at most "
-        f"{FALLBACK:.0%} of the gain below its best.",
-        _converged,
-    ),
-    "undecided": Rule("?", "None of these: within the limits of oscillating, and getting worse.", _between),
-}
-GAIN = (
-    "The gain is the best level of quality (the largest median of three samples in a row) minus that of the "
-    "untrained network."
-)
-UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")
-
-
-def verdict(evidence: Evidence) -> Verdict:
-    """The first verdict of the table whose definition the figures meet."""
-    found = ((word, rule.applies(evidence)) for word, rule in VERDICTS.items())
-    return next(Verdict(word, reason) for word, reason in found if reason)
-
-
-# ---- several seeds ---------------------------------------------------------------------------------
+def _is_collapsed(diversity: np.ndarray) -> bool:
+    """Whether the diversity of a training's last samples [N] is low and does not rise."""
+    if not len(diversity) or np.median(diversity) >= MIN_DIVERSITY:
+        return False
+    growth = np.median(diversity[-MEDIAN_WINDOW:]) - np.median(diversity[:MEDIAN_WINDOW])
+    return bool(growth <= MIN_DIVERSITY_GROWTH)
 
 
 def consensus(words: Sequence[str]) -> tuple[str, int]:
-    """The most frequent verdict and how often it came; of equally frequent ones the first of the table."""
-    return max(((word, list(words).count(word)) for word in VERDICTS), key=lambda found: found[1])
+    """The most frequent verdict and how often it came; of equally frequent ones the first of VERDICTS."""
+    word = max(VERDICTS, key=list(words).count)
+    return word, list(words).count(word)
 
 
 class Mean(NamedTuple):
-    """A mean over seeds with its 95% interval; count: how many seeds have the figure."""
+    """A mean over seeds with its 95% interval and standard deviation; count: how many seeds have a value."""
 
     mean: float
     low: float
@@ -268,7 +223,7 @@ class Mean(NamedTuple):
 
 
 def mean_over_seeds(values: Sequence[float]) -> Mean:
-    """Mean, interval of Student's t, standard deviation (n - 1); the latter are nan below two finite values.
+    """Mean over seeds, interval of Student's t and standard deviation (n - 1), nan below two finite values.
 
     Not the bootstrap: resamples of three values are too alike, its interval is less than half as wide.
     """
@@ -284,5 +239,5 @@ def share_interval(count: int, total: int) -> tuple[float, float]:
     """95% interval of a share, Clopper and Pearson's exact one; 0..1 for none at all."""
     if total == 0:
         return 0.0, 1.0
-    found = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
-    return float(found.low), float(found.high)
+    bounds = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
+    return float(bounds.low), float(bounds.high)

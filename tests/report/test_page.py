@@ -17,10 +17,10 @@ from tensorboard.plugins.hparams import metadata
 from srez.errors import UserError
 from srez.report import claims
 from srez.report.correlations import Interval
-from srez.report.curves import band, pooled, table_of
+from srez.report.curves import align_curves, band, pool_cells
 from srez.report.page import write_report
-from srez.report.results import FINISHED, UNDER_WAY, Result, Results, titled
-from srez.report.tables import FILE, read
+from srez.report.results import FINISHED, UNDER_WAY, Results, RunResult, format_labels
+from srez.report.tables import EVENT_FILE, read_results
 from srez.report.text import DASH, MINUS, interval, number, share, typeset
 from srez.study.grid import read_study
 
@@ -336,7 +336,7 @@ def test_figures_are_there_twice(study):
 
 def test_tensorboard_reads_the_hyperparameters(study):
     def events(folder: Path) -> dict:
-        loaded = EventFileLoader(str(folder / FILE)).Load()
+        loaded = EventFileLoader(str(folder / EVENT_FILE)).Load()
         return {value.tag: value for event in loaded for value in event.summary.value}
 
     found = events(study / "hparams" / "wgangp-resnet-s1")
@@ -426,7 +426,7 @@ def test_a_failed_training_says_why(tmp_path):
 def test_a_training_that_was_made_longer_is_under_way(tmp_path):
     folder = begin(tmp_path / "s")
     train(folder, RUNS[0], usual(0), 60, exit=0)
-    assert read(str(folder)).results[0].state == UNDER_WAY
+    assert read_results(str(folder)).runs[0].state == UNDER_WAY
 
 
 def test_no_study(tmp_path):
@@ -462,12 +462,12 @@ def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]") -> Result
     for run in study.runs():
         word = words.get(run.name, "converged")
         if word == UNDER_WAY:
-            found.append(Result(run, UNDER_WAY))
+            found.append(RunResult(run, UNDER_WAY))
         elif word == "diverged":
-            found.append(Result(run, FINISHED, exit=3))
+            found.append(RunResult(run, FINISHED, exit=3))
         else:
             curves = {"psnr": (batch, 10 + 10 * levels[word])}
-            found.append(Result(run, FINISHED, exit=0, curves=curves))
+            found.append(RunResult(run, FINISHED, exit=0, curves=curves))
     return Results(study, found)
 
 
@@ -484,20 +484,20 @@ def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]") -> Result
     ],
 )
 def test_claim_1(tmp_path, words, answer):
-    found = claims.stability(results(tmp_path, words))
+    found = claims.assess_stability(results(tmp_path, words))
     assert found.answer == answer
     assert found.answer in found.rules
 
 
 def test_claim_1_names_the_exceptions(tmp_path):
-    found = claims.stability(results(tmp_path, {"wgangp-resnet-s0": "diverged"}))
+    found = claims.assess_stability(results(tmp_path, {"wgangp-resnet-s0": "diverged"}))
     assert "of 6 trainings with WGAN-GP 5 are stable and 5 converged" in found.reason
     assert any(
         line.startswith("Not stable with WGAN-GP: wgangp-resnet-s0 (diverged") for line in found.evidence
     )
 
 
-@pytest.mark.parametrize("claim", [claims.stability, claims.indicator])
+@pytest.mark.parametrize("claim", [claims.assess_stability, claims.assess_indicator])
 def test_two_seeds_decide_nothing(tmp_path, claim):
     found = claim(results(tmp_path, {}, "[0, 1]"))
     assert (found.answer, found.reason) == (claims.OPEN, "because 2 seeds are fewer than 3")
@@ -509,7 +509,7 @@ def test_two_seeds_decide_nothing(tmp_path, claim):
 def test_stability_against_other_objectives(tmp_path, seeds, p, told):
     """None of 2 (3) against all of 4 (6): Fisher's test gives 1 in 15 (in 84)."""
     words = {f"gan-resnet-s{seed}": "diverged" for seed in range(3)}
-    lines = claims.stability(results(tmp_path, words, seeds)).evidence
+    lines = claims.assess_stability(results(tmp_path, words, seeds)).evidence
     assert lines[0].startswith("wgan-gp: stable ")
     assert lines[1].endswith(
         f"; its stability is {told} apart from WGAN-GP's (Fisher's exact test, p = {p})."
@@ -528,8 +528,8 @@ def test_claim_1_needs_a_variety_of_architectures(tmp_path):
     study = read_study(str(folder / "study.toml"))
     batch = np.array(SAMPLES, float)
     curves = {"psnr": (batch, np.minimum(batch / 60, 1))}
-    found = claims.stability(
-        Results(study, [Result(r, FINISHED, exit=0, curves=curves) for r in study.runs()])
+    found = claims.assess_stability(
+        Results(study, [RunResult(r, FINISHED, exit=0, curves=curves) for r in study.runs()])
     )
     assert (found.answer, found.reason) == (
         claims.OPEN,
@@ -567,7 +567,7 @@ def test_grades_of_an_indicator(within, changes, expected):
     ],
 )
 def test_claim_2(grades, answer):
-    assert claims.answer_to(grades) == answer
+    assert claims.indicator_answer(grades) == answer
 
 
 @pytest.mark.parametrize(
@@ -583,8 +583,8 @@ def test_claim_2_from_curves(tmp_path, end, sign, answer):
         swd[1:] += np.random.default_rng(run.seed).uniform(0, 12, len(batch) - 1)
         curves = {"swd": (batch, swd), "wasserstein_estimate": (batch[1:], sign * swd[1:])}
         curves["generator_loss"] = (batch[1:], np.cos(batch[1:]))
-        found.append(Result(run, FINISHED, exit=0, curves=curves))
-    claim = claims.indicator(Results(study, found))
+        found.append(RunResult(run, FINISHED, exit=0, curves=curves))
+    claim = claims.assess_indicator(Results(study, found))
     assert claim.answer == answer
     if answer == claims.OPEN:
         assert claim.reason == "because 6 of its 6 trainings made no progress that could be told"
@@ -605,7 +605,7 @@ def test_numbers_in_words():
 
 
 def test_labels_without_letters_bring_their_axis():
-    assert titled({"objective": "wgan-gp", "critic_iters": "5", "width": "0.5"}) == (
+    assert format_labels({"objective": "wgan-gp", "critic_iters": "5", "width": "0.5"}) == (
         "wgan-gp / critic_iters 5 / width 0.5"
     )
 
@@ -616,17 +616,17 @@ def test_labels_without_letters_bring_their_axis():
 def test_a_band_holds_what_two_curves_share():
     ones = (np.array([0, 10, 20, 30]), np.array([1, 2, np.nan, 4]))
     others = (np.array([0, 10, 20]), np.array([3.0, 6, 9]))
-    batch, middle, low, high = band(*table_of([ones, others]))
+    batch, middle, low, high = band(*align_curves([ones, others]))
     assert batch.tolist() == [0, 10]
     assert [middle.tolist(), low.tolist(), high.tolist()] == [[2, 4], [1, 2], [3, 6]]
-    assert band(*table_of([ones]))[0].tolist() == [0, 10, 30]
-    assert len(band(*table_of([]))[0]) == 0
+    assert band(*align_curves([ones]))[0].tolist() == [0, 10, 30]
+    assert len(band(*align_curves([]))[0]) == 0
 
 
 def test_long_curves_are_averaged_over_the_same_stretches():
     """One of them ends early; both have the mean of a straight line over each stretch."""
     long, short = np.arange(1, 1201.0), np.arange(1, 601.0)
-    ends, table = table_of([(long, long), (short, 2 * short)])
+    ends, table = align_curves([(long, long), (short, 2 * short)])
     assert len(ends) == 120
     width = np.diff(ends, prepend=0)
     middle = ends - (width - 1) / 2
@@ -639,8 +639,8 @@ def test_long_curves_are_averaged_over_the_same_stretches():
 @pytest.mark.parametrize(("most", "groups"), [(4, 3), (3, 3), (2, 2), (1, 2)])
 def test_large_grids_are_pooled(tmp_path, most, groups):
     """Two objectives, three cells: by both axes, or by the first alone."""
-    cells = results(tmp_path, {}).live
-    found = pooled(cells, ["objective", "gen_architect"], most)
+    cells = results(tmp_path, {}).included
+    found = pool_cells(cells, ["objective", "gen_architect"], most)
     assert len(found) == groups
     assert sum(map(len, found.values())) == 3
-    assert list(pooled(cells, [], most)) == [()]
+    assert list(pool_cells(cells, [], most)) == [()]

@@ -4,20 +4,19 @@ import numpy as np
 import pytest
 
 from srez.report.correlations import (
-    FEWEST_PAIRS,
-    applies,
+    MIN_PAIRS,
     correlations,
     difference,
-    falls,
     given_batch,
+    has_fallen,
+    indicator_applies,
     of_changes,
     over_seeds,
-    pairs,
+    paired_samples,
     since_last_sample,
     spearman,
 )
 from srez.report.verdicts import (
-    Evidence,
     consensus,
     last_value,
     level,
@@ -57,7 +56,7 @@ NOTHING = (np.array([]), np.array([]))
 
 
 def word(quality, diversity=NOTHING, exit=0, losses=()) -> str:
-    return verdict(Evidence(exit, quality, diversity, losses)).word
+    return verdict(exit, quality, diversity, losses).word
 
 
 # ---- the shape of a curve --------------------------------------------------------------------------
@@ -66,12 +65,12 @@ def word(quality, diversity=NOTHING, exit=0, losses=()) -> str:
 def test_shape_of_a_curve_found_by_hand():
     """Levels 0, 0.5, 1, 1, ... with an outlier at 2, and 0.9 in the end."""
     s = shape(curve([0, 0.5, 1, 1, 1, 2, 1, 1, 1, 0.9, 0.9, 0.9]))
-    assert (s.gain, s.kept) == pytest.approx((1, 0.9))  # the outlier is alone: its median of three is 1
-    assert s.fallback == pytest.approx(0.1)
+    assert (s.gain, s.final_gain) == pytest.approx((1, 0.9))  # the outlier is alone: its median of three is 1
+    assert s.drop == pytest.approx(0.1)
     # the last third is the last four: 1, 0.9, 0.9, 0.9; slope -0.03 a sample, three samples long
     assert s.change == pytest.approx(-0.09)
     rest = np.array([0.03, -0.04, -0.01, 0.02])
-    assert s.swing == pytest.approx(2 * np.sqrt(2) * np.sqrt(np.square(rest).sum() / 2))
+    assert s.oscillation == pytest.approx(2 * np.sqrt(2) * np.sqrt(np.square(rest).sum() / 2))
 
 
 def test_shares_do_not_depend_on_the_scale():
@@ -88,7 +87,7 @@ def test_four_samples_in_the_last_third_are_needed(samples, known):
 
 
 def test_swing_is_the_height_of_a_wave():
-    assert shape(wave(0.3)).swing * shape(wave(0.3)).gain == pytest.approx(0.3, rel=0.05)
+    assert shape(wave(0.3)).oscillation * shape(wave(0.3)).gain == pytest.approx(0.3, rel=0.05)
 
 
 def test_level_of_a_distance_is_the_same_for_every_halving():
@@ -201,10 +200,9 @@ def test_the_first_rule_wins():
 
 
 def test_reasons_hold_the_figures():
-    assert verdict(Evidence(0, plateau(0.25))).reason == "fell back by 25% of the gain"
-    assert verdict(Evidence(0, wave(0.3))).reason.startswith("swings by 2")
-    collapsed = Evidence(0, plateau(0), curve(np.full(31, 0.125)))
-    assert verdict(collapsed).reason == "diversity 0.12 in the last third"
+    assert verdict(0, plateau(0.25)).reason == "fell back by 25% of the gain"
+    assert verdict(0, wave(0.3)).reason.startswith("swings by 2")
+    assert verdict(0, plateau(0), curve(np.full(31, 0.125))).reason == "diversity 0.12 in the last third"
 
 
 # ---- several seeds ---------------------------------------------------------------------------------
@@ -303,28 +301,30 @@ def test_plus_one_means_that_the_indicator_tells_quality(indicator, logged, figu
 
 def test_pairs_leave_out_what_is_no_number():
     logged = (np.array([1, 2, 3]), np.array([5, np.nan, 7]))
-    batch, goodness, quality = pairs("generator_loss", logged, "psnr", (np.arange(4), [9, 10, 20, np.nan]))
+    batch, goodness, quality = paired_samples(
+        "generator_loss", logged, "psnr", (np.arange(4), [9, 10, 20, np.nan])
+    )
     assert (batch.tolist(), goodness.tolist(), quality.tolist()) == ([1], [-5], [10])
 
 
-@pytest.mark.parametrize("count", [FEWEST_PAIRS - 1, FEWEST_PAIRS])
+@pytest.mark.parametrize("count", [MIN_PAIRS - 1, MIN_PAIRS])
 def test_eight_pairs_are_needed(count):
     those = (np.arange(1.0, count + 1), np.arange(count, 0, -1.0))
     found = correlations("generator_loss", those, "swd", those)
     assert found["pairs"] == count
-    assert np.isnan(found["within_run"]) == (count < FEWEST_PAIRS)
+    assert np.isnan(found["within_run"]) == (count < MIN_PAIRS)
 
 
 def test_estimates_of_a_distance_need_a_wasserstein_critic():
-    assert applies("wasserstein_estimate", "wgangp")
-    assert not applies("heldout_wasserstein_estimate", "dcgan")
-    assert applies("generator_loss", "dcgan")
+    assert indicator_applies("wasserstein_estimate", "wgangp")
+    assert not indicator_applies("heldout_wasserstein_estimate", "dcgan")
+    assert indicator_applies("generator_loss", "dcgan")
 
 
 def test_whether_an_estimate_fell():
-    assert falls(FALLING) is True
-    assert falls(RISING) is False
-    assert falls((np.arange(8), np.arange(8))) is None
+    assert has_fallen(FALLING) is True
+    assert has_fallen(RISING) is False
+    assert has_fallen((np.arange(8), np.arange(8))) is None
 
 
 # ---- the bootstrap over seeds ----------------------------------------------------------------------
