@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from srez.report.correlations import INDICATORS, WASSERSTEIN, Interval, difference, has_fallen
-from srez.report.results import FINISHED, METRICS, CellResult, Results, RunResult
+from srez.report.results import FINISHED, METRICS, CellResult, Results
 from srez.report.text import interval, number, share, trainings
 from srez.report.verdicts import UNSTABLE
 
@@ -59,35 +59,31 @@ GRADES = {
 
 
 class Assessment(NamedTuple):
-    """A claim with its answer, the answer's reason in one sentence, the figures behind it, and its rules."""
+    """A claim of the paper with its answer, the reason in one sentence, and the figures behind it."""
 
     name: str
     text: str
     answer: str
     reason: str
     evidence: list[str]
-    rules: dict[str, str]
 
 
 def assess_stability(results: Results) -> Assessment:
     """Claim 1: WGAN-GP trains stably and converges on a variety of architectures."""
     cells = [cell for cell in results.included if cell.loss_func == WGAN_GP]
-    runs = _finished(cells)
-    unstable = [r for r in runs if not _is_stable(r)]
-    converged = _converged(runs)
+    words = _verdicts(cells)
+    stable, converged, total = _stable(words), words.count("converged"), len(words)
     if obstacle := _stability_obstacle(results, cells):
         answer, reason = OPEN, f"because {obstacle}"
     else:
-        answer = _stability_answer(len(unstable), converged, len(runs))
-        stable = len(runs) - len(unstable)
-        reason = f"of {trainings(len(runs))} with WGAN-GP {stable} are stable and {converged} converged"
+        answer = _stability_answer(total - stable, converged, total)
+        reason = f"of {trainings(total)} with WGAN-GP {stable} are stable and {converged} converged"
     return Assessment(
         "Claim 1",
         "WGAN-GP trains stably and converges on a variety of architectures.",
         answer,
         reason,
-        list(_stability_evidence(results, unstable)),
-        STABILITY_RULES,
+        list(_stability_evidence(results, cells)),
     )
 
 
@@ -100,16 +96,12 @@ def _stability_answer(unstable: int, converged: int, total: int) -> str:
     return EXCEPTIONS if unstable <= MAX_UNSTABLE_SHARE * total else FAILS
 
 
-def _is_stable(r: RunResult) -> bool:
-    return r.verdict.word not in UNSTABLE
+def _verdicts(cells: list[CellResult]) -> list[str]:
+    return [word for cell in cells for word in cell.verdicts]
 
 
-def _converged(runs: list[RunResult]) -> int:
-    return sum(r.verdict.word == "converged" for r in runs)
-
-
-def _finished(cells: list[CellResult]) -> list[RunResult]:
-    return [r for cell in cells for r in cell.finished]
+def _stable(verdicts: list[str]) -> int:
+    return sum(word not in UNSTABLE for word in verdicts)
 
 
 def _unfinished(cells: list[CellResult]) -> str:
@@ -132,7 +124,7 @@ def _stability_obstacle(results: Results, cells: list[CellResult]) -> str:
         return "no training here uses WGAN-GP"
     if unfinished := _unfinished(cells):
         return unfinished
-    if short := sum(r.verdict.word == "too short" for r in _finished(cells)):
+    if short := _verdicts(cells).count("too short"):
         return f"{trainings(short)} had too few samples for a verdict"
     configs = [cell.cell.config(0) for cell in cells]
     if len({tuple(getattr(config, option) for option in ARCHITECTURE_OPTIONS) for config in configs}) < 2:
@@ -140,19 +132,24 @@ def _stability_obstacle(results: Results, cells: list[CellResult]) -> str:
     return _too_few_seeds(results)
 
 
-def _stability_evidence(results: Results, unstable: list[RunResult]) -> Iterator[str]:
-    """Sentences: stability by objective, the unstable trainings with WGAN-GP, and the spread over seeds."""
-    wgan_gp = [r for cell in results.included if cell.loss_func == WGAN_GP for r in cell.finished]
+def _stability_evidence(results: Results, cells: list[CellResult]) -> Iterator[str]:
+    """Sentences: stability by objective, unstable trainings of the cells with WGAN-GP, spread over seeds."""
+    wgan_gp = _verdicts(cells)
     # WGAN-GP before all others
-    for group, cells in sorted(results.groups.items(), key=lambda item: item[1][0].loss_func != WGAN_GP):
-        runs = _finished(cells)
-        if not runs:
+    by_objective = sorted(results.objectives.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
+    for objective, others in by_objective:
+        words = _verdicts(others)
+        if not words:
             continue
-        stable = sum(map(_is_stable, runs))
-        text = f"{group}: stable {share(stable, len(runs))}, converged {share(_converged(runs), len(runs))}"
-        if wgan_gp and cells[0].loss_func != WGAN_GP:
-            text += _stability_difference(wgan_gp, runs)
+        stable, converged = _stable(words), words.count("converged")
+        text = f"{objective}: stable {share(stable, len(words))}, converged {share(converged, len(words))}"
+        if wgan_gp and others[0].loss_func != WGAN_GP:
+            counts = [[_stable(w), len(w) - _stable(w)] for w in (wgan_gp, words)]
+            p = float(stats.fisher_exact(counts).pvalue)
+            result = "told apart" if p < 0.05 else "not told apart"
+            text += f"; its stability is {result} from WGAN-GP's (Fisher's exact test, p = {p:.2g})"
         yield f"{text}."
+    unstable = [r for cell in cells for r in cell.finished if r.verdict.word in UNSTABLE]
     if unstable:
         names = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in unstable[:MAX_NAMED]]
         if len(unstable) > MAX_NAMED:
@@ -161,23 +158,15 @@ def _stability_evidence(results: Results, unstable: list[RunResult]) -> Iterator
     yield from _deviations(results)
 
 
-def _stability_difference(wgan_gp: list[RunResult], others: list[RunResult]) -> str:
-    """Whether the stability of an objective's trainings differs from that of WGAN-GP's, by Fisher's test."""
-    stable = [sum(map(_is_stable, runs)) for runs in (wgan_gp, others)]
-    p = float(stats.fisher_exact([stable, [len(wgan_gp) - stable[0], len(others) - stable[1]]]).pvalue)
-    result = "told apart" if p < 0.05 else "not told apart"
-    return f"; its stability is {result} from WGAN-GP's (Fisher's exact test, p = {p:.2g})"
-
-
 def _deviations(results: Results) -> Iterator[str]:
     """A sentence with the standard deviation of quality over seeds, by objective; none without quality."""
     medians = []
-    for group, cells in results.groups.items():
+    for objective, cells in results.objectives.items():
         deviations = [cell.mean(results.quality).deviation for cell in cells]
         deviations = [deviation for deviation in deviations if np.isfinite(deviation)]
         if deviations:
             median = number(float(np.median(deviations)), METRICS[results.quality].decimals)
-            medians.append(f"{group} {median}")
+            medians.append(f"{objective} {median}")
     if medians:
         short = METRICS[results.quality].short
         yield f"Standard deviation of the last {short} over seeds, median of cells: {', '.join(medians)}."
@@ -185,14 +174,11 @@ def _deviations(results: Results) -> Iterator[str]:
 
 def assess_indicator(results: Results) -> Assessment:
     """Claim 2: the Wasserstein distance is an effective measure of training progress."""
-    groups = {name: cells for name, cells in results.groups.items() if cells[0].loss_func in WASSERSTEIN}
-    grades = [
-        grade(*_estimate_correlations(results, group, quality))
-        for group in groups
-        for quality in results.qualities
-    ]
+    objectives = [name for name, cells in results.objectives.items() if cells[0].loss_func in WASSERSTEIN]
+    pairs = itertools.product(objectives, results.qualities)
+    grades = [grade(*_estimate_correlations(results, *pair)) for pair in pairs]
     grades = [word for word in grades if word]
-    obstacle = _indicator_obstacle(results, list(itertools.chain(*groups.values())))
+    obstacle = _indicator_obstacle(results, [c for name in objectives for c in results.objectives[name]])
     if not obstacle and not grades:
         obstacle = "no training has enough samples"
     counts = [f"in {grades.count(word)} {text}" for word, text in GRADES.items() if word in grades]
@@ -202,8 +188,7 @@ def assess_indicator(results: Results) -> Assessment:
         "The Wasserstein distance is an effective measure of training progress.",
         OPEN if obstacle else indicator_answer(grades),
         f"because {obstacle}" if obstacle else reason,
-        list(_indicator_evidence(results, groups)),
-        INDICATOR_RULES,
+        [*_estimate_evidence(results, objectives), *_control_evidence(results, objectives)],
     )
 
 
@@ -241,61 +226,60 @@ def _indicator_obstacle(results: Results, cells: list[CellResult]) -> str:
         return "no training here has a Wasserstein objective"
     if obstacle := _unfinished(cells) or _too_few_seeds(results):
         return obstacle
-    runs = _finished(cells)
-    count = sum(r.verdict.word in NO_PROGRESS for r in runs)
-    if count > len(runs) / 2:
-        return f"{count} of its {trainings(len(runs))} made no progress that could be told"
+    words = _verdicts(cells)
+    count = sum(word in NO_PROGRESS for word in words)
+    if count > len(words) / 2:
+        return f"{count} of its {trainings(len(words))} made no progress that could be told"
     return ""
 
 
-def _estimate_correlations(results: Results, group: str, quality: str) -> tuple[Interval, Interval]:
+def _estimate_correlations(results: Results, objective: str, quality: str) -> tuple[Interval, Interval]:
     """Correlations of an objective's Wasserstein estimate with quality: over the training, and of changes."""
-    within, changes = (results.correlation(group, ESTIMATE, quality, k) for k in ("within_run", "of_changes"))
-    return within, changes
+    key = (objective, ESTIMATE, quality)
+    return results.mean_correlation(*key, "within_run"), results.mean_correlation(*key, "of_changes")
 
 
-def _indicator_evidence(results: Results, groups: dict[str, list[CellResult]]) -> Iterator[str]:
-    """Sentences: how the estimate of each Wasserstein objective goes with quality, and the GAN's losses."""
-    for group, cells in groups.items():
-        found = {quality: _estimate_correlations(results, group, quality) for quality in results.qualities}
-        found = {quality: both for quality, both in found.items() if both[0].runs}
+def _estimate_evidence(results: Results, objectives: list[str]) -> Iterator[str]:
+    """Sentences: how the estimate of each Wasserstein objective goes with quality."""
+    for objective in objectives:
+        found = {name: _estimate_correlations(results, objective, name) for name in results.qualities}
+        found = {name: (within, changes) for name, (within, changes) in found.items() if within.runs}
         if not found:
             continue
         quality, (within, changes) = next(iter(found.items()))
         text = (
-            f"{group}: rank correlation of estimate and {METRICS[quality].short} {interval(within)}, "
+            f"{objective}: rank correlation of estimate and {METRICS[quality].short} {interval(within)}, "
             f"of their changes {interval(changes)}"
         )
         if len(found) > 1:
             means = [within.mean for within, _ in found.values()]
             low, high = number(min(means), signed=True), number(max(means), signed=True)
             text += f"; over all {len(found)} quality figures {low} to {high}"
-        fallen = [has_fallen(r.curves[ESTIMATE]) for r in _finished(cells) if ESTIMATE in r.curves]
-        fallen = [fell for fell in fallen if fell is not None]
+        runs = [r for cell in results.objectives[objective] for r in cell.finished if ESTIMATE in r.curves]
+        fallen = [fell for r in runs if (fell := has_fallen(r.curves[ESTIMATE])) is not None]
         if fallen:
             count = f"{sum(fallen)} of {trainings(len(fallen))}"
             text += f"; the estimate's last third was lower than its first in {count}"
         yield f"{text}."
-    yield from _control_evidence(results, list(groups))
 
 
-def _control_evidence(results: Results, groups: list[str]) -> Iterator[str]:
+def _control_evidence(results: Results, objectives: list[str]) -> Iterator[str]:
     """Sentences: how the losses of the GAN go with quality, and which objectives' estimates beat them."""
-    controls = [name for name, cells in results.groups.items() if cells[0].loss_func == GAN]
+    controls = [name for name, cells in results.objectives.items() if cells[0].loss_func == GAN]
     if not controls:
         yield "Control: no GAN was trained here, so nothing says whether its losses would do as well."
     for control, loss in itertools.product(controls, ("generator_loss", "discriminator_tot_loss")):
-        correlation = results.correlation(control, loss, results.quality, "within_run")
+        correlation = results.mean_correlation(control, loss, results.quality, "within_run")
         if not correlation.runs:
             continue
         text = f"{INDICATORS[loss].title} and {METRICS[results.quality].short} {interval(correlation)}"
         leads = []
-        for group in groups:
-            estimates = results.correlations(group, ESTIMATE, results.quality, "within_run")
+        for objective in objectives:
+            estimates = results.correlations(objective, ESTIMATE, results.quality, "within_run")
             losses = results.correlations(control, loss, results.quality, "within_run")
             lead = difference(estimates, losses)
             if lead.runs:
-                leads.append(f"{group} by {interval(lead)}")
+                leads.append(f"{objective} by {interval(lead)}")
         if leads:
             text += f"; ahead of it are the estimates of {', '.join(leads)}"
         yield f"Control, {control}: {text}."

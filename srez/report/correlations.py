@@ -59,10 +59,7 @@ def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
 
 
 def paired_samples(indicator: str, logged: Curve, metric: str, sampled: Curve) -> tuple[np.ndarray, ...]:
-    """Batches, signed indicator and level of quality, [N] each, of the samples where both are finite.
-
-    The indicator is signed so that larger is better.
-    """
+    """Batches, indicator (larger is better) and level of quality, [N] each, of samples that have both."""
     batch, quality = level(metric, sampled)
     signed = INDICATORS[indicator].direction * since_last_sample(logged, batch)
     good = np.isfinite(signed)
@@ -76,21 +73,11 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     return float(stats.spearmanr(x, y).statistic)
 
 
-def within_run(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation of two series over a training; any two that follow the clock correlate."""
-    return spearman(x, y)
-
-
 def given_batch(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
     """Partial rank correlation given the batch number; nan where x or y follows it without exception."""
     xy, xt, yt = spearman(x, y), spearman(x, batch), spearman(y, batch)
     unexplained = (1 - xt**2) * (1 - yt**2)
     return float((xy - xt * yt) / np.sqrt(unexplained)) if unexplained > 1e-12 else float("nan")
-
-
-def of_changes(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Rank correlation of the changes of two series from one sample to the next."""
-    return spearman(np.diff(x), np.diff(y))
 
 
 class CorrelationKind(NamedTuple):
@@ -103,7 +90,7 @@ class CorrelationKind(NamedTuple):
 
 CORRELATION_KINDS = {
     "within_run": CorrelationKind(
-        within_run,
+        lambda batch, x, y: spearman(x, y),
         "over the training",
         "Spearman's rank correlation over the samples of a run. Anything that goes one way during a training "
         "correlates with quality here.",
@@ -114,7 +101,7 @@ CORRELATION_KINDS = {
         "The partial rank correlation given the batch number: what is left of it without the common trend.",
     ),
     "of_changes": CorrelationKind(
-        of_changes,
+        lambda batch, x, y: spearman(np.diff(x), np.diff(y)),
         "of changes",
         "The rank correlation of the changes from one sample to the next: when the indicator gets better, "
         "does quality?",
@@ -189,9 +176,9 @@ def over_seeds(cells: Sequence[Sequence[float]]) -> Interval:
     return _weighted_mean(usable, 1 / np.full(len(usable), len(usable)))
 
 
-def difference(ones: Sequence[Sequence[float]], others: Sequence[Sequence[float]]) -> Interval:
-    """The mean over the cells `ones` minus that over `others`, each as in `over_seeds`, with its interval."""
-    a, b = _usable(ones), _usable(others)
+def difference(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Interval:
+    """The mean over the first cells minus that over the second, as in `over_seeds`, with its interval."""
+    a, b = _usable(first), _usable(second)
     if not a or not b:
         return Interval(np.nan, np.nan, np.nan, 0, 0)
     weights = np.concatenate([1 / np.full(len(a), len(a)), -1 / np.full(len(b), len(b))])

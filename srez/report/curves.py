@@ -128,18 +128,18 @@ def _last_mean(cells: Sequence[CellResult], metric: str) -> str:
 def indicator_panels(results: Results, indicator: str) -> Iterator[Panel]:
     """Curves of a loss or estimate: a panel per objective, a line per cell; each on its own scale."""
     about = INDICATORS[indicator]
-    for group, group_cells in results.groups.items():
-        cells = _cells_with(group_cells, indicator)
+    for objective, all_cells in results.objectives.items():
+        cells = _cells_with(all_cells, indicator)
         if not cells or not indicator_applies(indicator, cells[0].loss_func):
             continue
-        figure, axes = new_axes(group)
+        figure, axes = new_axes(objective)
         values: list[float] = []
         differing = [axis for axis in results.study.axes if len({c.cell.labels[axis] for c in cells}) > 1]
         for style, (labels, pool) in enumerate(pool_cells(cells, differing, MAX_LINES).items()):
-            label = format_labels(dict(zip(differing, labels, strict=False))) or group
+            label = format_labels(dict(zip(differing, labels, strict=False))) or objective
             values += _draw_band(axes, pool, indicator, label, style)
         axes.set(xlabel="batch", ylabel=about.short, ylim=_axis_limits(values))
         add_legend(figure, axes)
         yield make_panel(
-            file_name("curves", indicator, group), f"{about.title} over batches, {group}.", figure
+            file_name("curves", indicator, objective), f"{about.title} over batches, {objective}.", figure
         )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,22 +17,15 @@ SHOWN_AT = (1 / 3, 1)  # parts of the trainings' length at which faces are shown
 REFERENCES = {"input": 0, "bicubic": 1, "truth": 3}  # columns of a grid
 
 
-@dataclass
-class FaceRow:
-    """Faces of a cell: a PNG per batch, or why there is none."""
+class Gallery(NamedTuple):
+    """Sample faces at some batches: a row per cell, and what the faces are made from, by name.
 
-    title: str
-    faces: dict[int, bytes | str]
-
-
-@dataclass
-class Gallery:
-    """Sample faces: batches, one row of faces per cell, and what the faces are made from, by name."""
+    A row has the cell's title, and by batch a PNG or why there is none.
+    """
 
     batches: list[int]
-    rows: list[FaceRow]
+    rows: list[tuple[str, dict[int, bytes | str]]]
     references: dict[str, bytes]
-    seed: int
 
 
 def gallery(results: Results, store: StudyStore) -> Gallery:
@@ -44,8 +37,8 @@ def gallery(results: Results, store: StudyStore) -> Gallery:
     for cell in results.included if batches else []:
         name = cell.runs[0].run.name
         faces = {batch: _faces(cell.runs[0], strips[name].get(batch)) for batch in batches}
-        rows.append(FaceRow(cell.title, faces))
-    return Gallery(batches, rows, _references(runs, store, batches), results.study.seeds[0])
+        rows.append((cell.title, faces))
+    return Gallery(batches, rows, _references(runs, store, batches))
 
 
 def _strips(store: StudyStore, run: str) -> dict[int, str]:

@@ -77,9 +77,9 @@ def make_panel(name: str, alt: str, figure: Figure) -> Panel:
     return Panel(name, alt, contents["svg"], contents["png"])
 
 
-def new_axes(title: str, width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
-    """A figure with a title and one pair of axes; inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+def new_axes(title: str, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """A figure with a title and one pair of axes; its height is in inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     axes = figure.subplots()
     figure.suptitle(title, x=0.01, horizontalalignment="left")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10], integer=True))
@@ -134,28 +134,28 @@ def outcome_panel(results: Results) -> Panel:
 def correlation_panels(results: Results, quality: str) -> Iterator[Panel]:
     """A panel per kind of correlation with a quality figure: runs as dots, the mean with its interval."""
     rows = [
-        (group, indicator)
+        (objective, indicator)
         for indicator in INDICATORS
-        for group in results.groups
-        if results.correlation(group, indicator, quality, "within_run").runs
+        for objective in results.objectives
+        if results.mean_correlation(objective, indicator, quality, "within_run").runs
     ]
     if not rows:
         return
     for kind, about in CORRELATION_KINDS.items():
         figure, axes = new_axes(f"{METRICS[quality].short}: {about.title}", height=1.0 + 0.34 * len(rows))
         texts = []
-        for y, (group, indicator) in enumerate(rows):
-            values = list(itertools.chain(*results.correlations(group, indicator, quality, kind)))
-            mean = results.correlation(group, indicator, quality, kind)
+        for y, (objective, indicator) in enumerate(rows):
+            values = list(itertools.chain(*results.correlations(objective, indicator, quality, kind)))
+            mean = results.mean_correlation(objective, indicator, quality, kind)
             color = COLORS[list(INDICATORS).index(indicator)]
             axes.plot(values, np.full(len(values), y), "o", color=color, alpha=0.35, markersize=4, mew=0)
             axes.plot([mean.low, mean.high], [y, y], color=color, linewidth=2.4)
             axes.plot(mean.mean, y, "D", color=color, markersize=5.5, mec="white", mew=0.7)
-            texts.append(f"{INDICATORS[indicator].title} of {group} {interval(mean)}")
+            texts.append(f"{INDICATORS[indicator].title} of {objective} {interval(mean)}")
         axes.axvline(0, color="#444444", linewidth=0.8)
         axes.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation with quality")
         axes.set_xticks([-1, -0.5, 0, 0.5, 1], [f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"])
-        axes.set_yticks(range(len(rows)), [f"{INDICATORS[i].short}, {group}" for group, i in rows])
+        axes.set_yticks(range(len(rows)), [f"{INDICATORS[i].short}, {objective}" for objective, i in rows])
         axes.tick_params(axis="y", length=0)
         alt = f"Correlation with {METRICS[quality].title}, {about.title}: {'; '.join(texts)}."
         yield make_panel(file_name("correlation", quality, kind), alt, figure)
@@ -167,21 +167,16 @@ def scatter_panels(results: Results, indicator: str) -> Iterator[Panel]:
     Of more than MAX_SCATTER_PANELS cells only those of each objective are shown whose correlation is the
     weakest, the median and the strongest.
     """
-    groups = []
-    for cells in results.groups.values():
-        means = {c.cell.name: _mean_correlation(c, indicator, results.quality) for c in cells}
-        groups.append(sorted((name for name in means if np.isfinite(means[name])), key=means.get))
-    if sum(map(len, groups)) > MAX_SCATTER_PANELS:
-        groups = [[g[0], g[len(g) // 2], g[-1]] if len(g) > 3 else g for g in groups]
-    names = set(itertools.chain(*groups))
+    names_by_objective = []
+    for cells in results.objectives.values():
+        values = {c.cell.name: c.correlations(indicator, results.quality, "within_run") for c in cells}
+        means = {name: mean_over_seeds(by_seed).mean for name, by_seed in values.items()}
+        names_by_objective.append(sorted((name for name in means if np.isfinite(means[name])), key=means.get))
+    if sum(map(len, names_by_objective)) > MAX_SCATTER_PANELS:
+        names_by_objective = [[n[0], n[len(n) // 2], n[-1]] if n else [] for n in names_by_objective]
     for cell in results.included:
-        if cell.cell.name in names:
+        if any(cell.cell.name in names for names in names_by_objective):
             yield _scatter_panel(cell, indicator, results.quality)
-
-
-def _mean_correlation(cell: CellResult, indicator: str, quality: str) -> float:
-    """The mean over a cell's seeds of an indicator's correlation with quality; nan where it has none."""
-    return mean_over_seeds(cell.correlations(indicator, quality, "within_run")).mean
 
 
 def _scatter_panel(cell: CellResult, indicator: str, quality: str) -> Panel:

@@ -13,17 +13,7 @@ import jinja2
 import matplotlib
 import numpy as np
 
-from srez.report import curves, figures
-from srez.report.claims import (
-    ESTIMATE,
-    EXCEPTIONS,
-    FAILS,
-    HOLDS,
-    OPEN,
-    PARTLY,
-    assess_indicator,
-    assess_stability,
-)
+from srez.report import claims, curves, figures
 from srez.report.correlations import CORRELATION_KINDS, INDICATORS, WASSERSTEIN, Interval, over_seeds
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
@@ -36,7 +26,13 @@ from srez.study.store import StudyStore
 from srez.system import files
 
 TEMPLATE = Path(__file__).resolve().with_suffix(".html")
-ANSWER_CLASSES = {HOLDS: "holds", EXCEPTIONS: "part", PARTLY: "part", FAILS: "fails", OPEN: "open"}
+ANSWER_CLASSES = {
+    claims.HOLDS: "holds",
+    claims.EXCEPTIONS: "part",
+    claims.PARTLY: "part",
+    claims.FAILS: "fails",
+    claims.OPEN: "open",
+}
 MAX_BEST_CELLS = 8  # in the table of the best cells
 FEW_SEEDS = {1: "one", 2: "two", 3: "three", 4: "four"}  # numbers of seeds that leave intervals wide
 
@@ -81,7 +77,7 @@ def render(results: Results, pictures: Pictures) -> str:
         states=[(state, counts[state]) for state in STATES if counts[state]],
         sections=[(key, title) for key, (title, shown) in sections.items() if shown],
         extent=_extent(results),
-        assessments=[assess_stability(results), assess_indicator(results)],
+        assessments=[claims.assess_stability(results), claims.assess_indicator(results)],
         answer_classes=ANSWER_CLASSES,
         quality=METRICS[results.quality] if results.quality else None,
         row_head=" / ".join(results.row_axes),
@@ -152,7 +148,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
     """Rows of the best cells, best first, and what is to be said of the choice."""
     quality = results.quality
     measured = [c for c in results.included if np.isfinite(c.mean(quality).mean)]
-    stable = [c for c in measured if not set(c.words) & set(UNSTABLE)]
+    stable = [c for c in measured if not set(c.verdicts) & set(UNSTABLE)]
     chosen = [c for c in stable if c.mean(quality).count > 1] or stable or measured
     if not chosen:
         return [], ""
@@ -170,7 +166,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
         {
             "title": cell.title,
             "comparison": _comparison(cell.mean(quality), best) if cell is not chosen[0] else "",
-            "words": ", ".join(f"{count} {word}" for word, count in Counter(cell.words).items()),
+            "words": ", ".join(f"{count} {word}" for word, count in Counter(cell.verdicts).items()),
             "figures": [_mean_in_words(cell, name) for name in results.qualities],
             "minutes": number(float(np.mean([r.minutes for r in cell.finished])), 1),
         }
@@ -190,20 +186,23 @@ def _comparison(mean: Mean, best: Mean) -> str:
 def _correlations(results: Results) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The table of correlations: an indicator of an objective, and a row for each quality metric."""
     for indicator, about in INDICATORS.items():
-        for group in results.groups:
+        for objective in results.objectives:
             rows = []
             for quality in results.qualities:
-                means = [results.correlation(group, indicator, quality, kind) for kind in CORRELATION_KINDS]
+                means = [
+                    results.mean_correlation(objective, indicator, quality, kind)
+                    for kind in CORRELATION_KINDS
+                ]
                 if means[0].runs:
                     rows.append(_correlation_row(METRICS[quality].short, means))
             if rows:
-                yield f"{about.title}, {group}", rows
+                yield f"{about.title}, {objective}", rows
 
 
 def _correlations_by_cell(results: Results) -> Iterator[dict[str, Any]]:
     """Rows of the estimate's correlations with the metric that verdicts are read from, one per cell."""
     for cell in results.included:
-        values = [cell.correlations(ESTIMATE, results.quality, kind) for kind in CORRELATION_KINDS]
+        values = [cell.correlations(claims.ESTIMATE, results.quality, kind) for kind in CORRELATION_KINDS]
         if values[0]:
             yield _correlation_row(cell.title, [over_seeds([by_seed]) for by_seed in values])
 
@@ -227,7 +226,7 @@ def write_report(study_dir: str, faces: bool = True) -> str:
             figures.outcome_panel(results),
             {name: list(curves.quality_panels(results, name)) for name in results.metrics},
             {name: list(figures.correlation_panels(results, name)) for name in results.qualities},
-            list(figures.scatter_panels(results, ESTIMATE)),
+            list(figures.scatter_panels(results, claims.ESTIMATE)),
             {title: panels for title, panels in losses.items() if panels},
             gallery(results, StudyStore(study_dir)) if faces else None,
         )

@@ -57,6 +57,7 @@ METRICS = {
     "consistency": Metric("consistency with the input", "consistency", "dB", 1, "higher is better"),
     "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces"),
 }
+ALL_METRICS = (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS)
 
 
 @dataclass
@@ -155,15 +156,15 @@ class CellResult:
         return format_labels(self.cell.labels) or self.cell.title
 
     @property
-    def words(self) -> list[str]:
+    def verdicts(self) -> list[str]:
         """Verdicts of the finished trainings."""
         return [r.verdict.word for r in self.finished]
 
     @property
     def consensus(self) -> tuple[str, int]:
         """The cell's verdict and how many seeds share it; where none is finished, the trainings' state."""
-        if self.words:
-            return consensus(self.words)
+        if self.verdicts:
+            return consensus(self.verdicts)
         states = [r.state for r in self.runs]
         return next(((state, states.count(state)) for state in STATES if state in states), ("excluded", 0))
 
@@ -183,7 +184,11 @@ class CellResult:
 
 @dataclass
 class Results:
-    """A study so far: its trainings, its cells, and its grid as a table of rows and columns."""
+    """A study so far: its trainings, its cells, and its grid as a table of rows and columns.
+
+    recorded: metrics that any training has; `metrics` are those of samples among them, `qualities` those of
+    quality. quality: the metric that verdicts are read from, '' where none of quality was recorded.
+    """
 
     study: Study
     runs: list[RunResult]
@@ -192,7 +197,7 @@ class Results:
         recorded = {name for r in self.runs for name in r.curves}
         self._intervals: dict[tuple[str, ...], Interval] = {}
         self.metrics = [name for name in METRICS if name in recorded]
-        self.recorded = [name for name in (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS) if name in recorded]
+        self.recorded = [name for name in ALL_METRICS if name in recorded]
         self.qualities = [name for name in QUALITIES if name in recorded]
         self.quality = self.qualities[0] if self.qualities else ""
         for r in self.runs:
@@ -242,7 +247,7 @@ class Results:
         return next(cell for cell in self.cells if cell.cell.labels == labels)
 
     @cached_property
-    def groups(self) -> dict[str, list[CellResult]]:
+    def objectives(self) -> dict[str, list[CellResult]]:
         """Cells by objective: by its label where it is an axis, else by the option."""
         found: dict[str, list[CellResult]] = {}
         by_label = len({cell.loss_func for cell in self.included}) > 1 and self.column_axis
@@ -251,13 +256,13 @@ class Results:
             found.setdefault(key, []).append(cell)
         return found
 
-    def correlations(self, group: str, indicator: str, quality: str, kind: str) -> list[list[float]]:
+    def correlations(self, objective: str, indicator: str, quality: str, kind: str) -> list[list[float]]:
         """A kind of correlation of the trainings with an objective, a list per cell."""
-        return [cell.correlations(indicator, quality, kind) for cell in self.groups[group]]
+        return [cell.correlations(indicator, quality, kind) for cell in self.objectives[objective]]
 
-    def correlation(self, group: str, indicator: str, quality: str, kind: str) -> Interval:
+    def mean_correlation(self, objective: str, indicator: str, quality: str, kind: str) -> Interval:
         """Mean and interval of a kind of correlation over the trainings with an objective; computed once."""
-        key = (group, indicator, quality, kind)
+        key = (objective, indicator, quality, kind)
         if key not in self._intervals:
             self._intervals[key] = over_seeds(self.correlations(*key))
         return self._intervals[key]

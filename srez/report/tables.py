@@ -14,17 +14,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from srez.errors import EXIT_DIVERGED, EXIT_DONE
-from srez.report.results import (
-    FAILED,
-    FINISHED,
-    GRADIENT_NORMS,
-    LOGGED_METRICS,
-    METRICS,
-    NOT_BEGUN,
-    UNDER_WAY,
-    Results,
-    RunResult,
-)
+from srez.report.results import ALL_METRICS, FAILED, FINISHED, NOT_BEGUN, UNDER_WAY, Results, RunResult
 from srez.report.verdicts import Curve
 from srez.study.cells import StudyRun
 from srez.study.store import StudyStore
@@ -71,7 +61,7 @@ def _curves(lines: list[dict[str, float]]) -> dict[str, Curve]:
     """Every metric that a report shows as a curve, from a training's lines of metrics.jsonl."""
     points: dict[str, list[tuple[float, float]]] = {}
     for line in lines:
-        for name in (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS):
+        for name in ALL_METRICS:
             if name in line:
                 points.setdefault(name, []).append((line["batch"], line[name]))
     return {name: tuple(np.array(pairs, float).T) for name, pairs in points.items()}

@@ -130,8 +130,7 @@ VERDICTS = {
         f"more than {MIN_DIVERSITY_GROWTH:g} from the first three samples of that third to the last three.",
     ),
     "no gain": Definition(
-        "▁",
-        "Quality ended (median of the last three samples) no better than the untrained network's.",
+        "▁", "Quality ended (median of the last three samples) no better than the untrained network's."
     ),
     "oscillating": Definition(
         "∿",
@@ -140,8 +139,7 @@ VERDICTS = {
         "standard deviations, which is a sine wave's height from trough to crest).",
     ),
     "improving": Definition(
-        "↗",
-        f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short.",
+        "↗", f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short."
     ),
     "converged": Definition(
         "●",

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from srez.report.correlations import (
+    CORRELATION_KINDS,
     MIN_PAIRS,
     correlations,
     difference,
     given_batch,
     has_fallen,
     indicator_applies,
-    of_changes,
     over_seeds,
     paired_samples,
     since_last_sample,
@@ -27,6 +27,7 @@ from srez.report.verdicts import (
 )
 
 BATCH = np.arange(31.0)
+of_changes = CORRELATION_KINDS["of_changes"].compute
 
 
 def curve(values) -> tuple[np.ndarray, np.ndarray]:
@@ -57,9 +58,6 @@ NOTHING = (np.array([]), np.array([]))
 
 def word(quality, diversity=NOTHING, exit=0, losses=()) -> str:
     return verdict(exit, quality, diversity, losses).word
-
-
-# ---- the shape of a curve --------------------------------------------------------------------------
 
 
 def test_shape_of_a_curve_found_by_hand():
@@ -94,9 +92,6 @@ def test_level_of_a_distance_is_the_same_for_every_halving():
     _, values = level("swd", (BATCH[:4], [80, 40, np.nan, 20]))
     assert np.diff(values) == pytest.approx([np.log(2)] * 2)
     assert level("psnr", (BATCH[:2], [20, 21]))[1].tolist() == [20, 21]
-
-
-# ---- verdicts --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,9 +200,6 @@ def test_reasons_hold_the_figures():
     assert verdict(0, plateau(0), curve(np.full(31, 0.125))).reason == "diversity 0.12 in the last third"
 
 
-# ---- several seeds ---------------------------------------------------------------------------------
-
-
 def test_consensus():
     assert consensus(["converged", "improving", "converged"]) == ("converged", 2)
     assert consensus(["converged", "diverged"]) == ("diverged", 1)  # the first of the table
@@ -232,9 +224,6 @@ def test_interval_of_a_share():
 def test_last_value():
     assert last_value(curve([9, 9, 1, 5, 2, np.nan])) == 2
     assert np.isnan(last_value(curve([np.nan])))
-
-
-# ---- correlations ----------------------------------------------------------------------------------
 
 
 def test_spearman_found_by_hand():
@@ -301,10 +290,10 @@ def test_plus_one_means_that_the_indicator_tells_quality(indicator, logged, figu
 
 def test_pairs_leave_out_what_is_no_number():
     logged = (np.array([1, 2, 3]), np.array([5, np.nan, 7]))
-    batch, goodness, quality = paired_samples(
+    batch, signed, quality = paired_samples(
         "generator_loss", logged, "psnr", (np.arange(4), [9, 10, 20, np.nan])
     )
-    assert (batch.tolist(), goodness.tolist(), quality.tolist()) == ([1], [-5], [10])
+    assert (batch.tolist(), signed.tolist(), quality.tolist()) == ([1], [-5], [10])
 
 
 @pytest.mark.parametrize("count", [MIN_PAIRS - 1, MIN_PAIRS])
@@ -325,9 +314,6 @@ def test_whether_an_estimate_fell():
     assert has_fallen(FALLING) is True
     assert has_fallen(RISING) is False
     assert has_fallen((np.arange(8), np.arange(8))) is None
-
-
-# ---- the bootstrap over seeds ----------------------------------------------------------------------
 
 
 def test_three_seeds_of_one_cell_reach_from_the_smallest_to_the_largest():
