@@ -168,7 +168,7 @@ def prepare_use(config: Config) -> Config:
 def run_study(config: Config, stop: Stop) -> int:
     from srez.study import conduct
 
-    return conduct.run_study(config, stop, flags.given(), os.path.abspath(__file__))
+    return conduct.run_study(config, stop, flags.given_options(), os.path.abspath(__file__))
 
 
 def run_report(config: Config, stop: Stop) -> int:

@@ -25,9 +25,8 @@ def anchor(heading: str) -> str:
 
 
 def options_page(page: str) -> str:
-    """docs/options.md with its tables made anew, each under a heading; what is before them stays."""
-    tables = re.sub(r"^\*\*(.+)\*\*$", r"## \1", options_table(), flags=re.MULTILINE)
-    return page.split(MADE)[0] + MADE + "\n" + tables.rstrip() + "\n"
+    """docs/options.md with its tables made anew; what is before them stays."""
+    return page.split(MADE)[0] + MADE + "\n" + options_table().rstrip() + "\n"
 
 
 def method_page() -> str:

@@ -1,4 +1,4 @@
-"""The command line: absl flags, --help and README's option table, all made from Config."""
+"""The command line: absl flags, --help and the tables of docs/options.md, all made from Config."""
 
 import dataclasses
 import os
@@ -11,7 +11,8 @@ from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 from srez.errors import UserError, one_line
-from srez.options.config import IN_USE, RUNS, Config, check, fields
+from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, check, fields
+from srez.options.rules import BOUNDS
 
 GROUPS = {
     "command": "What to do",
@@ -25,7 +26,7 @@ GROUPS = {
     "use": "Use of a trained network",
     "study": "Studies",
 }
-_DEFINE = {
+_DEFINE_FLAG = {
     bool: flags.DEFINE_boolean,
     int: flags.DEFINE_integer,
     float: flags.DEFINE_float,
@@ -51,7 +52,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_boolean("version", False, "show the version", flag_values=values)
     flags.DEFINE_string("preset", None, "a recipe: see help_text", flag_values=values)
     for f in fields():
-        _DEFINE[f.type](f.name, f.default, describe(f), flag_values=values)
+        _DEFINE_FLAG[f.type](f.name, f.default, f.metadata["help"], flag_values=values)
     values.set_gnu_getopt(True)  # options may also come after words
 
 
@@ -73,10 +74,9 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
         return f"srez {srez.__version__}"
     if len(argv) < 2:
         return USAGE + "\n" + EXAMPLES
-    chosen = given(values)
+    chosen = given_options(values)
     run = chosen.get("run", Config.run)
-    in_use = {f.name: f.metadata["in_use"] for f in fields() if f.metadata["in_use"] is not None}
-    config = Config(**((in_use if run in IN_USE else {}) | chosen))
+    config = Config(**((USE_DEFAULTS if run in USE_RUNS else {}) | chosen))
     if run in PICTURE_RUNS:
         config = dataclasses.replace(config, images=config.images + tuple(leftover))
     elif leftover and leftover[0] in RUNS:
@@ -89,10 +89,10 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     return config
 
 
-def given(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
+def given_options(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
     """The options that a parsed command line sets, with their values: its own before those of its preset."""
     preset = read_preset(values.preset) if values.preset is not None else {}
-    return preset | {f.name: _value(values[f.name], f) for f in fields() if values[f.name].present}
+    return preset | {f.name: _flag_value(values[f.name], f) for f in fields() if values[f.name].present}
 
 
 def read_preset(name: str) -> dict[str, object]:
@@ -113,11 +113,11 @@ def read_flagfile(path: str) -> dict[str, object]:
     values = flags.FlagValues()
     define_flags(values)
     parse(["", f"--flagfile={path}"], values)
-    return given(values)
+    return given_options(values)
 
 
-def _value(flag: flags.Flag, f: dataclasses.Field) -> object:
-    """What an option was set to."""
+def _flag_value(flag: flags.Flag, f: dataclasses.Field) -> object:
+    """What an absl flag sets its option to: a tuple where it may be given repeatedly."""
     if f.type is not tuple:
         return flag.value
     if f.metadata["choices"] is None:
@@ -130,62 +130,57 @@ def verbose(values: flags.FlagValues = flags.FLAGS) -> bool:
     return values.verbosity > 0
 
 
-def describe(f: dataclasses.Field) -> str:
-    """Help of one option: what it is, unit, range or choices."""
-    unit = f"; {f.metadata['unit']}" if f.metadata["unit"] else ""
-    values = allowed(f)
-    return f.metadata["help"] + unit + (f"; {values}" if values else "")
-
-
-def allowed(f: dataclasses.Field) -> str:
+def allowed_values(f: dataclasses.Field) -> str:
     """Range or choices of one option, empty where anything goes."""
-    m = f.metadata
-    if m["choices"] is not None:
-        return " | ".join(map(str, m["choices"]))
-    signs = (("low", ">="), ("above", ">"), ("high", "<="), ("below", "<"))
-    return ", ".join(f"{sign} {m[name]:g}" for name, sign in signs if m[name] is not None)
+    if f.metadata["choices"] is not None:
+        return " | ".join(map(str, f.metadata["choices"]))
+    return ", ".join(f"{BOUNDS[name][1]} {bound:g}" for name, bound in f.metadata["bounds"].items())
 
 
 def default_text(f: dataclasses.Field) -> str:
-    """How an option's default is shown."""
+    """An option's default, as --help and docs/options.md show it."""
     if f.type is tuple:
         return ",".join(f.default) or "none"
     text = str(f.default).lower() if f.type is bool else str(f.default)
-    return text if f.metadata["in_use"] is None else f"{text}; {f.metadata['in_use']} in {', '.join(IN_USE)}"
+    return f"{text}; {USE_DEFAULTS[f.name]} in {', '.join(USE_RUNS)}" if f.name in USE_DEFAULTS else text
+
+
+def options_by_group() -> dict[str, list[dataclasses.Field]]:
+    """The options under the title of their group."""
+    return {title: [f for f in fields() if f.metadata["group"] == group] for group, title in GROUPS.items()}
 
 
 def help_text() -> str:
     """What --help prints."""
-    lines = [USAGE]
-    for group, title in GROUPS.items():
-        lines += ["", title]
-        for f in fields():
-            if f.metadata["group"] == group:
-                name = f"--[no]{f.name}" if f.type is bool else f"--{f.name}"
-                text = f"{describe(f)} (default: {default_text(f)})"
-                lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
-    further = {
+    sections: dict[str, dict[str, str]] = {}
+    for title, options in options_by_group().items():
+        sections[title] = {}
+        for f in options:
+            parts = [f.metadata["help"], f.metadata["unit"], allowed_values(f)]
+            text = "; ".join(filter(None, parts)) + f" (default: {default_text(f)})"
+            sections[title][f"--[no]{f.name}" if f.type is bool else f"--{f.name}"] = text
+    sections["Further"] = {
         "--preset=NAME": f"a recipe, {preset_names()}, or the path of a flagfile; options beside it win",
         "--flagfile=FILE": "read options from a file, one a line; of two that are the same the last counts",
         "--verbosity=1": "show TensorFlow's own messages too",
         "--version": "show the version",
     }
-    lines += ["", "Further"]
-    for name, text in further.items():
-        lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
+    lines = [USAGE]
+    for title, section in sections.items():
+        lines += ["", title]
+        for name, text in section.items():
+            lines += textwrap.wrap(text, 100, initial_indent=f"  {name:<26} ", subsequent_indent=" " * 29)
     return "\n".join(lines)
 
 
 def options_table() -> str:
-    """The options as README's Markdown tables, one a group."""
+    """The options as the Markdown tables of docs/options.md, each group under a heading."""
     lines = []
-    for group, title in GROUPS.items():
-        lines += [f"**{title}**", "", "| option | default | values | meaning |", "|---|---|---|---|"]
-        for f in fields():
-            if f.metadata["group"] == group:
-                default = default_text(f)
-                values = allowed(f).replace("|", "\\|")
-                unit = f" ({f.metadata['unit']})" if f.metadata["unit"] else ""
-                lines.append(f"| `{f.name}` | {default} | {values} | {f.metadata['help']}{unit} |")
+    for title, options in options_by_group().items():
+        lines += [f"## {title}", "", "| option | default | values | meaning |", "|---|---|---|---|"]
+        for f in options:
+            unit = f" ({f.metadata['unit']})" if f.metadata["unit"] else ""
+            cells = [f"`{f.name}`", default_text(f), allowed_values(f), f.metadata["help"] + unit]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines)

@@ -2,49 +2,41 @@
 
 import dataclasses
 import math
+import operator
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-MOST = 2**31 - 1  # of whole numbers, which become TensorFlow's
+LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
+# each bound's words, its sign, and whether a value keeps it
+BOUNDS = {
+    "low": ("at least", ">=", operator.ge),
+    "above": ("above", ">", operator.gt),
+    "high": ("at most", "<=", operator.le),
+    "below": ("below", "<", operator.lt),
+}
 
 
 def option(
     default: Any,
     help: str,
     *,
-    group: str = "training",
+    group: str,
     unit: str = "",
     choices: Sequence | None = None,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
     fixed: bool = False,
-    in_use: Any = None,
+    **bounds: float,
 ) -> Any:
-    """A Config field. `low` and `high` are allowed values, `above` and `below` are not.
+    """A Config field. `bounds`: the allowed `low` and `high`, or `above` and `below`, themselves not allowed.
 
-    `fixed` marks what a run cannot change when it is resumed; `in_use` is another default for the runs of
-    IN_USE. A default that is a tuple may be given repeatedly.
+    `fixed` marks what a run cannot change when it is resumed. A tuple as default: the option may be repeated.
     """
-    metadata = {
-        "help": help,
-        "group": group,
-        "unit": unit,
-        "choices": choices,
-        "low": low,
-        "high": high,
-        "above": above,
-        "below": below,
-        "fixed": fixed,
-        "in_use": in_use,
-    }
-    return dataclasses.field(default=default, metadata=metadata)
+    rule = {"help": help, "group": group, "unit": unit, "choices": choices, "fixed": fixed, "bounds": bounds}
+    return dataclasses.field(default=default, metadata=rule)
 
 
-def out_of_range(value: Any, rule: dict[str, Any]) -> str:
-    """What a value must be, where it is not; `rule`: an option's metadata."""
+def out_of_range(value: Any, rule: Mapping[str, Any]) -> str:
+    """What an option's value must be where it is not, else empty; `rule`: the option's metadata."""
     if isinstance(value, tuple):
         return next(filter(None, (out_of_range(v, rule) for v in value)), "")
     if rule["choices"] is not None:
@@ -53,24 +45,17 @@ def out_of_range(value: Any, rule: dict[str, Any]) -> str:
         return "" if value.strip() and "\0" not in value else "a name"
     if isinstance(value, float) and not math.isfinite(value):
         return "a finite number"
-    if isinstance(value, int) and abs(value) > MOST:
-        return f"at most {MOST} in size"
-    bounds = (
-        (rule["low"], "at least", lambda v, b: v >= b),
-        (rule["above"], "above", lambda v, b: v > b),
-        (rule["high"], "at most", lambda v, b: v <= b),
-        (rule["below"], "below", lambda v, b: v < b),
-    )
-    return "; ".join(
-        f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(value, bound)
-    )
+    if isinstance(value, int) and abs(value) > LARGEST_INT:
+        return f"at most {LARGEST_INT} in size"
+    bounds = [(*BOUNDS[name], bound) for name, bound in rule["bounds"].items()]
+    return "; ".join(f"{words} {bound:g}" for words, _, holds, bound in bounds if not holds(value, bound))
 
 
 NEWEST = "newest"
 
 
 def contradictions(c: Any) -> Iterator[str]:
-    """What is wrong with a Config whose values are each in range: one line, naming both flags."""
+    """What is wrong with a Config whose values are each in range: lines that name both flags."""
     if c.loss_func == "wgangp" and c.LAMBDA == 0:
         yield "--LAMBDA=0 with --loss_func=wgangp: the gradient penalty needs a weight, 10 is usual"
     if c.noise_input and c.sample_size not in [c.noise_dimension * k for k in (2, 4, 8, 16)]:
