@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 WIDTH, HEIGHT = 178, 218
 CENTER_X, CENTER_Y = 88.5, 111.0  # midway between the eyes: the origin of face coordinates
@@ -28,7 +28,7 @@ def color(values: object) -> np.ndarray:
     return np.asarray(values, np.float32).reshape(3, 1, 1)
 
 
-def between(anchors: np.ndarray, place: float) -> np.ndarray:
+def interpolate(anchors: np.ndarray, place: float) -> np.ndarray:
     """The colour at a place in 0..1 on the line through a palette, [3, 1, 1]."""
     place *= len(anchors) - 1
     low = min(int(place), len(anchors) - 2)
@@ -39,9 +39,8 @@ SKINS = palette("f4d0bc eabea2 daa886 be8a66 966648 704a34 54372a")
 HAIRS = palette("1e1919 34241c 543826 763e26 845e3c ba925e dabe8e")
 IRISES = palette("342016 54361e 605c34 4a6c54 547696 748088")
 LIPS = palette("ffa89e f5948f f06b70 db4252") / 255  # what they leave of the skin's colour
-GRAY, WHITE, TEETH, CAVITY, INK, WIRE = palette("bcbab8 e8e0dc ece4d6 3a1818 1e1818 786954")
-
-SHADOW, BLUSH, DUSK = color([0.85, 1, 1.08]), color([0, 0.11, 0.08]), color([0.14, 0, -0.08])
+GRAY = palette("bcbab8")[0]
+SHADOW_TINT = color([0.85, 1, 1.08])
 
 
 def normal(rng: np.random.Generator, mean: float, spread: float) -> float:
@@ -56,11 +55,11 @@ class Traits:
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        chance, uniform = rng.random, rng.uniform
-        self.female = female = chance() < 0.5
-        self.age = chance() ** 1.5  # 0 young .. 1 old
-        dark = chance() ** 1.4
-        self.skin = between(SKINS, dark) * color(uniform(0.96, 1.04, 3))
+        random, uniform = rng.random, rng.uniform
+        self.female = female = random() < 0.5
+        self.age = random() ** 1.5  # 0 young .. 1 old
+        dark = random() ** 1.4
+        self.skin = interpolate(SKINS, dark) * color(uniform(0.96, 1.04, 3))
         self.roll = normal(rng, 0, 0.03)  # radians
         self.yaw = normal(rng, 0, 0.55)  # positive looks to the right of the picture
         light = normal(rng, 0, 0.45), uniform(-0.75, -0.05), 1.0
@@ -77,8 +76,8 @@ class Traits:
         self.eye_open = normal(rng, 4.9 if female else 4.2, 0.6) - 0.9 * self.smile - 0.6 * self.age
         self.eye_tilt = normal(rng, 0.05, 0.05)
         self.gaze = normal(rng, 0, 1.1)
-        self.iris = between(IRISES, chance() ** (1 + 3 * dark))
-        self.makeup = chance() * female
+        self.iris = interpolate(IRISES, random() ** (1 + 3 * dark))
+        self.makeup = random() * female
         self.brow = normal(rng, 1.7 if female else 2.6, 0.4)  # thickness
         self.brow_lift = normal(rng, 0, 1.2)
         self.nose_width = normal(rng, 8.6 if female else 10, 0.8) + 1.5 * dark
@@ -87,33 +86,33 @@ class Traits:
         self.mouth_width = normal(rng, 16, 1.0) + 2.5 * self.smile
         self.mouth_open = max(0.0, uniform(-2.5, 6) * (0.4 + 0.6 * self.smile))
         self.lip = normal(rng, 4.4 if female else 3.4, 0.6) + dark  # fullness
-        self.lip_color = self.skin * between(LIPS, chance() * (1 if female else 0.3))
-        long_hair = chance() < (0.8 if female else 0.08)
-        bald = not female and chance() < 0.1 + 0.25 * self.age
-        self.hair = between(HAIRS, chance() ** (1.5 + 4 * dark))
-        if chance() < self.age * 1.1 - 0.25:
+        self.lip_color = self.skin * interpolate(LIPS, random() * (1 if female else 0.3))
+        long_hair = random() < (0.8 if female else 0.08)
+        bald = not female and random() < 0.1 + 0.25 * self.age
+        self.hair = interpolate(HAIRS, random() ** (1.5 + 4 * dark))
+        if random() < self.age * 1.1 - 0.25:
             self.hair = self.hair + (GRAY - self.hair) * uniform(0.4, 1)
         self.hair_style = str(rng.choice(["arc", "swept", "curl", "fan", "fan"]))
         curls = self.hair_style == "curl"
         self.hair_side = (uniform(4, 16) if long_hair else uniform(0.5, 5)) + 6 * curls
-        self.hair_top = -5.0 if bald else uniform(2, 9) + 7 * chance() * curls
+        self.hair_top = -5.0 if bald else uniform(2, 9) + 7 * random() * curls
         self.hair_length = uniform(45, 150) if long_hair else uniform(-4, 16)  # v where it ends
         self.hairline = normal(rng, -39, 3.5) - 5 * self.age  # v of its highest point
-        if chance() < (0.3 if long_hair else 0.12):
+        if random() < (0.3 if long_hair else 0.12):
             self.hairline = uniform(-24, -13)
         if bald:
             self.hairline = -66.0
         self.hair_part = normal(rng, 0, 9 if long_hair else 4) * (not bald)
         self.opening = self.half_width * (uniform(0.8, 0.96) if long_hair else uniform(0.93, 1))
         self.beard = max(0.0, uniform(-1, 1)) * (not female)
-        self.goatee = chance() < 0.35
+        self.goatee = random() < 0.35
         self.glasses = str(rng.choice(["", "wire", "frame", "sun"], p=[0.83, 0.06, 0.07, 0.04]))
         self.clothes = color(uniform(15, 225) + uniform(-30, 30, 3))
 
 
 @dataclass
 class Canvas:
-    """A picture [3, h, w] in 0..255, the face coordinates of its pixels, and a source of noise."""
+    """A picture [3, h, w] in 0..255, the face coordinates [h, w] of its pixels, and a source of noise."""
 
     rgb: np.ndarray
     u: np.ndarray
@@ -121,8 +120,14 @@ class Canvas:
     roll: float
     rng: np.random.Generator
 
+    @classmethod
+    def whole(cls, roll: float, rng: np.random.Generator) -> "Canvas":
+        """The canvas of a whole face, not painted yet, turned by `roll` radians."""
+        u, v = X + Y * roll, Y - X * roll
+        return cls(np.empty((3, HEIGHT, WIDTH), np.float32), u, v, roll, rng)
+
     def near(self, u: float, v: float, reach_u: float, reach_v: float) -> "Canvas":
-        """The part of a whole canvas around a point of the face; painting it paints the whole."""
+        """The part of a whole canvas around a point of the face; painting the part paints the whole."""
         x, y = CENTER_X + u - v * self.roll, CENTER_Y + v + u * self.roll
         rows = slice(max(0, int(y - reach_v)), int(y + reach_v) + 2)
         columns = slice(max(0, int(x - reach_u)), int(x + reach_u) + 2)
@@ -130,7 +135,7 @@ class Canvas:
         return Canvas(self.rgb[:, rows, columns], u_there, v_there, self.roll, self.rng)
 
     def spot(self, u: float, v: float, reach_u: float, reach_v: float) -> tuple:
-        """The part around a point, and its coordinates with the point as 0, the reach as 1."""
+        """The part around a point of the face, and coordinates in it: the point as 0, the reach as 1."""
         there = self.near(u, v, reach_u, reach_v)
         return there, (there.u - u) * (1 / reach_u), (there.v - v) * (1 / reach_v)
 
@@ -141,14 +146,26 @@ class Canvas:
         self.rgb += change
 
     def shade(self, mask: np.ndarray, strength: float) -> None:
-        """Darken where the mask is 1; like shadow on skin, blue goes first and red last."""
-        self.rgb *= 1 - SHADOW * (mask * strength)
+        """Darken where the mask [h, w] is 1; like shadow on skin, blue goes first and red last."""
+        self.rgb *= 1 - SHADOW_TINT * (mask * strength)
 
     def noise(self, cell: int) -> np.ndarray:
         """Smooth noise [h, w] in grains of about `cell` pixels, mostly within -2..2."""
         height, width = self.u.shape
         grid = self.rng.standard_normal((height // cell + 2, width // cell + 2), dtype=np.float32)
         return np.asarray(Image.fromarray(grid).resize((width, height), Image.Resampling.BILINEAR))
+
+    def develop(self) -> np.ndarray:
+        """The whole canvas as [218, 178, 3] uint8, with exposure, tint, grain and a little blur."""
+        rng, rgb = self.rng, self.rgb
+        rgb *= color(normal(rng, 1.0, 0.12) * (1 + rng.normal(0, 0.035, 3)))
+        grain = rng.integers(0, 256, (HEIGHT + 9, WIDTH + 7), dtype=np.uint8).astype(np.float32)
+        rgb += (grain[9:, 7:] - grain[:-9, :-7]) * (rng.uniform(0.5, 4) / 104)  # 104: its deviation
+        planes = [Image.fromarray(plane) for plane in rgb.clip(0, 255).astype(np.uint8)]
+        picture = Image.merge("RGB", planes)
+        if rng.random() < 0.6:
+            picture = picture.filter(ImageFilter.BoxBlur(rng.uniform(0.05, 0.5)))
+        return np.array(picture)
 
 
 def inside(signed: np.ndarray, soft: float = 1.0) -> np.ndarray:
@@ -166,18 +183,6 @@ def wave(x: np.ndarray) -> np.ndarray:
     """A sine of period 1, made of parabolas."""
     x = x - np.floor(x) - 0.5
     return 8 * x * (2 * np.abs(x) - 1)
-
-
-def strands(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Random tones of `count` (a power of two) strands side by side, eight steps a strand."""
-    tones = rng.standard_normal(count, dtype=np.float32)
-    steps = np.arange(0, 1, 0.125, dtype=np.float32)
-    return (tones[:, None] + (np.roll(tones, -1) - tones)[:, None] * steps).ravel()
-
-
-def lookup(table: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """The tones at places counted in strands; the table repeats without end."""
-    return table[(place * 8).astype(np.int32) & (len(table) - 1)]
 
 
 def skull(canvas: Canvas, t: Traits, wider: float = 0.0, higher: float = 0.0) -> np.ndarray:

@@ -11,35 +11,16 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from srez.data.drawn.canvas import (
-    BLUSH,
-    CAVITY,
-    DUSK,
-    HEIGHT,
-    INK,
-    TEETH,
-    WHITE,
-    WIDTH,
-    WIRE,
-    Canvas,
-    Traits,
-    X,
-    Y,
-    bump,
-    color,
-    inside,
-    lookup,
-    normal,
-    skull,
-    strands,
-    wave,
-)
-from srez.data.drawn.hair import hair_behind, hair_front
+from srez.data.drawn.canvas import HEIGHT, WIDTH, Canvas, Traits, bump, color, inside, palette, skull, wave
+from srez.data.drawn.hair import beard, brows, hair_behind, hair_front
 
 VERSION = 1
 # numpy lets go of the interpreter in each of a face's thousand short operations. Threads that draw
 # together hand it to and fro and are slower than one alone; they still run beside other work.
-ONE_AT_A_TIME = threading.Lock()
+DRAWING_LOCK = threading.Lock()
+
+WHITE, TEETH, CAVITY, INK, WIRE = palette("e8e0dc ece4d6 3a1818 1e1818 786954")
+BLUSH_TINT, HALF_LIT_TINT = color([0, 0.11, 0.08]), color([0.14, 0, -0.08])
 
 
 def background(canvas: Canvas, _: Traits) -> None:
@@ -88,14 +69,14 @@ RELIEF = [
 
 def relief(canvas: Canvas, t: Traits) -> Canvas:
     """How far the features stand out from the head, in pixels: a canvas of one plane."""
-    ground = replace(canvas, rgb=np.zeros((1, HEIGHT, WIDTH), np.float32))
+    base = replace(canvas, rgb=np.zeros((1, HEIGHT, WIDTH), np.float32))
     wing = t.nose_width * 0.75 / t.eye_x
     nose = [(0, t.nose_v - 1, 11.5, 11.5, 6.2, 8), (wing, t.nose_v + 2, 6.5, 6.5, 3, 6)]
     for u, v, reach_u, reach_v, height, shift in RELIEF + nose:
         for side in (u, -u) if u else (0,):
-            hill, x, y = ground.spot(side * t.eye_x + shift * t.yaw, v, reach_u, reach_v)
+            hill, x, y = base.spot(side * t.eye_x + shift * t.yaw, v, reach_u, reach_v)
             hill.rgb += height * bump(x, y)
-    return ground
+    return base
 
 
 def head(canvas: Canvas, t: Traits) -> None:
@@ -115,15 +96,15 @@ def head(canvas: Canvas, t: Traits) -> None:
     lit = t.ambient + (1 - t.ambient) * facing * (1 / max(front, 0.75))
     lit *= 1 + 0.03 * box.noise(5)
     half = math.sqrt(right * right + down * down + (front + 1) ** 2)
-    mirror = np.maximum(((front + 1) - right * slope_u - down * slope_v) / (length * half), 0)
+    specular = np.maximum(((front + 1) - right * slope_u - down * slope_v) / (length * half), 0)
     for _ in range(4):
-        mirror = mirror * mirror
-    dusk = lit * (1 - np.minimum(lit, 1))
-    skin = t.skin * (lit + DUSK * dusk) + t.gloss * mirror
+        specular = specular * specular
+    half_lit = lit * (1 - np.minimum(lit, 1))
+    skin = t.skin * (lit + HALF_LIT_TINT * half_lit) + t.gloss * specular
     box.paint(inside(outline * (t.half_width / 2), 1.5), skin)
     for side in (-1, 1):
         cheek, x, y = canvas.spot(side * 25 + 3 * t.yaw, 20, 17, 15)
-        cheek.rgb *= 1 - BLUSH * bump(x, y) * (1 + t.makeup)
+        cheek.rgb *= 1 - BLUSH_TINT * bump(x, y) * (1 + t.makeup)
 
 
 def folds(canvas: Canvas, t: Traits) -> None:
@@ -174,21 +155,6 @@ def eyes(canvas: Canvas, t: Traits) -> None:
         box.shade(inside(crease, 2) * inside(np.abs(across) * 10 - 10.5, 3), 0.4)
 
 
-def brows(canvas: Canvas, t: Traits) -> None:
-    """Two tapering arches of short hairs."""
-    table = strands(canvas.rng, 64)
-    tone = t.hair * 0.62 + t.skin * 0.08
-    for side in (-1, 1):
-        box = canvas.near(side * t.eye_x, -14, 18, 9)
-        along = (side * box.u - t.eye_x + 14) / 30
-        arch = -13 - t.brow_lift - 8 * along * (0.95 - along) - t.eye_tilt * 20 * (along - 0.3)
-        thick = t.brow * (1.25 - 0.95 * along)
-        hairs = lookup(table, (box.u * side + box.v * 0.7) * 0.8)
-        distance = np.abs(box.v - arch) - thick + 0.5 * hairs
-        ends = inside(np.abs(along - 0.48) * 30 - 14.5, 4)
-        box.paint(inside(distance, 2.2) * ends * (0.82 + 0.1 * hairs), tone)
-
-
 def nose(canvas: Canvas, t: Traits) -> None:
     """Nostrils, wings and the shadow beneath; the rest of the nose is in the relief."""
     box = canvas.near(6 * t.yaw, t.nose_v + 3, 19, 14)
@@ -226,24 +192,6 @@ def mouth(canvas: Canvas, t: Traits) -> None:
     box.shade(inside(np.abs(v + gap * 0.45) - 0.35, 1.6) * inside(ends - 1, 3), 0.62)
 
 
-def beard(canvas: Canvas, t: Traits) -> None:
-    """Stubble to full beard on jaw and upper lip, or only around the mouth."""
-    if not t.beard:
-        return
-    box = canvas.near(-3 * t.yaw, 50, t.half_width + 3, 34)
-    u, v = box.u - 4 * t.yaw, box.v - t.mouth_v
-    speckle = box.rng.standard_normal(u.shape, dtype=np.float32)
-    face = inside(skull(box, t) * (t.half_width / 2) - 0.5 + speckle, 4)
-    low = inside(8 - 0.012 * u * u - v, 9)
-    if t.goatee:
-        low = low * inside(np.abs(u) - 17, 9)
-    around = inside(np.maximum(np.abs(u) - 20, np.abs(v + 9) - 3.5), 5)
-    free = bump(u / (t.mouth_width + 5), v / (t.lip * 2 + 7))
-    grown = np.maximum(low, around) * face * (1 - np.minimum(free * 2.2, 1) * inside(-v - 6, 4))
-    tone = t.hair * (0.6 + 0.16 * speckle) + t.skin * 0.05
-    box.paint(grown * min(0.95, t.beard * 1.1), tone)
-
-
 def glasses(canvas: Canvas, t: Traits) -> None:
     """Rims, bridge and arms; dark lenses when they are sunglasses."""
     if not t.glasses:
@@ -264,21 +212,7 @@ def glasses(canvas: Canvas, t: Traits) -> None:
     box.paint(inside(rim, 1.4) * 0.92, WIRE if t.glasses == "wire" else INK)
 
 
-PARTS = [background, hair_behind, neck, head, folds, eyes, nose, mouth, beard, brows, glasses]
-PARTS += [hair_front]
-
-
-def develop(canvas: Canvas) -> np.ndarray:
-    """Exposure, tint, grain and a little blur: the canvas as [218, 178, 3] uint8."""
-    rng, rgb = canvas.rng, canvas.rgb
-    rgb *= color(normal(rng, 1.0, 0.12) * (1 + rng.normal(0, 0.035, 3)))
-    grain = rng.integers(0, 256, (HEIGHT + 9, WIDTH + 7), dtype=np.uint8).astype(np.float32)
-    rgb += (grain[9:, 7:] - grain[:-9, :-7]) * (rng.uniform(0.5, 4) / 104)  # 104: its deviation
-    planes = [Image.fromarray(plane) for plane in rgb.clip(0, 255).astype(np.uint8)]
-    picture = Image.merge("RGB", planes)
-    if rng.random() < 0.6:
-        picture = picture.filter(ImageFilter.BoxBlur(rng.uniform(0.05, 0.5)))
-    return np.array(picture)
+PARTS = (background, hair_behind, neck, head, folds, eyes, nose, mouth, beard, brows, glasses, hair_front)
 
 
 def generator(number: int, seed: int) -> np.random.Generator:
@@ -288,16 +222,15 @@ def generator(number: int, seed: int) -> np.random.Generator:
 
 
 def draw(number: int, seed: int = 0) -> np.ndarray:
-    """Face `number` of the endless set of faces `seed`.
+    """Face `number` of the endless set of faces `seed`, [218, 178, 3] uint8, RGB.
 
-    Returns [218, 178, 3] uint8, RGB: the same bytes in every process and thread, whatever was
-    drawn before. Both are whole numbers in 0 .. 2^64 - 1; others raise OverflowError.
+    The same bytes in every process and thread, whatever was drawn before. Number and seed are in
+    0 .. 2^64 - 1; others raise OverflowError.
     """
     rng = generator(number, seed)
     traits = Traits(rng)
-    with ONE_AT_A_TIME:
-        u, v = X + Y * traits.roll, Y - X * traits.roll
-        canvas = Canvas(np.empty((3, HEIGHT, WIDTH), np.float32), u, v, traits.roll, rng)
+    with DRAWING_LOCK:
+        canvas = Canvas.whole(traits.roll, rng)
         for part in PARTS:
             part(canvas, traits)
-        return develop(canvas)
+        return canvas.develop()
