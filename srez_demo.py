@@ -13,7 +13,7 @@ from srez.data.dataset import open_dataset
 from srez.data.samples import Batch, grid
 from srez.errors import EXIT_DONE, UserError
 from srez.images import layout
-from srez.images.layout import GRID, SHOWN
+from srez.images.layout import GRID_FACES, GRID_NAME
 from srez.images.picture import decode
 from srez.options.config import Config
 from srez.runs.trained import has_checkpoint, load_config, replace_folders
@@ -49,7 +49,7 @@ def demo(config: Config) -> int:
 
 def read_grids(folder: str) -> dict[int, np.ndarray]:
     """The grids of a training by batch, uint8 [h, w, 3]; a damaged one is named and left out."""
-    pattern = re.compile(re.escape(GRID).replace(re.escape("{:06d}"), r"(\d{6,})"))
+    pattern = re.compile(re.escape(GRID_NAME).replace(re.escape("{:06d}"), r"(\d{6,})"))
     frames = {}
     for name in files.names(folder):
         if match := pattern.fullmatch(name):
@@ -86,7 +86,7 @@ class FrameMaker:
                 raise
             print(f"no last frame from the checkpoint: {error}")
             return None
-        return Batch(test.label[:SHOWN], test.feature[:SHOWN])
+        return Batch(test.label[:GRID_FACES], test.feature[:GRID_FACES])
 
     def _frame(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
         batch, _ = self.checkpoints.load(path)
@@ -98,7 +98,7 @@ class FrameMaker:
         self.checkpoints.load(self.checkpoints.paths[-1])
         side = self.config.noise_dimension
         random = np.random.default_rng(self.config.random_seed)
-        stops = random.uniform(-1, 1, (WALK_STOPS, SHOWN, side, side, 3)).astype(np.float32)
+        stops = random.uniform(-1, 1, (WALK_STOPS, GRID_FACES, side, side, 3)).astype(np.float32)
         frames = []
         for here, there in zip(stops, np.roll(stops, -1, axis=0), strict=True):
             for share in np.arange(WALK_STEPS, dtype=np.float32) / WALK_STEPS:

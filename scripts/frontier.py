@@ -83,7 +83,7 @@ def main() -> None:
         print(f"| {name} | {' | '.join(cells)} |")
     bicubic = rows.pop("bicubic")
     plot(rows, bicubic["swd_64"]).savefig(Path(args.output, "frontier.png"))
-    faces = layout.rows_of([*columns, drawn.label])
+    faces = layout.columns_to_grid([*columns, drawn.label])
     layout.write_png(str(Path(args.output, "frontier_faces.png")), faces)
 
 

@@ -40,9 +40,6 @@ def batch_at(dataset: Dataset, position: int, size: int) -> Batch:
     return srez_input.batches(dataset, [position], size)[0]
 
 
-# ---- order -----------------------------------------------------------------------------------------
-
-
 def test_every_epoch_shows_every_training_picture_once():
     dataset = Dataset(Config(test_vectors=5), numbered(50))
     for epoch in range(3):
@@ -94,9 +91,6 @@ def test_the_seed_changes_order_and_crops(faces):
     assert float(tf.reduce_max(tf.abs(one.label - other.label))) > 0.1
 
 
-# ---- damaged files ---------------------------------------------------------------------------------
-
-
 def test_a_damaged_file_keeps_its_place_and_shifts_nothing():
     good = Dataset(Config(test_vectors=5), numbered(50))
     bad = Dataset(Config(test_vectors=5), numbered(50, broken=(7,)))
@@ -145,9 +139,6 @@ def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog)
     assert "1 other files ignored" in caplog.text
 
 
-# ---- held-out faces --------------------------------------------------------------------------------
-
-
 def test_the_last_names_are_held_out_and_never_trained_on():
     dataset = Dataset(Config(test_vectors=5), numbered(50))
     assert dataset.test == [45, 46, 47, 48, 49]
@@ -187,9 +178,6 @@ def test_held_out_faces_are_cropped_in_the_centre(faces):
     np.testing.assert_allclose(
         batch.feature[1], expected.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3)), atol=1e-6
     )
-
-
-# ---- framing ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -247,9 +235,6 @@ def test_a_sample_is_its_crop_turned_jittered_and_averaged(faces):
         np.testing.assert_allclose(label, expected, atol=1e-6)
         small = expected.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
         np.testing.assert_allclose(batch.feature[i], small, atol=1e-6)
-
-
-# ---- files of all kinds ----------------------------------------------------------------------------
 
 
 def test_the_window_is_pillows(faces):
@@ -341,9 +326,6 @@ def test_drawn_faces_need_no_files():
     assert 0.05 < float(tf.math.reduce_std(batch.label)) < 0.5
 
 
-# ---- arithmetic ------------------------------------------------------------------------------------
-
-
 def test_jitter_is_tensorflows_own_augmentation():
     random = np.random.RandomState(0)
     pictures = random.rand(4, 16, 16, 3).astype(np.float32)
@@ -405,9 +387,6 @@ def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
     whole = uniforms(3, 100, 8, count)
     np.testing.assert_array_equal(whole[5:], uniforms(3, 105, 3, count))
     assert len(np.unique(whole)) == 8 * count
-
-
-# ---- memory shared with TensorFlow -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (5, 128, 128, 3)])

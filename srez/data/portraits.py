@@ -46,7 +46,7 @@ def read_face(data: bytes, config: Config, least: int) -> Picture:
         raise ValueError(str(error)) from None
     if side < least:
         raise ValueError(f"{width}x{height}: the face would be {side} pixels wide, {least} are needed")
-    face = picture.flat()[y : y + side, x : x + side]
+    face = picture.flatten()[y : y + side, x : x + side]
     notes = [*picture.notes, f"face {side}x{side} at ({x}, {y})"]
     return Picture(face, None, "RGB", picture.profile, notes)
 

@@ -111,6 +111,6 @@ def grid(output: np.ndarray, label: np.ndarray, feature: np.ndarray, config: Con
     size = [config.sample_size, config.sample_size]
     if config.noise_input:
         nearest = tf.image.resize((feature + 1) / 2, size, method="nearest")
-        return layout.rows_of([nearest.numpy(), output])
+        return layout.columns_to_grid([nearest.numpy(), output])
     enlarged = [tf.image.resize(feature, size, method=method).numpy() for method in ("nearest", "bicubic")]
-    return layout.rows_of([*enlarged, output, np.asarray(label)])
+    return layout.columns_to_grid([*enlarged, output, np.asarray(label)])

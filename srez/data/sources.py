@@ -90,7 +90,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
     except (OSError, tf.errors.OpError) as error:
         raise UserError(f"dataset '{folder}' cannot be listed: {one_line(error)}") from None
     if not names:
-        raise UserError(find.no_pictures(folder, others))
+        raise UserError(find.no_pictures_message(folder, others))
     if others:
         logging.warning("%s: %d other files ignored", folder, others)
     listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from srez.system import files
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
-
 MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
 
 
-def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[list[str], list[int], int]:
+def list_pictures(folder: str, extensions: Sequence[str] = EXTENSIONS) -> tuple[list[str], list[int], int]:
     """Pictures below a folder: names relative to it, sorted; their sizes in bytes; how many other files.
 
     Hidden files and folders are passed over and not counted; what is no file (a pipe) counts as another one;
@@ -25,7 +24,7 @@ def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[lis
         for name in found:
             if name.startswith("."):
                 continue
-            size = _size(files.join(top, name)) if name.lower().endswith(tuple(endings)) else None
+            size = _size(files.join(top, name)) if name.lower().endswith(tuple(extensions)) else None
             if size is None:
                 others += 1
             else:
@@ -35,14 +34,14 @@ def list_pictures(folder: str, endings: Sequence[str] = EXTENSIONS) -> tuple[lis
 
 
 def _size(path: str) -> int | None:
-    """Bytes; 0 for a link to nowhere, None for what is no file."""
+    """A file's size in bytes; 0 for a link to nowhere, None for what is no file."""
     try:
         return files.size(path)
     except OSError:
         return 0
 
 
-def find(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Pictures that files, folders and patterns name: path -> name, and what is wrong with the other words.
 
     The name is relative to the folder that was named, and the file's own otherwise. Each file counts once.
@@ -68,7 +67,7 @@ def find(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def has_pictures(folder: str) -> bool:
-    """Whether there is any picture below a folder; stops at the first."""
+    """Whether there is a picture below a folder that is not hidden; stops at the first."""
     return any(
         name.lower().endswith(EXTENSIONS) and not name.startswith(".")
         for _, _, names in files.walk(folder)
@@ -76,8 +75,8 @@ def has_pictures(folder: str) -> bool:
     )
 
 
-def no_pictures(folder: str, others: int = 0) -> str:
-    """What to say of a folder without pictures."""
+def no_pictures_message(folder: str, others: int = 0) -> str:
+    """The error message for a dataset's folder without pictures, with `others` other files."""
     found = f" ({others} other files)" if others else ""
-    endings = ", ".join(EXTENSIONS)
-    return f"dataset '{folder}' holds no pictures{found}: put {endings} files there, or --dataset synthetic"
+    kinds = ", ".join(EXTENSIONS)
+    return f"dataset '{folder}' holds no pictures{found}: put {kinds} files there, or --dataset synthetic"

@@ -8,9 +8,12 @@ from PIL import Image
 
 from srez.system import files
 
+GRID_FACES = 10  # held-out faces in a grid, as in 2017
+GRID_NAME, STRIP_NAME = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # files in train_dir, by batch
+
 
 def to_uint8(pictures: np.ndarray) -> np.ndarray:
-    """Pictures in [0, 1], clipped and rounded to 0..255."""
+    """Pictures in [0, 1] as uint8, clipped and rounded to 0..255."""
     return np.clip(np.asarray(pictures) * 255.0 + 0.5, 0, 255).astype(np.uint8)
 
 
@@ -26,7 +29,7 @@ def write_png(path: str, picture: np.ndarray) -> None:
     files.write_whole(path, png(to_uint8(picture)))
 
 
-def rows_of(columns: Sequence[np.ndarray]) -> np.ndarray:
+def columns_to_grid(columns: Sequence[np.ndarray]) -> np.ndarray:
     """One row per picture, one column per batch [n, h, w, 3] of `columns`: [n*h, len(columns)*w, 3]."""
     return np.concatenate([np.concatenate(list(column), axis=0) for column in columns], axis=1)
 
@@ -34,8 +37,3 @@ def rows_of(columns: Sequence[np.ndarray]) -> np.ndarray:
 def side_by_side(pictures: np.ndarray) -> np.ndarray:
     """A batch [n, h, w, 3] as one row: [h, n*w, 3]."""
     return np.concatenate(list(pictures), axis=1)
-
-
-SHOWN = 10  # held-out faces in a grid, as in 2017
-
-GRID, STRIP = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # pictures in train_dir, by batch

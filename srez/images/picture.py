@@ -14,7 +14,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms, ImageOps
 
-BROKEN = (
+PICTURE_ERRORS = (  # what Pillow raises of damaged or unsuitable pictures
     *(OSError, ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError),
     *(AttributeError, MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError),
 )
@@ -22,36 +22,36 @@ BROKEN = (
 JPEG_START, START_OF_SCAN, APP1, EXIF = b"\xff\xd8", b"\xff\xda", b"\xff\xe1", b"Exif\0\0"
 OTHER_FRAMES = {bytes([0xFF, n]) for n in range(0xC2, 0xD0) if n not in (0xC4, 0xC8, 0xCC)}
 ENDINGS = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}
-_SAVE = {
+_SAVE_OPTIONS = {
     "png": {"format": "PNG", "compress_level": 4},
     "jpg": {"format": "JPEG", "quality": 95, "subsampling": 0},
     "webp": {"format": "WEBP", "quality": 95},
     "tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
 }
-# modes that a file can hold, and what becomes of the others
-_HOLDS = {
+# modes that a file can hold, and which the others become
+_FILE_MODES = {
     "png": ("1", "L", "LA", "RGB", "RGBA", "I;16"),
     "jpg": ("L", "RGB", "CMYK"),
     "webp": ("RGB", "RGBA"),
     "tiff": ("1", "L", "LA", "RGB", "RGBA", "I;16", "CMYK"),
 }
-_INSTEAD = {"1": "L", "I;16": "L", "L": "RGB", "LA": "RGBA", "RGBA": "RGB", "CMYK": "RGB"}
-_CALLED = {
-    "1": "black and white",
-    "L": "greyscale",
-    "LA": "transparency",
-    "RGB": "colour",
-    "RGBA": "transparency",
-    "I;16": "16-bit greyscale",
-    "CMYK": "CMYK",
+_NEXT_MODE = {"1": "L", "I;16": "L", "L": "RGB", "LA": "RGBA", "RGBA": "RGB", "CMYK": "RGB"}
+_MODE_NAMES = {
+    **{"1": "black and white", "L": "greyscale", "LA": "transparency", "I;16": "16-bit greyscale"},
+    **{"RGB": "colour", "RGBA": "transparency", "CMYK": "CMYK"},
 }
-_PROFILES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b"CMYK": ("CMYK",)}
+_PROFILE_MODES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b"CMYK": ("CMYK",)}
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow warns of is read nevertheless, or refused
 
 
 @dataclasses.dataclass
 class Picture:
-    """rgb [h, w, 3], uint8 or (16-bit greyscale) uint16; alpha uint8 [h, w] or None; the mode to write."""
+    """A decoded picture, and how to write it: mode is Pillow's, profile an ICC profile's bytes.
+
+    rgb [h, w, 3], uint8 or (16-bit greyscale) uint16; alpha uint8 [h, w] or None; notes: what was not kept.
+    """
 
     rgb: np.ndarray
     alpha: np.ndarray | None
@@ -60,24 +60,25 @@ class Picture:
     notes: list[str]
 
     def encode(self, rgb: np.ndarray, format: str) -> bytes:
-        """A file's content: this picture, made larger to `rgb` [H, W, 3]. Raises ValueError."""
+        """The content of a file with this picture, enlarged to `rgb` [H, W, 3]. Raises ValueError."""
         mode = self.mode
-        while mode not in _HOLDS[format]:
-            mode = _INSTEAD[mode]
+        while mode not in _FILE_MODES[format]:
+            mode = _NEXT_MODE[mode]
         if mode != self.mode:
-            self.notes.append(f"{format} holds no {_CALLED[self.mode]}: written as {mode}")
-        profile = self.profile if self.profile and mode in _PROFILES.get(self.profile[16:20], ()) else None
+            self.notes.append(f"{format} holds no {_MODE_NAMES[self.mode]}: written as {mode}")
+        fits = self.profile and mode in _PROFILE_MODES.get(self.profile[16:20], ())
+        profile = self.profile if fits else None
         buffer = io.BytesIO()
         try:
             picture = self._in_mode(rgb, mode)
-            picture.save(buffer, icc_profile=profile, **_SAVE[format])
-        except BROKEN as error:
+            picture.save(buffer, icc_profile=profile, **_SAVE_OPTIONS[format])
+        except PICTURE_ERRORS as error:
             size = f"{rgb.shape[1]}x{rgb.shape[0]}"
-            raise ValueError(f"{size} cannot be written as {format} ({_text(error)})") from None
+            raise ValueError(f"{size} cannot be written as {format} ({_reason(error)})") from None
         return buffer.getvalue()
 
-    def flat(self) -> np.ndarray:
-        """uint8 [h, w, 3], transparency over white."""
+    def flatten(self) -> np.ndarray:
+        """The picture as uint8 [h, w, 3], transparency over white."""
         if self.alpha is None and self.rgb.dtype == np.uint8:
             return self.rgb
         return np.asarray(self._in_mode(self.rgb, "RGB"))
@@ -101,27 +102,20 @@ class Picture:
 
 
 def read(data: bytes) -> Picture:
-    """A picture file's content. Raises ValueError with the reason where it cannot be used."""
+    """Decode a picture file's content. Raises ValueError with the reason where it cannot be used."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of what is told or refused here
-            return _read(Image.open(io.BytesIO(data)))
+        return _read(Image.open(io.BytesIO(data)))
     except Image.UnidentifiedImageError:
         raise ValueError("no picture that can be read") from None
-    except BROKEN as error:
-        raise ValueError(_text(error)) from None
+    except PICTURE_ERRORS as error:
+        raise ValueError(_reason(error)) from None
 
 
-def require_bearable(picture: Image.Image) -> None:
-    """Raise ValueError where a picture's header announces more pixels than should be decoded."""
+def _read(picture: Image.Image) -> Picture:
     if picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
         raise ValueError(
             f"{picture.width}x{picture.height} is more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
         )
-
-
-def _read(picture: Image.Image) -> Picture:
-    require_bearable(picture)
     notes = []
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # an MPO's first is the photograph
@@ -160,7 +154,7 @@ def _upright(picture: Image.Image) -> Image.Image:
     """EXIF orientation applied; a picture whose EXIF data is damaged stays as it lies."""
     try:
         return ImageOps.exif_transpose(picture)
-    except BROKEN:
+    except PICTURE_ERRORS:
         return picture
 
 
@@ -172,7 +166,7 @@ def _grey16(picture: Image.Image) -> np.ndarray:
 
 
 def _convert(picture: Image.Image, source: bytes | None, target: bytes | None, mode: str) -> Image.Image:
-    """To another colour space, by its CMYK profile where it has a usable one; sRGB is on the other side."""
+    """A picture in another colour space: from or to that of a CMYK profile, where it is usable, and sRGB."""
     try:
         if source or target:
             ends = [ImageCms.ImageCmsProfile(io.BytesIO(p)) if p else ImageCms.createProfile("sRGB")
@@ -183,12 +177,8 @@ def _convert(picture: Image.Image, source: bytes | None, target: bytes | None, m
     return picture.convert(mode)
 
 
-def _text(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     return str(error) or type(error).__name__
-
-
-# what Pillow warns of is read nevertheless, or refused here
-warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -201,7 +191,7 @@ def decode(data: bytes) -> np.ndarray:
             return simplejpeg.decode_jpeg(data)
     except ValueError:  # Pillow has the better reasons, and mends what can be mended
         pass
-    return read(data).flat()
+    return read(data).flatten()
 
 
 def is_plain_jpeg(data: bytes) -> bool:

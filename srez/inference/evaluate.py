@@ -17,8 +17,8 @@ from srez.inference.network import Network, load
 from srez.inference.table import OTHER_REAL_FACES, Row, lines, with_intervals, write
 from srez.metrics.pictures import EVAL_METRICS, lone_pixels
 from srez.metrics.sets import (
-    HOW_TO_GET_WEIGHTS,
-    frechet,
+    MISSING_WEIGHTS_MESSAGE,
+    frechet_distance,
     inception,
     kernel_distance,
     sliced_wasserstein_levels,
@@ -71,7 +71,7 @@ def evaluate(config: Config) -> int:
     if trouble:
         print(f"no floor: {trouble}")
     if features is None:
-        print(HOW_TO_GET_WEIGHTS)
+        print(MISSING_WEIGHTS_MESSAGE)
     real = measure.lone_pixels_of_labels()
     print(f"lone pixels of the true faces: {real:.1f}")
     about = {
@@ -135,7 +135,7 @@ def held_out(dataset: Dataset, run: Config) -> Faces:
 
 def read_portraits(config: Config, run: Config) -> tuple[Faces, list[str]]:
     """The faces of --images, and the paths of those that cannot be used; names them."""
-    found, problems = find.find(config.images)
+    found, problems = find.find_pictures(config.images)
     skipped = [problem.split(": ", 1)[0] for problem in problems]
     for problem in problems:
         print(f"srez: skipped {problem}", file=sys.stderr)
@@ -197,7 +197,7 @@ class Measure:
         found["swd"] = float(np.mean(list(levels.values())))
         if self.features is not None and min(len(label), len(pictures)) > 1:
             one, other = self.features(label), self.features(pictures)
-            found |= {"fid": frechet(one, other), "kid": kernel_distance(one, other)}
+            found |= {"fid": frechet_distance(one, other), "kid": kernel_distance(one, other)}
         return found
 
     def lone_pixels_of_labels(self) -> float:
@@ -225,4 +225,4 @@ def gallery(faces: Faces, network: Network, config: Config, run: Config) -> np.n
     feature = tf.constant(faces.feature[chosen])
     methods = [interpolation(method, run) for method in INTERPOLATIONS.values()]
     methods += generators(network, config).values()
-    return layout.rows_of([*(method(feature).numpy() for method in methods), faces.label[chosen]])
+    return layout.columns_to_grid([*(method(feature).numpy() for method in methods), faces.label[chosen]])

@@ -53,7 +53,7 @@ class Outcome:
 def upscale(config: Config) -> int:
     """Upscale --images into --output; the exit code, 2 where any could not be done."""
     network = load(config.checkpoint_dir, config.checkpoint, config.precision)
-    found, missing = find.find(config.images)
+    found, missing = find.find_pictures(config.images)
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
         outcome = Outcome(screen)

@@ -5,7 +5,7 @@ Protocol: RGB as stored (no colour conversion), the whole picture without a bord
 positions where the window fits (Wang et al. 2004).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
@@ -13,13 +13,13 @@ MIN_SQUARED_ERROR = 1e-10  # mean squared error below it counts as this: 100 dB
 LONE_PIXEL_LIMIT = 0.12  # beyond all eight neighbours by more is a dot to the eye; edges and lines are not
 
 
-def decibels(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+def psnr(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
     """PSNR of pictures [B, h, w, c] in [0, 1], dB, [B]; at most 100."""
-    error = tf.reduce_mean(tf.math.squared_difference(one, other), axis=[1, 2, 3])
+    error = mean_squared_error(one, other)
     return -10 / tf.math.log(10.0) * tf.math.log(tf.maximum(error, MIN_SQUARED_ERROR))
 
 
-def structural_similarity(output: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+def ssim(output: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
     """SSIM of pictures [B, h, w, 3], [B]."""
     return tf.image.ssim(output, label, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=0.03)
 
@@ -27,7 +27,7 @@ def structural_similarity(output: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
 def consistency(output: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
     """PSNR between the input and the output averaged down to the input's size, dB, [B]."""
     factor = output.shape[1] // feature.shape[1]
-    return decibels(tf.nn.avg_pool2d(output, factor, factor, "VALID"), feature)
+    return psnr(tf.nn.avg_pool2d(output, factor, factor, "VALID"), feature)
 
 
 def beyond_neighbours(pictures: tf.Tensor) -> tf.Tensor:
@@ -46,37 +46,35 @@ def lone_pixels(pictures: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.cast(alone, tf.float32), axis=[1, 2])
 
 
-METRICS: dict[str, Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]] = {
-    "psnr": lambda output, label, feature: decibels(output, label),
-    "ssim": lambda output, label, feature: structural_similarity(output, label),
+def mean_squared_error(output: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+    """Mean squared error of pictures [B, h, w, c], [B]."""
+    return tf.reduce_mean(tf.math.squared_difference(output, label), axis=[1, 2, 3])
+
+
+Metric = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+METRICS: dict[str, Metric] = {
+    "psnr": lambda output, label, feature: psnr(output, label),
+    "ssim": lambda output, label, feature: ssim(output, label),
     "consistency": lambda output, label, feature: consistency(output, feature),
 }
-
 # the table of --run eval
 EVAL_METRICS = METRICS | {
     "l1": lambda output, label, feature: tf.reduce_mean(tf.abs(output - label), axis=[1, 2, 3]),
-    "mse": lambda output, label, feature: tf.reduce_mean(
-        tf.math.squared_difference(output, label), axis=[1, 2, 3]
-    ),
+    "mse": lambda output, label, feature: mean_squared_error(output, label),
     "lone": lambda output, label, feature: lone_pixels(output),
 }
-
 # 2017's two: summed over pixels and channels
-SUMS: dict[str, Callable[[tf.Tensor, tf.Tensor], tf.Tensor]] = {
-    "l1_quality": lambda output, label: tf.reduce_sum(tf.abs(output - label), axis=[1, 2, 3]),
-    "mse_quality": lambda output, label: tf.reduce_sum(
+METRICS_OF_2017: dict[str, Metric] = {
+    "l1_quality": lambda output, label, feature: tf.reduce_sum(tf.abs(output - label), axis=[1, 2, 3]),
+    "mse_quality": lambda output, label, feature: tf.reduce_sum(
         tf.math.squared_difference(output, label), axis=[1, 2, 3]
     ),
 }
 
 
-def measure(output: tf.Tensor, label: tf.Tensor, feature: tf.Tensor) -> dict[str, float]:
-    """Mean of every metric over the pictures; the output is clipped first."""
+def measure(
+    output: tf.Tensor, label: tf.Tensor, feature: tf.Tensor, metrics: Mapping[str, Metric] = METRICS
+) -> dict[str, float]:
+    """Mean of every metric over pictures [B, ...], the output clipped to [0, 1] first."""
     output = tf.clip_by_value(output, 0.0, 1.0)
-    return {name: float(tf.reduce_mean(metric(output, label, feature))) for name, metric in METRICS.items()}
-
-
-def measure_sums(output: tf.Tensor, label: tf.Tensor) -> dict[str, float]:
-    """Mean of 2017's figures over the pictures; the output is clipped first."""
-    output = tf.clip_by_value(output, 0.0, 1.0)
-    return {name: float(tf.reduce_mean(total(output, label))) for name, total in SUMS.items()}
+    return {name: float(tf.reduce_mean(metric(output, label, feature))) for name, metric in metrics.items()}

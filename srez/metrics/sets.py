@@ -13,11 +13,11 @@ from srez.system import files
 
 # Karras et al. 2018, "Progressive Growing of GANs", section 5
 PATCH, PATCHES, REPEATS, DIRECTIONS, MIN_SIDE = 7, 128, 4, 128, 16
-_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
+_BLUR_WEIGHTS = np.array([1, 4, 6, 4, 1], np.float32) / 16
 _PATCH_SEED, _OTHER_PATCH_SEED, _DIRECTION_SEED = 1, 2, 3
 
-
-# ---- sliced Wasserstein distance -------------------------------------------------------------------
+WEIGHTS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
+INCEPTION_SIDE, INCEPTION_BATCH = 299, 16
 
 
 def sliced_wasserstein_levels(
@@ -33,16 +33,13 @@ def sliced_wasserstein_levels(
     found = {}
     pairs = zip(laplacian_pyramid(reals[:count]), laplacian_pyramid(others[:count]), strict=True)
     for one, other in pairs:
-        descriptors = [
-            normalized(patches(level, seed))
-            for level, seed in ((one, _PATCH_SEED), (other, _OTHER_PATCH_SEED))
-        ]
+        descriptors = normalized(patches(one, _PATCH_SEED)), normalized(patches(other, _OTHER_PATCH_SEED))
         found[one.shape[1]] = 1000 * sliced_wasserstein(*descriptors, repeats)
     return found
 
 
 def laplacian_pyramid(pictures: np.ndarray) -> Iterator[np.ndarray]:
-    """What each level adds to the next smaller one, from [N, S, S, 3] down; the smallest is the rest."""
+    """What each level of pictures [N, S, S, 3] adds to the next smaller one, largest first; at last the rest."""
     while pictures.shape[1] >= 2 * MIN_SIDE:
         smaller = _blur(pictures)[:, ::2, ::2]
         spread = np.zeros_like(pictures)
@@ -58,7 +55,7 @@ def _blur(pictures: np.ndarray) -> np.ndarray:
         side = pictures.shape[axis]
         padded = np.pad(pictures, [(2, 2) if n == axis else (0, 0) for n in range(4)], mode="reflect")
         shifted = (padded.take(range(i, i + side), axis) for i in range(5))
-        pictures = sum(weight * part for weight, part in zip(_BINOMIAL, shifted, strict=True))
+        pictures = sum(weight * part for weight, part in zip(_BLUR_WEIGHTS, shifted, strict=True))
     return pictures
 
 
@@ -90,9 +87,6 @@ def sliced_wasserstein(one: np.ndarray, other: np.ndarray, repeats: int = REPEAT
     return float(np.mean(found))
 
 
-# ---- diversity -------------------------------------------------------------------------------------
-
-
 def diversity(pictures: np.ndarray, reals: np.ndarray) -> float | None:
     """Mean distance between two of the pictures [N, S, S, 3], N >= 2, over that between two real ones.
 
@@ -111,10 +105,7 @@ def _mean_distance(pictures: np.ndarray) -> float:
     return float(np.sqrt(between[np.triu_indices(len(rows), 1)] / rows.shape[1]).mean())
 
 
-# ---- distances of features -------------------------------------------------------------------------
-
-
-def frechet(one: np.ndarray, other: np.ndarray) -> float:
+def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     """Frechet distance of the Gaussians that fit features [N, d] and [M, d] (Heusel et al. 2017).
 
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
@@ -133,18 +124,16 @@ def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:
 
     Kernel (x.y / d + 1)^3; may be slightly negative where the sets are alike.
     """
-    within = [_kernel(points, points) for points in (one, other)]
-    own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in within]
-    return float(sum(own) - 2 * _kernel(one, other).mean())
+    kernels = [_kernel(points, points) for points in (one, other)]
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernels]
+    return float(sum(within) - 2 * _kernel(one, other).mean())
 
 
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one @ other.T / one.shape[1] + 1) ** 3
 
 
-WEIGHTS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
-INCEPTION_SIDE, INCEPTION_BATCH = 299, 16
-HOW_TO_GET_WEIGHTS = (
+MISSING_WEIGHTS_MESSAGE = (
     f"no FID and KID: Keras' InceptionV3 weights ({WEIGHTS_FILE}) are neither in Keras' cache nor named by "
     '--inception_weights; python3 -c "import keras; keras.applications.InceptionV3(include_top=False)" '
     "fetches them"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.images import layout, picture
-from srez.images.layout import GRID, STRIP
+from srez.images.layout import GRID_NAME, STRIP_NAME
 from srez.report.results import FINISHED, Results, RunResult
 from srez.study.store import StudyStore
 from srez.system import files
@@ -43,7 +43,7 @@ def gallery(results: Results, store: StudyStore) -> Gallery:
 
 def _strips(store: StudyStore, run: str) -> dict[int, str]:
     """The paths of a training's strips of faces, by batch."""
-    pattern = re.escape(STRIP).replace(re.escape("{:06d}"), r"(\d{6,})")
+    pattern = re.escape(STRIP_NAME).replace(re.escape("{:06d}"), r"(\d{6,})")
     matches = (re.fullmatch(pattern, name) for name in files.names(store.run(run, "train")))
     return {int(match[1]): store.run(run, "train", match[0]) for match in matches if match}
 
@@ -82,7 +82,7 @@ def _reference_strips(
     """The REFERENCES [S, 5 S, 3] of every training, from its grid of a batch; noise input has none."""
     for r in runs:
         config = r.run.cell.config(r.run.seed)
-        path = store.run(r.run.name, "train", GRID.format(batch))
+        path = store.run(r.run.name, "train", GRID_NAME.format(batch))
         if config.noise_input or not files.exists(path):
             continue
         try:

@@ -13,8 +13,8 @@ from srez.data.dataset import Dataset
 from srez.data.samples import grid
 from srez.errors import UserError
 from srez.images import layout
-from srez.images.layout import GRID, SHOWN, STRIP
-from srez.metrics.pictures import measure, measure_sums
+from srez.images.layout import GRID_FACES, GRID_NAME, STRIP_NAME
+from srez.metrics.pictures import METRICS_OF_2017, measure
 from srez.metrics.sets import diversity, sliced_wasserstein_levels
 from srez.networks.weights import restore
 from srez.options.config import Config
@@ -175,18 +175,19 @@ class Record:
         """Write the grids of a batch; figures of the held-out faces (fewer for noise input)."""
         test = self._test
         output = self.networks.sample(test.feature)
-        shown, label = output[:SHOWN], test.label[:SHOWN]
-        self._write_png(GRID.format(batch), grid(shown, label, test.feature[:SHOWN], self.config))
-        self._write_png(STRIP.format(batch), layout.side_by_side(shown))
+        shown, label = output[:GRID_FACES], test.label[:GRID_FACES]
+        self._write_png(GRID_NAME.format(batch), grid(shown, label, test.feature[:GRID_FACES], self.config))
+        self._write_png(STRIP_NAME.format(batch), layout.side_by_side(shown))
         if self.config.output_image:
             for i, picture in enumerate(output):
                 self._write_png(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
         with self._summary.as_default(step=np.int64(batch)):
-            tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=SHOWN)
+            tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=GRID_FACES)
         figures = self._compare_sets(output)
         if self.config.noise_input:
             return figures
-        figures |= measure_sums(shown, label) | measure(output, test.label, test.feature)
+        figures |= measure(shown, label, test.feature, METRICS_OF_2017)
+        figures |= measure(output, test.label, test.feature)
         text = ", ".join(f"{name} {figures[name]:.3f}" for name in ("psnr", "ssim", "consistency"))
         self.say(f"    held-out faces at batch {batch}: {text}")
         return figures

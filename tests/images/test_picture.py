@@ -245,7 +245,7 @@ class TestDecode:
         if options:
             options = {"icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()}
         data = content(Image.fromarray(large(COLOURS)).convert("CMYK"), "JPEG", **options)
-        np.testing.assert_array_equal(decode(data), read(data).flat())
+        np.testing.assert_array_equal(decode(data), read(data).flatten())
         np.testing.assert_allclose(decode(data)[8::16, 8::16], COLOURS, atol=12)
 
     @pytest.mark.parametrize("cut", [3, 20, 200])
@@ -297,7 +297,7 @@ class TestWrite:
 
     def test_rows_have_a_picture_each_and_columns_a_batch(self):
         columns = [np.full((3, 2, 4, 3), 10 * c) + np.arange(3)[:, None, None, None] for c in range(4)]
-        grid = layout.rows_of(columns)
+        grid = layout.columns_to_grid(columns)
         assert grid.shape == (6, 16, 3)
         for row in range(3):
             for column in range(4):

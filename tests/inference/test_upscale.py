@@ -610,7 +610,9 @@ def test_face_and_compare(trained, album, tmp_path):
 
 
 def test_find_counts_each_file_once(album):
-    found, problems = find.find([f"{album}/*.png", str(album), f"{album}/none*", f"{album}/face.png"])
+    found, problems = find.find_pictures(
+        [f"{album}/*.png", str(album), f"{album}/none*", f"{album}/face.png"]
+    )
     assert len(found) == 9
     assert problems == [f"{album}/none*: not there"]
     assert found[f"{album}/sub/face.jpg"] == "sub/face.jpg"

@@ -9,7 +9,7 @@ from srez.inference.table import Row, lines, with_intervals
 from srez.metrics import sets
 from srez.metrics.pictures import EVAL_METRICS, METRICS, beyond_neighbours
 from srez.metrics.sets import (
-    frechet,
+    frechet_distance,
     kernel_distance,
     laplacian_pyramid,
     normalized,
@@ -25,9 +25,6 @@ def flat(value: float, side: int = 64) -> tf.Tensor:
 
 def random_pictures(count: int, seed: int, side: int = 64) -> np.ndarray:
     return np.random.default_rng(seed).random((count, side, side, 3), np.float32)
-
-
-# ---- figures of pictures ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -68,9 +65,6 @@ def test_consistency_looks_at_means_only():
     output = tf.constant(np.broadcast_to(checks[None, ..., None], (2, 64, 64, 3)), tf.float32)
     np.testing.assert_allclose(METRICS["consistency"](output, output, flat(0.5, 16)), 100, atol=1e-4)
     np.testing.assert_allclose(METRICS["psnr"](output, flat(0.5), flat(0.5, 16)), 6.0206, atol=1e-3)
-
-
-# ---- sliced Wasserstein ----------------------------------------------------------------------------
 
 
 def test_pyramid_adds_up_again():
@@ -149,9 +143,6 @@ def test_levels_tell_alike_from_different():
     assert fewer == sliced_wasserstein_levels(one[:8], same[:8])
 
 
-# ---- Frechet and kernel distances ------------------------------------------------------------------
-
-
 def with_moments(mean: np.ndarray, covariance: np.ndarray, seed: int) -> np.ndarray:
     """Features whose mean and covariance are exactly these."""
     points = np.random.default_rng(seed).normal(size=(200, len(mean)))
@@ -166,8 +157,8 @@ def test_frechet_of_gaussians_in_one_dimension():
         with_moments(np.array([1.0]), np.array([[4.0]]), 0),
         with_moments(np.array([3.0]), np.array([[25.0]]), 1),
     )
-    assert frechet(one, other) == pytest.approx(4 + 9)
-    assert frechet(one, one) == pytest.approx(0, abs=1e-8)
+    assert frechet_distance(one, other) == pytest.approx(4 + 9)
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-8)
 
 
 def test_frechet_of_gaussians_whose_axes_differ():
@@ -175,13 +166,13 @@ def test_frechet_of_gaussians_whose_axes_differ():
     b = np.array([[1.0, -0.4, 0.2], [-0.4, 2.0, 0.0], [0.2, 0.0, 0.5]])
     means = np.zeros(3), np.array([1.0, 2.0, -1.0])
     expected = 6 + np.trace(a + b - 2 * np.real(scipy.linalg.sqrtm(a @ b)))
-    found = frechet(with_moments(means[0], a, 0), with_moments(means[1], b, 1))
+    found = frechet_distance(with_moments(means[0], a, 0), with_moments(means[1], b, 1))
     assert found == pytest.approx(expected, rel=1e-8)
 
 
 def test_frechet_with_fewer_pictures_than_features():
     random = np.random.default_rng(0)
-    assert np.isfinite(frechet(random.normal(size=(5, 40)), random.normal(size=(5, 40))))
+    assert np.isfinite(frechet_distance(random.normal(size=(5, 40)), random.normal(size=(5, 40))))
 
 
 def test_kernel_distance_against_its_definition():
@@ -206,9 +197,6 @@ def test_kernel_distance_is_unbiased():
     assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(300)
     moved = [kernel_distance(a, b + 0.5) for a, b in random.normal(size=(50, 2, 20, 5))]
     assert np.mean(moved) > 5 * np.std(same) / np.sqrt(50)
-
-
-# ---- intervals and tables --------------------------------------------------------------------------
 
 
 def test_intervals():
@@ -249,9 +237,6 @@ def test_lines_show_every_row():
     assert all("]  " in line and "]0" not in line for line in table[1:4])
 
 
-# ---- lone pixels -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("places", "value", "count"),
     [
@@ -279,9 +264,6 @@ def test_how_far_beyond_the_neighbours():
     found = beyond_neighbours(tf.constant(picture)).numpy()
     assert found[0, 2, 2, 0] == pytest.approx(0.2)
     assert np.count_nonzero(found) == 1
-
-
-# ---- diversity -------------------------------------------------------------------------------------
 
 
 def even(*values: float) -> np.ndarray:

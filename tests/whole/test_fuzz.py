@@ -342,7 +342,7 @@ def read_everywhere(data: bytes) -> tuple[bool, ...]:
         assert picture.rgb.dtype == (np.uint16 if picture.mode == "I;16" else np.uint8)
         assert (picture.rgb.ndim, picture.rgb.shape[2]) == (3, 3)
         assert picture.alpha is None or picture.alpha.shape == picture.rgb.shape[:2]
-        assert picture.flat().shape == picture.rgb.shape
+        assert picture.flatten().shape == picture.rgb.shape
         for format in ENDINGS if picture.rgb.size < 100_000 else ():
             Image.open(io.BytesIO(picture.encode(picture.rgb, format))).load()
     face, _ = attempt(lambda: read_face(data, Config(crop_size=64), 8), ValueError)
@@ -416,7 +416,7 @@ def test_a_pipe_among_the_pictures_is_passed_over(tmp_path):
     (tmp_path / "link.jpg").symlink_to("other.jpg")
     signal.alarm(LONGEST)
     assert find.list_pictures(str(tmp_path))[::2] == (["0.jpg", "1.jpg", "2.jpg"], 3)
-    assert sorted(find.find([str(tmp_path / "*.jpg")])[0].values()) == ["0.jpg", "1.jpg", "2.jpg"]
+    assert sorted(find.find_pictures([str(tmp_path / "*.jpg")])[0].values()) == ["0.jpg", "1.jpg", "2.jpg"]
     dataset = open_dataset(Config(dataset=str(tmp_path), test_vectors=1))
     assert batches(dataset, [0], 4)[0].label.shape == (4, 64, 64, 3)
     assert download_data.main(["--check", str(tmp_path)]) == 0
