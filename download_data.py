@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from srez.data.pack import ENDING
+from srez.data.pack import EXTENSION
 from srez.download.celeba import CELEBA_SOURCE, celeba
 from srez.download.check import check
 from srez.download.drawn import synthetic
@@ -105,7 +105,7 @@ def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPoli
     elif mode == "pack":
         options = {name: getattr(args, name) for name in CROP_OPTIONS}
         options = {name: getattr(Config, name) if n is None else n for name, n in options.items()}
-        pack(args.pack, Path(args.pack_to or args.pack.rstrip("/") + ENDING).resolve(), options)
+        pack(args.pack, Path(args.pack_to or args.pack.rstrip("/") + EXTENSION).resolve(), options)
     elif mode == SYNTHETIC:
         synthetic(dest, args.count)
     else:

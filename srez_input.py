@@ -10,9 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from srez.data.dataset import TRIES, Dataset, uniforms
+from srez.data.dataset import REPLACEMENT_TRIES, Dataset, uniforms
 from srez.data.samples import Batch, aligned_bytes, prepare, shared_tensor
-from srez.data.sources import corner_in
 from srez.errors import UserError
 from srez.system.machine import processors
 
@@ -24,7 +23,7 @@ def open_stream(
 ) -> Iterator[Batch]:
     """Endless batches from sample `position` on, made ahead in threads, some together.
 
-    Of each batch `count` samples from its `first` on: a worker's share; the whole one by default.
+    Of each batch only `count` samples from its `first` on, a worker's share; the whole batch by default.
     """
     size, threads = dataset.config.batch_size, processors()
     count = count or size
@@ -46,33 +45,33 @@ def batches(dataset: Dataset, starts: Sequence[int], size: int) -> list[Batch]:
     """For each start the batch of the samples start .. start + size - 1, made in one go."""
     config = dataset.config
     first, positions = starts[0], [start + i for start in starts for i in range(size)]
-    chance = uniforms(config.random_seed, first, positions[-1] - first + 1, 6)
-    chance = chance[np.subtract(positions, first)]
-    cut = crops(dataset, positions, chance[:, :2])
+    random = uniforms(config.random_seed, first, positions[-1] - first + 1, 6)
+    random = random[np.subtract(positions, first)]
+    crops = random_crops(dataset, positions, random[:, :2])
     with tf.device("CPU"):  # the same numbers whatever trains on them
-        pairs = prepare(shared_tensor(cut), chance[:, 2:], len(starts), config)
+        pairs = prepare(shared_tensor(crops), random[:, 2:], len(starts), config)
         if config.noise_input:
             noises = [tf.constant(dataset.noise(start, size)) for start in starts]
             pairs = [(label, noise) for (label, _), noise in zip(pairs, noises, strict=True)]
     return [Batch(*pair) for pair in pairs]
 
 
-def crops(dataset: Dataset, positions: Sequence[int], corners: np.ndarray) -> np.ndarray:
+def random_crops(dataset: Dataset, positions: Sequence[int], corners: np.ndarray) -> np.ndarray:
     """Crops, uint8 [n, C, C, 3], of the samples at n positions.
 
-    corners [n, 2] in [0, 1): how far down and across the window each crop lies.
+    corners [n, 2] in [0, 1): how far down and across its window each crop lies.
     """
-    side = dataset.config.crop_size
-    cut = aligned_bytes(len(corners), side, side, 3)
-    for crop, position, corner in zip(cut, positions, corners.tolist(), strict=True):
+    size = dataset.config.crop_size
+    crops = aligned_bytes(len(corners), size, size, 3)
+    for crop, position, (down, across) in zip(crops, positions, corners.tolist(), strict=True):
         window = window_at(dataset, position)
-        y, x = corner_in(*window.shape[:2], side, corner)
-        crop[:] = window[y : y + side, x : x + side]
-    return cut
+        y, x = int(down * (window.shape[0] - size + 1)), int(across * (window.shape[1] - size + 1))
+        crop[:] = window[y : y + size, x : x + size]
+    return crops
 
 
 def window_at(dataset: Dataset, position: int) -> np.ndarray:
-    """The window of a position; a damaged picture's place is filled from (seed, position, try).
+    """The window of the sample at a position; for a damaged picture one chosen by (seed, position, try).
 
     Raises UserError where no picture can be read.
     """
@@ -82,9 +81,9 @@ def window_at(dataset: Dataset, position: int) -> np.ndarray:
     for attempt in itertools.count(1):
         if (window := dataset.window(index)) is not None:
             return window
-        if attempt <= TRIES:
+        if attempt <= REPLACEMENT_TRIES:
             index = int(train[int(uniforms(seed, position, 1, 1, block=attempt)[0, 0] * len(train))])
-        elif attempt <= TRIES + len(train):
+        elif attempt <= REPLACEMENT_TRIES + len(train):
             index = int(train[(int(np.searchsorted(train, index)) + 1) % len(train)])
         else:
             raise UserError(f"dataset '{dataset.source.where}': none of its pictures can be read")
@@ -92,5 +91,5 @@ def window_at(dataset: Dataset, position: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)  # batches lie in one epoch, or in two
 def permutation(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of `count` pictures in an epoch."""
+    """The order of `count` pictures in an epoch, int32 [count]."""
     return tf.random.experimental.stateless_shuffle(tf.range(count), [seed, epoch]).numpy()

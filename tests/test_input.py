@@ -33,7 +33,7 @@ def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None =
 
 
 def first_pixels(dataset: Dataset, positions) -> list[int]:
-    return [int(srez_input.crops(dataset, [p], np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
+    return [int(srez_input.random_crops(dataset, [p], np.zeros((1, 2)))[0, 0, 0, 0]) for p in positions]
 
 
 def batch_at(dataset: Dataset, position: int, size: int) -> Batch:
@@ -194,13 +194,13 @@ def test_held_out_faces_are_cropped_in_the_centre(faces):
     ],
 )
 def test_window(framing, size, window):
-    assert framing.window(*size) == window
+    assert framing.place(*size) == window
 
 
 @pytest.mark.parametrize(("framing", "size"), [(Framing(), (127, 300)), (Framing(x=100, y=0), (178, 218))])
 def test_a_crop_outside_the_picture_is_refused(framing, size):
     with pytest.raises(Damaged, match="too small"):
-        framing.window(*size)
+        framing.place(*size)
 
 
 def test_crops_reach_every_offset_of_the_window_and_both_sides():
@@ -209,7 +209,9 @@ def test_crops_reach_every_offset_of_the_window_and_both_sides():
     source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
     dataset = Dataset(Config(test_vectors=1), source)
     chance = uniforms(0, 0, 600, 2)
-    assert {int(crop[0, 0, 0]) for crop in srez_input.crops(dataset, range(600), chance)} == set(range(17))
+    assert {int(crop[0, 0, 0]) for crop in srez_input.random_crops(dataset, range(600), chance)} == set(
+        range(17)
+    )
     labels = np.concatenate([batch_at(dataset, p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
     flipped = labels[:, 0] > labels[:, -1]
     assert 0.4 < flipped.mean() < 0.6

@@ -17,17 +17,17 @@ from srez.system import files
 
 CELEBA_COUNT = 202_599
 # the sixteen faces which the 2017 study looked at
-CELEBA_TEST = (
+CELEBA_TEST_FACES = (
     *(73883, 110251, 36510, 132301, 57264, 152931, 93861, 124938),
     *(79512, 106152, 127384, 134028, 67874, 10613, 198694, 100990),
 )
 
-TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
+REPLACEMENT_TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
 
 
 @dataclass(eq=False)
 class Dataset:
-    """Training stream and held-out faces of one source."""
+    """The pictures of a source: `train` and `test` are indices; `damaged` says why some cannot be used."""
 
     config: Config
     source: Source
@@ -46,19 +46,11 @@ class Dataset:
                 f"beside --test_vectors={self.config.test_vectors}, lower it or add pictures"
             )
 
-    # -- held-out faces --
-
     def _hold_out(self, count: int) -> list[int]:
-        """Indices of the last `count` usable names, or the 2017 study's with the full CelebA."""
-        last_first = list(range(len(self.source) - 1, -1, -1))
-        fixed = []
-        if len(self.source) == CELEBA_COUNT:
-            by_name = {os.path.splitext(os.path.basename(n))[0]: i for i, n in enumerate(self.source.names)}
-            fixed = [by_name[f"{n:06d}"] for n in CELEBA_TEST if f"{n:06d}" in by_name]
-        if len(fixed) < len(CELEBA_TEST):
-            fixed = []
-        others = (i for i in last_first if i not in set(fixed))
-        usable = (i for i in itertools.chain(fixed, others) if self.window(i) is not None)
+        """Indices of the last `count` usable pictures; with the full CelebA, of 2017's faces first."""
+        fixed = _faces_of_2017(self.source.names)
+        candidates = dict.fromkeys([*fixed, *reversed(range(len(self.source)))])
+        usable = (i for i in candidates if self.window(i) is not None)
         chosen = list(itertools.islice(usable, count))
         if len(chosen) < count:
             raise UserError(
@@ -68,13 +60,17 @@ class Dataset:
         return chosen if fixed else chosen[::-1]
 
     def window(self, index: int) -> np.ndarray | None:
-        """A picture's window, uint8 [h, w, 3]; None where it cannot be used, said once and counted."""
+        """A picture's window, uint8 [h, w, 3]; None where it cannot be used, which is logged once."""
         if index in self.damaged:
             return None
         try:
             return self.source.window(index)
         except Damaged as reason:
-            self._report(index, reason)
+            with self._lock:
+                if index not in self.damaged:
+                    self.damaged[index] = str(reason)
+                    name = files.join(self.source.where, self.source.names[index])
+                    logging.warning("skipped %s: %s", name, reason)
             return None
 
     def test_batch(self) -> Batch:
@@ -86,18 +82,20 @@ class Dataset:
             feature = self.noise(2**63, len(self.test))
         return Batch(label, tf.convert_to_tensor(feature))
 
-    def _report(self, index: int, reason: Damaged) -> None:
-        with self._lock:
-            if index not in self.damaged:
-                self.damaged[index] = str(reason)
-                name = files.join(self.source.where, self.source.names[index])
-                logging.warning("skipped %s: %s", name, reason)
-
     def noise(self, position: int, size: int) -> np.ndarray:
-        """Noise input [size, s, s, 3] in [-1, 1] of the samples from a position on."""
+        """Noise input [size, s, s, 3] in [-1, 1] of `size` samples from a position on."""
         side = self.config.noise_dimension
-        u = uniforms(self.config.random_seed, position, size, side * side * 3, block=TRIES + 1)
+        u = uniforms(self.config.random_seed, position, size, side * side * 3, block=REPLACEMENT_TRIES + 1)
         return (2 * u - 1).astype(np.float32).reshape(size, side, side, 3)
+
+
+def _faces_of_2017(names: list[str]) -> list[int]:
+    """Indices of the sixteen faces of the 2017 study among the names of the full CelebA, else none."""
+    if len(names) != CELEBA_COUNT:
+        return []
+    by_name = {os.path.splitext(os.path.basename(name))[0]: i for i, name in enumerate(names)}
+    found = [by_name.get(f"{n:06d}") for n in CELEBA_TEST_FACES]
+    return [] if None in found else found
 
 
 def open_dataset(config: Config) -> Dataset:

@@ -21,15 +21,15 @@ import numpy as np
 from srez.errors import UserError, one_line
 from srez.system import files
 
-ENDING = ".pack"
+EXTENSION = ".pack"
 MAGIC = b"srez pack 1\n"
 PREAMBLE = struct.Struct("<QQ32s")
-START = len(MAGIC) + PREAMBLE.size
+WINDOWS_START = len(MAGIC) + PREAMBLE.size
 
 
 def is_pack(path: str) -> bool:
     """Whether --dataset names a pack, not a folder."""
-    return path.endswith(ENDING) and not os.path.isdir(path)
+    return path.endswith(EXTENSION) and not os.path.isdir(path)
 
 
 class Pack:
@@ -40,10 +40,10 @@ class Pack:
         self.path = path
         try:
             with open(path, "rb") as file:
-                header = self._header(file.read(START), os.fstat(file.fileno()).st_size, file)
+                header = self._header(file.read(WINDOWS_START), os.fstat(file.fileno()).st_size, file)
             self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)  # whose slices are cheaper
         except (OSError, ValueError, KeyError) as error:
-            raise self._refusal(one_line(error)) from None
+            raise self._unusable(one_line(error)) from None
         self.names: list[str] = header["names"]
         self.fingerprint: str = header["fingerprint"]
         self._windows: list[list[int] | str] = header["windows"]
@@ -56,7 +56,7 @@ class Pack:
                 )
 
     def _header(self, start: bytes, size: int, file: BinaryIO) -> dict:
-        if not start.startswith(MAGIC) or len(start) < START:
+        if not start.startswith(MAGIC) or len(start) < WINDOWS_START:
             raise ValueError("no pack of srez")
         offset, length, digest = PREAMBLE.unpack(start[len(MAGIC) :])
         if offset + length != size:
@@ -68,7 +68,7 @@ class Pack:
         return json.loads(data)
 
     def window(self, index: int) -> np.ndarray | str:
-        """A window, uint8 [h, w, 3], read-only; or why its picture cannot be used.
+        """A picture's window, uint8 [h, w, 3], read-only; or why the picture cannot be used.
 
         Compared with its checksum when it is first read. Raises UserError where it was altered.
         """
@@ -79,27 +79,27 @@ class Pack:
         window = self._bytes[offset : offset + height * width * 3]
         if not self._checked[index]:
             if zlib.crc32(window) != checksum:
-                raise self._refusal(f"{self.names[index]} was altered in it")
+                raise self._unusable(f"{self.names[index]} was altered in it")
             self._checked[index] = 1
         return window.reshape(height, width, 3)
 
-    def _refusal(self, reason: str) -> UserError:
+    def _unusable(self, reason: str) -> UserError:
         return UserError(
             f"dataset '{self.path}' cannot be used ({reason}): "
             "pack the folder again with python3 download_data.py --pack"
         )
 
 
-def write(
+def write_pack(
     path: str,
     options: Mapping[str, int],
     fingerprint: str,
     names: Sequence[str],
     windows: Iterable[np.ndarray | str],
 ) -> None:
-    """Write a pack, whole or not at all. `windows`: in the order of names; a reason leaves a hole."""
+    """Write a pack, whole or not at all. `windows`: in the order of names, or why a picture has none."""
     with files.whole_file(path) as file:
-        file.write(bytes(START))
+        file.write(bytes(WINDOWS_START))
         entries: list[list[int] | str] = []
         for window in windows:
             if isinstance(window, str):
@@ -108,14 +108,9 @@ def write(
             data = window.tobytes()
             entries.append([file.tell(), *window.shape[:2], zlib.crc32(data)])
             file.write(data)
-        header = {
-            "options": dict(options),
-            "fingerprint": fingerprint,
-            "names": names,
-            "windows": entries,
-        }
+        header = {"options": dict(options), "fingerprint": fingerprint, "names": names, "windows": entries}
         data = json.dumps(header).encode()
-        place = PREAMBLE.pack(file.tell(), len(data), hashlib.sha256(data).digest())
+        preamble = PREAMBLE.pack(file.tell(), len(data), hashlib.sha256(data).digest())
         file.write(data)
         file.seek(0)
-        file.write(MAGIC + place)
+        file.write(MAGIC + preamble)

@@ -5,13 +5,13 @@ import dataclasses
 import tensorflow as tf
 
 from srez.data.samples import Batch, area_resize
-from srez.data.sources import CELEBA_CORNER, CELEBA_CROP, CELEBA_SIZE, Damaged, Framing
+from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE, Damaged, Framing
 from srez.images.picture import Picture, read
 from srez.options.config import Config
 
 
-def framing(run: Config, config: Config) -> Config:
-    """The options of a training, with the crop of this command line where it names one."""
+def override_crop(run: Config, config: Config) -> Config:
+    """The options `run` of a training, with the crop of the command line `config` where that sets one."""
     crop = {name: getattr(config, name) for name in ("crop_size", "crop_x", "crop_y")}
     usual = {name: getattr(Config, name) for name in crop}
     return run if crop == usual else dataclasses.replace(run, **crop)
@@ -24,17 +24,17 @@ def face_square(width: int, height: int, config: Config) -> tuple[int, int, int]
     178x218 pictures, small squares whole, and the same share of the largest centred 178:218 part of others.
     """
     if config.crop_x >= 0 or config.crop_size != Config.crop_size or (width, height) == CELEBA_SIZE:
-        return Framing(config.crop_size, 0, config.crop_x, config.crop_y).window(width, height)[:3]
+        return Framing(config.crop_size, 0, config.crop_x, config.crop_y).place(width, height)[:3]
     if width == height <= config.crop_size:
         return 0, 0, width
     scale = min(width / CELEBA_SIZE[0], height / CELEBA_SIZE[1])
     left, top = ((n - scale * m) / 2 for n, m in zip((width, height), CELEBA_SIZE, strict=True))
-    x, y = int(left + scale * CELEBA_CORNER[0]), int(top + scale * CELEBA_CORNER[1])
-    return x, y, int(scale * CELEBA_CROP)
+    x, y = int(left + scale * CELEBA_CROP_CORNER[0]), int(top + scale * CELEBA_CROP_CORNER[1])
+    return x, y, int(scale * CELEBA_CROP_SIZE)
 
 
-def read_face(data: bytes, config: Config, least: int) -> Picture:
-    """The face of a portrait file's content, at least `least` pixels wide, uint8 over white.
+def read_face(data: bytes, config: Config, min_side: int) -> Picture:
+    """The face of a portrait file's content, at least `min_side` pixels wide, uint8 over white.
 
     Raises ValueError with the reason.
     """
@@ -44,8 +44,8 @@ def read_face(data: bytes, config: Config, least: int) -> Picture:
         x, y, side = face_square(width, height, config)
     except Damaged as error:
         raise ValueError(str(error)) from None
-    if side < least:
-        raise ValueError(f"{width}x{height}: the face would be {side} pixels wide, {least} are needed")
+    if side < min_side:
+        raise ValueError(f"{width}x{height}: the face would be {side} pixels wide, {min_side} are needed")
     face = picture.flatten()[y : y + side, x : x + side]
     notes = [*picture.notes, f"face {side}x{side} at ({x}, {y})"]
     return Picture(face, None, "RGB", picture.profile, notes)

@@ -9,26 +9,25 @@ import tensorflow as tf
 from srez.images import layout
 from srez.options.config import Config
 
+ALIGNMENT = 64  # bytes: TensorFlow ends the process at a tensor that begins elsewhere
+
 
 @dataclass(frozen=True)
 class Batch:
-    """label [B, S, S, 3] in [0, 1]; feature [B, s, s, 3] in [0, 1], or noise in [-1, 1]."""
+    """Samples: label [B, S, S, 3] in [0, 1]; feature [B, s, s, 3] in [0, 1], or noise in [-1, 1]."""
 
     label: tf.Tensor
     feature: tf.Tensor
 
 
-ALIGNMENT = 64  # bytes: TensorFlow ends the process at a tensor that begins elsewhere
-
-
 def centre_crop(window: np.ndarray, size: int) -> np.ndarray:
-    """The middle [size, size, 3] of a window."""
+    """The crop [size, size, 3] in the middle of a window [h, w, 3]."""
     y, x = (window.shape[0] - size) // 2, (window.shape[1] - size) // 2
     return window[y : y + size, x : x + size]
 
 
 def average_down(pictures: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
-    """Label and feature of crops in [0, 1], both by area averaging."""
+    """Label and feature of crops [B, C, C, 3] in [0, 1], both by area averaging."""
     label = area_resize(pictures, config.sample_size)
     return label, area_resize(label, config.input_size)
 
@@ -42,8 +41,8 @@ def area_resize(pictures: tf.Tensor, size: int) -> tf.Tensor:
         return sum(rows[:, :, i::factor] for i in range(factor)) / factor**2
     edges = np.arange(size + 1)[:, None] * side / size
     # [size + 1, side] -> [size, side]: how much of each pixel lies before an edge, then between two
-    shares = np.diff(np.clip(edges - np.arange(side), 0, 1), axis=0) * size / side
-    return tf.einsum("ij,bjkc,lk->bilc", shares.astype(np.float32), pictures, shares.astype(np.float32))
+    shares = (np.diff(np.clip(edges - np.arange(side), 0, 1), axis=0) * size / side).astype(np.float32)
+    return tf.einsum("ij,bjkc,lk->bilc", shares, pictures, shares)
 
 
 def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
@@ -67,30 +66,27 @@ def jitter_colours(pictures: tf.Tensor, amounts: tf.Tensor) -> tf.Tensor:
 
 @tf.function(autograph=False)
 def prepare(
-    crops: tf.Tensor, chance: tf.Tensor, batches: int, config: Config
+    crops: tf.Tensor, random: tf.Tensor, batches: int, config: Config
 ) -> list[tuple[tf.Tensor, tf.Tensor]]:
-    """Label and feature of each of several equal batches: see `prepare_batch`.
+    """Label and feature of each of several equal batches, `crops` and `random` as in `prepare_batch`.
 
     Each by itself: what lies between the passes over it, 200 kB a sample, then stays in the cache.
     """
-    parts = zip(tf.split(crops, batches), tf.split(chance, batches), strict=True)
+    parts = zip(tf.split(crops, batches), tf.split(random, batches), strict=True)
     return [prepare_batch(*part, config) for part in parts]
 
 
 @tf.function(autograph=False, jit_compile=True)
-def prepare_batch(crops: tf.Tensor, chance: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
+def prepare_batch(crops: tf.Tensor, random: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
     """Label and feature of uint8 crops [B, C, C, 3]: colour jitter, area averaging, flips.
 
-    chance [B, 4] in [0, 1), float64: whether to flip; saturation, brightness and contrast. Flipping
+    random [B, 4] in [0, 1), float64: whether to flip; saturation, brightness and contrast. Flipping
     commutes with the others and is cheapest at the end.
     """
-    jittered = jitter_colours(tf.cast(crops, tf.float32) / 255.0, tf.cast(2 * chance[:, 1:] - 1, tf.float32))
+    jittered = jitter_colours(tf.cast(crops, tf.float32) / 255.0, tf.cast(2 * random[:, 1:] - 1, tf.float32))
     label, _ = average_down(jittered, config)
-    label = tf.where((chance[:, 0] < 0.5)[:, None, None, None], label[:, :, ::-1], label)
+    label = tf.where((random[:, 0] < 0.5)[:, None, None, None], label[:, :, ::-1], label)
     return label, area_resize(label, config.input_size)
-
-
-# ---- memory shared with TensorFlow -----------------------------------------------------------------
 
 
 def aligned_bytes(*shape: int) -> np.ndarray:
@@ -102,7 +98,7 @@ def aligned_bytes(*shape: int) -> np.ndarray:
 
 
 def shared_tensor(numbers: np.ndarray) -> tf.Tensor:
-    """A tensor in the memory of `aligned_bytes`, which it keeps; a copy would be a tenth of the work."""
+    """A tensor on an `aligned_bytes` array's memory, kept alive; a copy would be a tenth of the work."""
     return tf.experimental.dlpack.from_dlpack(numbers.__dlpack__())
 
 

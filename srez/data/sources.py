@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from srez.data.drawn import faces
-from srez.data.pack import Pack, is_pack, write
+from srez.data.pack import Pack, is_pack, write_pack
 from srez.errors import UserError, one_line
 from srez.images import find
 from srez.images.picture import decode
@@ -18,27 +18,27 @@ from srez.options.config import SYNTHETIC, Config
 from srez.system import files
 
 SYNTHETIC_FACES = 5000
-CELEBA_SIZE, CELEBA_CORNER, CELEBA_CROP = (178, 218), (25, 60), 128
+CELEBA_SIZE, CELEBA_CROP_CORNER, CELEBA_CROP_SIZE = (178, 218), (25, 60), 128
 
 
 class Damaged(Exception):
     """A picture that cannot be used; its text is the reason."""
 
 
-# ---- where the crop lies ---------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Framing:
-    """Which square of a picture becomes a sample. x, y: upper left corner; -1 chooses it by size."""
+    """Which crop of a picture becomes a sample: its size, how far it may move, and its upper left corner.
+
+    In pixels; x and y -1: chosen by the picture's size.
+    """
 
     size: int = 128
     wiggle: int = 8
     x: int = -1
     y: int = -1
 
-    def window(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """(x, y, width, height) of the part in which the crop may move, cut off at the picture's edge.
+    def place(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of a picture's window: the part in which the crop may move.
 
         Raises Damaged where the crop does not fit into the picture.
         """
@@ -51,23 +51,28 @@ class Framing:
         right, bottom = x + self.size + self.wiggle, y + self.size + self.wiggle
         return left, top, min(width, right) - left, min(height, bottom) - top
 
+    def window(self, picture: np.ndarray) -> np.ndarray:
+        """The window of a picture [H, W, 3], a view [h, w, 3] of it. Raises Damaged where it is too small."""
+        x, y, width, height = self.place(picture.shape[1], picture.shape[0])
+        return picture[y : y + height, x : x + width]
+
     def options(self) -> dict[str, int]:
-        """The options that ask for this framing."""
+        """The options that ask for this framing, by name."""
         return {f"crop_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def _automatic(self, width: int, height: int) -> tuple[int, int]:
         x, y = (width - self.size) // 2, (height - self.size) // 2
         if (width, height) == CELEBA_SIZE:  # the face lies below the middle there
-            y = min(CELEBA_CORNER[1] + (CELEBA_CROP - self.size) // 2, height - self.size)
+            y = min(CELEBA_CROP_CORNER[1] + (CELEBA_CROP_SIZE - self.size) // 2, height - self.size)
         return x, y
-
-
-# ---- sources: index -> window ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Source:
-    """Numbered pictures. `window(i)` gives uint8 [h, w, 3] or raises Damaged; it must be thread-safe."""
+    """Numbered pictures; `where`: the folder or pack they are in, as --dataset names it.
+
+    `window(i)` gives picture i's window, uint8 [h, w, 3], or raises Damaged; it is called in several threads.
+    """
 
     names: list[str]
     fingerprint: str
@@ -76,11 +81,6 @@ class Source:
 
     def __len__(self) -> int:
         return len(self.names)
-
-
-def corner_in(height: int, width: int, side: int, corner: np.ndarray) -> tuple[int, int]:
-    """(y, x) of a crop in a window; corner [2] in [0, 1) tells how far down and across it lies."""
-    return int(corner[0] * (height - side + 1)), int(corner[1] * (width - side + 1))
 
 
 def folder_source(folder: str, framing: Framing) -> Source:
@@ -117,12 +117,11 @@ def decode_window(data: bytes, framing: Framing) -> np.ndarray:
         picture = decode(data)
     except ValueError as error:
         raise Damaged(one_line(error)) from None
-    x, y, width, height = framing.window(picture.shape[1], picture.shape[0])
-    return picture[y : y + height, x : x + width]
+    return framing.window(picture)
 
 
 def pack_source(path: str, framing: Framing) -> Source:
-    """What `pack_folder` wrote: the folder's own windows and fingerprint. Raises UserError."""
+    """A pack's windows, with the names and fingerprint of the folder it was made of. Raises UserError."""
     pack = Pack(path, framing.options())
 
     def window(index: int) -> np.ndarray:
@@ -135,11 +134,11 @@ def pack_source(path: str, framing: Framing) -> Source:
 
 
 def pack_folder(
-    folder: str, path: str, framing: Framing, mapper: Callable[..., Iterable] = map
+    folder: str, path: str, framing: Framing, map_in_order: Callable[..., Iterable] = map
 ) -> tuple[int, dict[str, str]]:
     """Write the windows of a folder's pictures as a pack; how many there are, and what is wrong with which.
 
-    `mapper` is map, or one that does it in threads. Raises UserError, OSError.
+    `map_in_order` is map, or one that does it in threads. Raises UserError, OSError.
     """
     source = folder_source(folder, framing)
     damaged: dict[str, str] = {}
@@ -151,24 +150,22 @@ def pack_folder(
             damaged[source.names[index]] = str(reason)
             return str(reason)
 
-    windows = mapper(window, range(len(source)))
-    write(path, framing.options(), source.fingerprint, source.names, windows)
+    windows = map_in_order(window, range(len(source)))
+    write_pack(path, framing.options(), source.fingerprint, source.names, windows)
     return len(source), damaged
 
 
 def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
     """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB. Raises UserError."""
     try:
-        framing.window(*CELEBA_SIZE)
+        framing.place(*CELEBA_SIZE)
     except Damaged as reason:
         raise UserError(f"dataset '{SYNTHETIC}': {reason}, lower --crop_size, or set no --crop_x") from None
     kept: dict[int, np.ndarray] = {}
 
     def window(index: int) -> np.ndarray:
         if index not in kept:
-            face = faces.draw(index)
-            x, y, width, height = framing.window(face.shape[1], face.shape[0])
-            kept[index] = face[y : y + height, x : x + width].copy()
+            kept[index] = framing.window(faces.draw(index)).copy()
         return kept[index]
 
     names = [f"drawn {i:06d}" for i in range(count)]

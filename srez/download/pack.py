@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
-from srez.data.pack import ENDING
+from srez.data.pack import EXTENSION
 from srez.download.check import MAX_LISTED, list_some
 from srez.errors import UserError
 from srez.system import files
@@ -16,8 +16,8 @@ def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
     """Write the windows of a folder's pictures into one file to train from. Raises UserError, OSError."""
     if not files.is_folder(folder):
         raise UserError(f"--pack={folder}: no such folder")
-    if path.suffix != ENDING:
-        raise UserError(f"--pack_to={path}: must end in {ENDING}")
+    if path.suffix != EXTENSION:
+        raise UserError(f"--pack_to={path}: must end in {EXTENSION}")
     if path.exists():
         raise UserError(f"--pack_to={path}: is there already, move it away or choose another name")
     from srez.data import sources  # late: it takes TensorFlow, seconds

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from srez.data.dataset import Dataset, open_dataset
-from srez.data.portraits import framing, read_face, to_batch
+from srez.data.portraits import override_crop, read_face, to_batch
 from srez.data.samples import Batch, average_down, centre_crop
 from srez.data.sources import Damaged
 from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
@@ -51,7 +51,7 @@ def evaluate(config: Config) -> int:
     features = inception(config.inception_weights)
     checkpoints = checkpoint_names(config)
     network = load(config.checkpoint_dir, checkpoints[0], config.precision)
-    run = framing(replace_folders(network.config, config), config)
+    run = override_crop(replace_folders(network.config, config), config)
     dataset, trouble = _dataset(run, optional=bool(config.images))
     faces, skipped = read_portraits(config, run) if config.images else (held_out(dataset, run), [])
     others = other_faces(dataset, run, min(len(faces.names), MAX_IN_SETS)) if dataset else None

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from srez.data.portraits import framing, read_face, to_batch
+from srez.data.portraits import override_crop, read_face, to_batch
 from srez.data.samples import grid
 from srez.errors import EXIT_DONE, EXIT_USER, one_line
 from srez.images import find, layout
@@ -155,7 +155,7 @@ def _write(task: Task, rgb: np.ndarray, config: Config, outcome: Outcome) -> Non
 
 def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Cut the faces out of portraits, average them down and upscale that; with --compare also strips."""
-    run = framing(network.config, config)
+    run = override_crop(network.config, config)
     for i in range(0, len(tasks), FACES_AT_ONCE):
         cut_out = partial(read_face, config=run, least=run.input_size)
         group = [task for task in tasks[i : i + FACES_AT_ONCE] if _read(task, cut_out, outcome)]

@@ -39,7 +39,7 @@ def sliced_wasserstein_levels(
 
 
 def laplacian_pyramid(pictures: np.ndarray) -> Iterator[np.ndarray]:
-    """What each level of pictures [N, S, S, 3] adds to the next smaller one, largest first; at last the rest."""
+    """What each level of pictures [N, S, S, 3] adds to the next smaller one, largest first; last the rest."""
     while pictures.shape[1] >= 2 * MIN_SIDE:
         smaller = _blur(pictures)[:, ::2, ::2]
         spread = np.zeros_like(pictures)

@@ -9,7 +9,7 @@ from helpers import jpeg
 
 import download_data
 from srez.data.dataset import open_dataset
-from srez.data.pack import START, Pack, write
+from srez.data.pack import WINDOWS_START, Pack, write_pack
 from srez.errors import EXIT_DONE, EXIT_USER, UserError
 from srez.options.config import Config
 from srez_input import batches
@@ -83,7 +83,7 @@ def test_the_framing_is_what_was_asked_for(folder, tmp_path):
 
 
 def test_an_altered_window_is_refused_when_it_is_read(pack, tmp_path):
-    where = altered(pack, tmp_path / "bad.pack", START + 5)
+    where = altered(pack, tmp_path / "bad.pack", WINDOWS_START + 5)
     opened = Pack(where, {})
     with pytest.raises(UserError, match=r"bad.pack' cannot be used \(000001.jpg was altered"):
         opened.window(0)
@@ -143,5 +143,5 @@ def test_a_pack_is_not_overwritten_and_whole_or_not_there(folder, pack, tmp_path
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(str(tmp_path / "half.pack"), {}, "", ["a", "b"], windows())
+        write_pack(str(tmp_path / "half.pack"), {}, "", ["a", "b"], windows())
     assert list(tmp_path.iterdir()) == []
