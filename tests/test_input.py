@@ -208,10 +208,8 @@ def test_crops_reach_every_offset_of_the_window_and_both_sides():
     across = np.arange(144, dtype=np.uint8)[None, :, None] * np.ones((144, 1, 3), np.uint8)
     source = Source([f"{i}" for i in range(20)], "", lambda i: across, "ramp")
     dataset = Dataset(Config(test_vectors=1), source)
-    chance = uniforms(0, 0, 600, 2)
-    assert {int(crop[0, 0, 0]) for crop in srez_input.random_crops(dataset, range(600), chance)} == set(
-        range(17)
-    )
+    crops = srez_input.random_crops(dataset, range(600), uniforms(0, 0, 600, 2))
+    assert {int(crop[0, 0, 0]) for crop in crops} == set(range(17))
     labels = np.concatenate([batch_at(dataset, p, 50).label[:, 0, :, 0] for p in range(0, 600, 50)])
     flipped = labels[:, 0] > labels[:, -1]
     assert 0.4 < flipped.mean() < 0.6

@@ -40,7 +40,7 @@ class Pack:
         self.path = path
         try:
             with open(path, "rb") as file:
-                header = self._header(file.read(WINDOWS_START), os.fstat(file.fileno()).st_size, file)
+                header = _read_header(file)
             self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)  # whose slices are cheaper
         except (OSError, ValueError, KeyError) as error:
             raise self._unusable(one_line(error)) from None
@@ -54,18 +54,6 @@ class Pack:
                     f"dataset '{path}' was packed with --{name}={header['options'][name]}, not "
                     f"--{name}={wanted}: give the former, or pack the folder again"
                 )
-
-    def _header(self, start: bytes, size: int, file: BinaryIO) -> dict:
-        if not start.startswith(MAGIC) or len(start) < WINDOWS_START:
-            raise ValueError("no pack of srez")
-        offset, length, digest = PREAMBLE.unpack(start[len(MAGIC) :])
-        if offset + length != size:
-            raise ValueError(f"{size:,} bytes long, should be {offset + length:,}")
-        file.seek(offset)
-        data = file.read(length)
-        if hashlib.sha256(data).digest() != digest:
-            raise ValueError("its header was altered")
-        return json.loads(data)
 
     def window(self, index: int) -> np.ndarray | str:
         """A picture's window, uint8 [h, w, 3], read-only; or why the picture cannot be used.
@@ -88,6 +76,21 @@ class Pack:
             f"dataset '{self.path}' cannot be used ({reason}): "
             "pack the folder again with python3 download_data.py --pack"
         )
+
+
+def _read_header(file: BinaryIO) -> dict:
+    """The header of an opened pack. Raises ValueError where it is damaged, or the file has another length."""
+    start, size = file.read(WINDOWS_START), os.fstat(file.fileno()).st_size
+    if not start.startswith(MAGIC) or len(start) < WINDOWS_START:
+        raise ValueError("no pack of srez")
+    offset, length, digest = PREAMBLE.unpack(start[len(MAGIC) :])
+    if offset + length != size:
+        raise ValueError(f"{size:,} bytes long, should be {offset + length:,}")
+    file.seek(offset)
+    data = file.read(length)
+    if hashlib.sha256(data).digest() != digest:
+        raise ValueError("its header was altered")
+    return json.loads(data)
 
 
 def write_pack(

@@ -4,6 +4,7 @@ EXIF orientation is applied and dropped; a colour profile is kept where it still
 first frame is taken. What cannot be kept is told in `notes`.
 """
 
+import contextlib
 import dataclasses
 import io
 import struct
@@ -167,13 +168,11 @@ def _grey16(picture: Image.Image) -> np.ndarray:
 
 def _convert(picture: Image.Image, source: bytes | None, target: bytes | None, mode: str) -> Image.Image:
     """A picture in another colour space: from or to that of a CMYK profile, where it is usable, and sRGB."""
-    try:
+    with contextlib.suppress(ImageCms.PyCMSError, OSError):  # an unusable profile counts as none
         if source or target:
             ends = [ImageCms.ImageCmsProfile(io.BytesIO(p)) if p else ImageCms.createProfile("sRGB")
                     for p in (source, target)]  # fmt: skip
             return ImageCms.profileToProfile(picture, *ends, outputMode=mode)
-    except (ImageCms.PyCMSError, OSError):
-        pass  # an unusable profile counts as none
     return picture.convert(mode)
 
 
@@ -186,11 +185,9 @@ def decode(data: bytes) -> np.ndarray:
 
     Raises ValueError with the reason where it cannot be used.
     """
-    try:
+    with contextlib.suppress(ValueError):  # Pillow has the better reasons, and mends what can be mended
         if is_plain_jpeg(data):  # in several threads at once; Pillow has a lock
             return simplejpeg.decode_jpeg(data)
-    except ValueError:  # Pillow has the better reasons, and mends what can be mended
-        pass
     return read(data).flatten()
 
 
