@@ -5,7 +5,7 @@ import dataclasses
 import tensorflow as tf
 
 from srez.data.samples import Batch, area_resize
-from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE, Damaged, Framing
+from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE, Framing
 from srez.images.picture import Picture, read
 from srez.options.config import Config
 
@@ -40,10 +40,7 @@ def read_face(data: bytes, config: Config, min_side: int) -> Picture:
     """
     picture = read(data)
     height, width = picture.rgb.shape[:2]
-    try:
-        x, y, side = face_square(width, height, config)
-    except Damaged as error:
-        raise ValueError(str(error)) from None
+    x, y, side = face_square(width, height, config)
     if side < min_side:
         raise ValueError(f"{width}x{height}: the face would be {side} pixels wide, {min_side} are needed")
     face = picture.flatten()[y : y + side, x : x + side]

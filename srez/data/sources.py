@@ -21,7 +21,7 @@ SYNTHETIC_FACES = 5000
 CELEBA_SIZE, CELEBA_CROP_CORNER, CELEBA_CROP_SIZE = (178, 218), (25, 60), 128
 
 
-class Damaged(Exception):
+class Damaged(ValueError):
     """A picture that cannot be used; its text is the reason."""
 
 

@@ -157,7 +157,7 @@ def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: 
     """Cut the faces out of portraits, average them down and upscale that; with --compare also strips."""
     run = override_crop(network.config, config)
     for i in range(0, len(tasks), FACES_AT_ONCE):
-        cut_out = partial(read_face, config=run, least=run.input_size)
+        cut_out = partial(read_face, config=run, min_side=run.input_size)
         group = [task for task in tasks[i : i + FACES_AT_ONCE] if _read(task, cut_out, outcome)]
         if not group:
             continue

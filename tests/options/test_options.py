@@ -42,12 +42,8 @@ def networks(config: Config) -> list:
     gan = Gan(config)
     layers = [type(layer).__name__ for m in (gan.generator, gan.critic) for layer in m.layers]
     axes = [getattr(layer, "axes", None) for layer in gan.critic.layers]
-    return [
-        layers,
-        axes,
-        [v.shape for v in gan.generator_variables],
-        gan.generator.layers[1].compute_dtype,
-    ]
+    shapes = [v.shape for v in gan.generator_variables]
+    return [layers, axes, shapes, gan.generator.layers[1].compute_dtype]
 
 
 def strategy(config: Config) -> str:
@@ -61,14 +57,8 @@ def trained(config: Config) -> Gan:
     gan = Gan(config)
     random = np.random.RandomState(0)
     side = config.input_size
-    data = [
-        Batch(
-            tf.constant(random.rand(2, 64, 64, 3), tf.float32),
-            tf.constant(random.rand(2, side, side, 3), tf.float32),
-        )
-        for _ in range(6)
-    ]
-    feed = iter(data)
+    shapes = (2, 64, 64, 3), (2, side, side, 3)
+    feed = (Batch(*(tf.constant(random.rand(*shape), tf.float32) for shape in shapes)) for _ in range(6))
     tf.config.run_functions_eagerly(True)  # three small steps take less than to trace one
     try:
         for batch in range(1, 4):
@@ -174,13 +164,9 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "checkpoint_dir": (folders, "elsewhere", {}),
     "summary_dir": (folders, "elsewhere", {}),
 }
-# run, dry_run, resume, on_divergence: test_train, test_demo, test_survival; start_from: test_start_from;
-# use: test_upscale ...; study: test_study
-ELSEWHERE = (
-    {"run", "dry_run", "resume"}
-    | {"on_divergence", "start_from"}
-    | {f.name for f in fields() if f.metadata["group"] in ("use", "study")}
-)
+# observed in test_train, test_demo, test_survival, test_start_from, tests/inference and tests/study
+OBSERVED_ELSEWHERE = {"run", "dry_run", "resume", "on_divergence", "start_from"}
+OBSERVED_ELSEWHERE |= {f.name for f in fields() if f.metadata["group"] in ("use", "study")}
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +182,7 @@ def observed(tmp_path_factory) -> Callable[[Callable, Config], object]:
 
 
 def test_every_option_has_an_observer():
-    assert {f.name for f in fields()} == set(OBSERVERS) | ELSEWHERE
+    assert {f.name for f in fields()} == set(OBSERVERS) | OBSERVED_ELSEWHERE
 
 
 @pytest.mark.parametrize("name", OBSERVERS)
