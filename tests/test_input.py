@@ -15,8 +15,9 @@ import srez_input
 from srez.data import samples
 from srez.data.dataset import Dataset, open_dataset, uniforms
 from srez.data.samples import Batch
-from srez.data.sources import SYNTHETIC_FACES, Damaged, Framing, Source, decode_window
+from srez.data.sources import SYNTHETIC_FACES, Framing, Source
 from srez.errors import UserError
+from srez.images.picture import UnusablePicture, decode
 from srez.options.config import Config
 from srez_input import open_stream
 
@@ -26,7 +27,7 @@ def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None =
 
     def window(index: int) -> np.ndarray:
         if index in broken:
-            raise Damaged("broken on purpose")
+            raise UnusablePicture("broken on purpose")
         return np.full((144, 144, 3), index % 251, np.uint8)
 
     return Source(names or [f"{i:06d}.jpg" for i in range(1, count + 1)], "made up", window, "numbered")
@@ -199,7 +200,7 @@ def test_window(framing, size, window):
 
 @pytest.mark.parametrize(("framing", "size"), [(Framing(), (127, 300)), (Framing(x=100, y=0), (178, 218))])
 def test_a_crop_outside_the_picture_is_refused(framing, size):
-    with pytest.raises(Damaged, match="too small"):
+    with pytest.raises(UnusablePicture, match="too small"):
         framing.place(*size)
 
 
@@ -240,7 +241,7 @@ def test_a_sample_is_its_crop_turned_jittered_and_averaged(faces):
 def test_the_window_is_pillows(faces):
     data = (Path(faces) / "000001.jpg").read_bytes()
     whole = np.asarray(Image.open(io.BytesIO(data)))
-    window = decode_window(data, Framing())
+    window = Framing().window(decode(data))
     np.testing.assert_array_equal(window, whole[52:196, 17:161])
 
 
@@ -249,7 +250,7 @@ def test_windows_of_plain_jpegs_are_tensorflows(options):
     buffer = io.BytesIO()
     Image.open(io.BytesIO(jpeg(3))).save(buffer, "JPEG", **options)
     whole = tf.io.decode_jpeg(buffer.getvalue(), channels=3, dct_method="INTEGER_ACCURATE")
-    np.testing.assert_array_equal(decode_window(buffer.getvalue(), Framing()), whole[52:196, 17:161])
+    np.testing.assert_array_equal(Framing().window(decode(buffer.getvalue())), whole[52:196, 17:161])
 
 
 @pytest.mark.parametrize("kind", ["damaged", "grey", "turned", "png"])

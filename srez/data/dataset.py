@@ -10,8 +10,9 @@ import tensorflow as tf
 from absl import logging
 
 from srez.data.samples import Batch, average_down, centre_crop
-from srez.data.sources import Damaged, Source, open_source
+from srez.data.sources import Source, open_source
 from srez.errors import UserError
+from srez.images.picture import UnusablePicture
 from srez.options.config import Config
 from srez.system import files
 
@@ -65,7 +66,7 @@ class Dataset:
             return None
         try:
             return self.source.window(index)
-        except Damaged as reason:
+        except UnusablePicture as reason:
             with self._lock:
                 if index not in self.damaged:
                     self.damaged[index] = str(reason)

@@ -19,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from srez.errors import UserError, one_line
+from srez.images.picture import UnusablePicture
 from srez.system import files
 
 EXTENSION = ".pack"
@@ -55,14 +56,14 @@ class Pack:
                     f"--{name}={wanted}: give the former, or pack the folder again"
                 )
 
-    def window(self, index: int) -> np.ndarray | str:
-        """A picture's window, uint8 [h, w, 3], read-only; or why the picture cannot be used.
+    def window(self, index: int) -> np.ndarray:
+        """A picture's window, uint8 [h, w, 3], read-only; its checksum is compared when it is first read.
 
-        Compared with its checksum when it is first read. Raises UserError where it was altered.
+        Raises UnusablePicture where the folder's picture was, UserError where the window was altered since.
         """
         entry = self._windows[index]
         if isinstance(entry, str):
-            return entry
+            raise UnusablePicture(entry)
         offset, height, width, checksum = entry
         window = self._bytes[offset : offset + height * width * 3]
         if not self._checked[index]:

@@ -18,7 +18,7 @@ def override_crop(run: Config, config: Config) -> Config:
 
 
 def face_square(width: int, height: int, config: Config) -> tuple[int, int, int]:
-    """(x, y, side) of the square around the face in a portrait. Raises Damaged where it does not fit.
+    """(x, y, side) of the square around the face in a portrait. Raises UnusablePicture where it does not fit.
 
     A crop that was set (crop_size, crop_x, crop_y) holds for every picture. Otherwise CelebA's: its place in
     178x218 pictures, small squares whole, and the same share of the largest centred 178:218 part of others.

@@ -13,16 +13,12 @@ from srez.data.drawn import faces
 from srez.data.pack import Pack, is_pack, write_pack
 from srez.errors import UserError, one_line
 from srez.images import find
-from srez.images.picture import decode
+from srez.images.picture import UnusablePicture, decode
 from srez.options.config import SYNTHETIC, Config
 from srez.system import files
 
 SYNTHETIC_FACES = 5000
 CELEBA_SIZE, CELEBA_CROP_CORNER, CELEBA_CROP_SIZE = (178, 218), (25, 60), 128
-
-
-class Damaged(ValueError):
-    """A picture that cannot be used; its text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +36,11 @@ class Framing:
     def place(self, width: int, height: int) -> tuple[int, int, int, int]:
         """(x, y, width, height) of a picture's window: the part in which the crop may move.
 
-        Raises Damaged where the crop does not fit into the picture.
+        Raises UnusablePicture where the crop does not fit into the picture.
         """
         x, y = (self.x, self.y) if self.x >= 0 else self._automatic(width, height)
         if x < 0 or y < 0 or x + self.size > width or y + self.size > height:
-            raise Damaged(
+            raise UnusablePicture(
                 f"{width}x{height} is too small for a crop of {self.size}x{self.size} at ({x}, {y})"
             )
         left, top = max(0, x - self.wiggle), max(0, y - self.wiggle)
@@ -52,7 +48,7 @@ class Framing:
         return left, top, min(width, right) - left, min(height, bottom) - top
 
     def window(self, picture: np.ndarray) -> np.ndarray:
-        """The window of a picture [H, W, 3], a view [h, w, 3] of it. Raises Damaged where it is too small."""
+        """The window of a picture [H, W, 3], as a view. Raises UnusablePicture where it is too small."""
         x, y, width, height = self.place(picture.shape[1], picture.shape[0])
         return picture[y : y + height, x : x + width]
 
@@ -71,7 +67,7 @@ class Framing:
 class Source:
     """Numbered pictures; `where`: the folder or pack they are in, as --dataset names it.
 
-    `window(i)` gives picture i's window, uint8 [h, w, 3], or raises Damaged; it is called in several threads.
+    `window(i)` is the window of picture i, uint8 [h, w, 3]; thread-safe. It may raise UnusablePicture.
     """
 
     names: list[str]
@@ -105,32 +101,16 @@ def folder_source(folder: str, framing: Framing) -> Source:
                 raise UserError(
                     f"dataset '{folder}' has vanished: put it back, then the same command goes on"
                 ) from None
-            raise Damaged(one_line(error)) from None
-        return decode_window(data, framing)
+            raise UnusablePicture(one_line(error)) from None
+        return framing.window(decode(data))
 
     return Source(names, fingerprint, window, folder)
-
-
-def decode_window(data: bytes, framing: Framing) -> np.ndarray:
-    """The window of a picture file's content, uint8 [h, w, 3]. Raises Damaged."""
-    try:
-        picture = decode(data)
-    except ValueError as error:
-        raise Damaged(one_line(error)) from None
-    return framing.window(picture)
 
 
 def pack_source(path: str, framing: Framing) -> Source:
     """A pack's windows, with the names and fingerprint of the folder it was made of. Raises UserError."""
     pack = Pack(path, framing.options())
-
-    def window(index: int) -> np.ndarray:
-        found = pack.window(index)
-        if isinstance(found, str):
-            raise Damaged(found)
-        return found
-
-    return Source(pack.names, pack.fingerprint, window, path)
+    return Source(pack.names, pack.fingerprint, pack.window, path)
 
 
 def pack_folder(
@@ -146,7 +126,7 @@ def pack_folder(
     def window(index: int) -> np.ndarray | str:
         try:
             return source.window(index)
-        except Damaged as reason:
+        except UnusablePicture as reason:
             damaged[source.names[index]] = str(reason)
             return str(reason)
 
@@ -159,7 +139,7 @@ def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
     """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB. Raises UserError."""
     try:
         framing.place(*CELEBA_SIZE)
-    except Damaged as reason:
+    except UnusablePicture as reason:
         raise UserError(f"dataset '{SYNTHETIC}': {reason}, lower --crop_size, or set no --crop_x") from None
     kept: dict[int, np.ndarray] = {}
 

@@ -15,6 +15,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms, ImageOps
 
+from srez.errors import one_line
+
 PICTURE_ERRORS = (  # what Pillow raises of damaged or unsuitable pictures
     *(OSError, ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError),
     *(AttributeError, MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError),
@@ -45,6 +47,10 @@ _PROFILE_MODES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow warns of is read nevertheless, or refused
+
+
+class UnusablePicture(ValueError):
+    """A picture that is damaged or otherwise cannot be used; its text is the reason, on one line."""
 
 
 @dataclasses.dataclass
@@ -103,13 +109,13 @@ class Picture:
 
 
 def read(data: bytes) -> Picture:
-    """Decode a picture file's content. Raises ValueError with the reason where it cannot be used."""
+    """Decode a picture file's content. Raises UnusablePicture."""
     try:
         return _read(Image.open(io.BytesIO(data)))
     except Image.UnidentifiedImageError:
-        raise ValueError("no picture that can be read") from None
+        raise UnusablePicture("no picture that can be read") from None
     except PICTURE_ERRORS as error:
-        raise ValueError(_reason(error)) from None
+        raise UnusablePicture(_reason(error)) from None
 
 
 def _read(picture: Image.Image) -> Picture:
@@ -177,14 +183,11 @@ def _convert(picture: Image.Image, source: bytes | None, target: bytes | None, m
 
 
 def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    return one_line(error) or type(error).__name__
 
 
 def decode(data: bytes) -> np.ndarray:
-    """A picture file's content as uint8 [h, w, 3], upright, transparency over white: see `read`.
-
-    Raises ValueError with the reason where it cannot be used.
-    """
+    """A file's picture as uint8 [h, w, 3], upright, transparency over white. Raises UnusablePicture."""
     with contextlib.suppress(ValueError):  # Pillow has the better reasons, and mends what can be mended
         if is_plain_jpeg(data):  # in several threads at once; Pillow has a lock
             return simplejpeg.decode_jpeg(data)

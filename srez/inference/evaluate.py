@@ -10,9 +10,9 @@ import tensorflow as tf
 from srez.data.dataset import Dataset, open_dataset
 from srez.data.portraits import override_crop, read_face, to_batch
 from srez.data.samples import Batch, average_down, centre_crop
-from srez.data.sources import Damaged
 from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
 from srez.images import find, layout
+from srez.images.picture import UnusablePicture
 from srez.inference.network import Network, load
 from srez.inference.table import OTHER_REAL_FACES, Row, lines, with_intervals, write
 from srez.metrics.pictures import EVAL_METRICS, lone_pixels
@@ -163,7 +163,7 @@ def other_faces(dataset: Dataset, run: Config, count: int) -> np.ndarray:
             break
         try:
             crops.append(centre_crop(dataset.source.window(int(index)), run.crop_size))
-        except Damaged:
+        except UnusablePicture:
             continue  # the dataset's own business: training names it
     return average_down(tf.cast(np.stack(crops), tf.float32) / 255.0, run)[0].numpy()
 

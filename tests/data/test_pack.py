@@ -11,6 +11,7 @@ import download_data
 from srez.data.dataset import open_dataset
 from srez.data.pack import WINDOWS_START, Pack, write_pack
 from srez.errors import EXIT_DONE, EXIT_USER, UserError
+from srez.images.picture import UnusablePicture
 from srez.options.config import Config
 from srez_input import batches
 
@@ -61,7 +62,8 @@ def test_damaged_pictures_are_holes_and_named(folder, capsys, tmp_path):
     assert "damaged, left out: 2" in said
     assert "000020.jpg" in said
     assert "more/small.jpg" in said
-    assert isinstance(Pack(str(pack), {}).window(19), str)
+    with pytest.raises(UnusablePicture, match=r"truncated|ends"):
+        Pack(str(pack), {}).window(19)
 
 
 @pytest.mark.parametrize("flag", ["crop_size", "crop_wiggle", "crop_x", "crop_y"])

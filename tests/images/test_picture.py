@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from srez.images import find, layout
-from srez.images.picture import decode, is_plain_jpeg, read
+from srez.images.picture import UnusablePicture, decode, is_plain_jpeg, read
 from srez.system import files
 
 COLOURS = np.array([[[200, 30, 30], [30, 200, 30]], [[30, 30, 200], [250, 250, 250]]], np.uint8)
@@ -108,13 +108,13 @@ class TestList:
         assert find.list_pictures(str(tmp_path)) == (["a.jpg", "b.jpg", "c.jpg"], [5, 0, 0], 0)
 
     def test_a_training_names_a_link_to_nowhere_and_goes_on(self, tmp_path):
-        from srez.data.sources import Damaged, Framing, folder_source
+        from srez.data.sources import Framing, folder_source
 
         (tmp_path / "a.png").write_bytes(content(Image.new("RGB", (128, 128))))
         (tmp_path / "b.png").symlink_to("moved_away.png")
         source = folder_source(str(tmp_path), Framing())
         assert source.window(0).shape == (128, 128, 3)
-        with pytest.raises(Damaged, match="No such file"):
+        with pytest.raises(UnusablePicture, match="No such file"):
             source.window(1)
 
     def test_no_such_folder_holds_nothing(self, tmp_path):

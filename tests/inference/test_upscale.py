@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from srez.data import portraits
-from srez.data.sources import Damaged
 from srez.errors import UserError
 from srez.images import find
-from srez.images.picture import Picture, read
+from srez.images.picture import Picture, UnusablePicture, read
 from srez.inference import network as networks
 from srez.inference import upscale as upscaling
 from srez.inference.network import Network, _to_float, load, reach, spans
@@ -424,7 +423,7 @@ def test_square_around_the_face(width, height, options, square):
 
 
 def test_squares_that_do_not_fit():
-    with pytest.raises(Damaged, match="too small"):
+    with pytest.raises(UnusablePicture, match="too small"):
         portraits.face_square(100, 100, Config(crop_x=0, crop_y=0))
     with pytest.raises(ValueError, match="64 are needed"):
         portraits.read_face(as_file(Image.new("RGB", (3, 5000)), "PNG"), Config(), 64)

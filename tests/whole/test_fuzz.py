@@ -33,13 +33,13 @@ import srez_train
 from srez.data.dataset import open_dataset
 from srez.data.pack import Pack
 from srez.data.portraits import read_face
-from srez.data.sources import Damaged, Framing, decode_window
+from srez.data.sources import Framing
 from srez.download import unpack
 from srez.download.fetch import Archive
 from srez.errors import UserError
 from srez.images import find
 from srez.images import picture as pictures
-from srez.images.picture import ENDINGS, decode
+from srez.images.picture import ENDINGS, UnusablePicture, decode
 from srez.options import config as config_options
 from srez.options import flags as flags_module
 from srez.options.config import Config, fields, from_dict, to_dict
@@ -333,7 +333,7 @@ def read_everywhere(data: bytes) -> tuple[bool, ...]:
     plain, _ = attempt(lambda: decode(data), ValueError)
     if plain is not None:
         assert (plain.dtype, plain.ndim, plain.shape[2]) == (np.uint8, 3, 3)
-    window, _ = attempt(lambda: decode_window(data, Framing(size=24, wiggle=2)), Damaged)
+    window, _ = attempt(lambda: Framing(size=24, wiggle=2).window(decode(data)), UnusablePicture)
     if window is not None:
         assert (window.dtype, window.ndim, window.shape[2]) == (np.uint8, 3, 3)
         assert 24 <= min(window.shape[:2]) <= max(window.shape[:2]) <= 28
@@ -430,8 +430,8 @@ def test_too_many_pixels_are_refused_by_the_header():
         struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks
     )
     assert len(data) < 1_000_000
-    for read in (decode, pictures.read, lambda d: decode_window(d, Framing())):
-        with pytest.raises((ValueError, Damaged), match="10000x10000 is more than 89 million pixels"):
+    for read in (decode, pictures.read):
+        with pytest.raises(UnusablePicture, match="10000x10000 is more than 89 million pixels"):
             read(data)
 
 
