@@ -14,7 +14,7 @@ from srez.download.check import check
 from srez.download.drawn import synthetic
 from srez.download.fetch import CELEBA, DEFAULT_POLICY, Archive, RetryPolicy
 from srez.download.pack import pack
-from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError
+from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError, as_user_error
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.system import files
 
@@ -32,7 +32,7 @@ examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (--help shows all options)")
+        raise UserError(message, "--help shows all options")
 
 
 # Which options belong to which mode; all are None unless given.
@@ -71,13 +71,13 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     if len(chosen) > 1:
         first, second = chosen[:2]
         raise UserError(
-            f"--{first} with --{second}={getattr(args, second)}: a folder is {first}ed as it is, "
-            f"leave --{second} out"
+            f"--{first} with --{second}={getattr(args, second)}: a folder is {first}ed as it is",
+            f"leave --{second} out",
         )
     mode = chosen[0] if chosen and chosen[0] != "source" else args.source or CELEBA_SOURCE
     for name in sorted({name for names in OPTIONS.values() for name in names}.difference(OPTIONS[mode])):
         if getattr(args, name) is not None:
-            raise UserError(f"--{name}: has no meaning with {mode}, leave it out")
+            raise UserError(f"--{name}: has no meaning with {mode}", "leave it out")
     _check_values(mode, args)
     return mode, args
 
@@ -85,16 +85,16 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
 def _check_values(mode: str, args: argparse.Namespace) -> None:
     for name, least in (("count", 1), ("crop_size", 1), ("crop_wiggle", 0), ("crop_x", -1), ("crop_y", -1)):
         if getattr(args, name) is not None and getattr(args, name) < least:
-            raise UserError(f"--{name}={getattr(args, name)}: must be at least {least}")
+            raise UserError(f"--{name}={getattr(args, name)}", f"must be at least {least}")
     if mode == SYNTHETIC and args.count is None:
-        raise UserError("--source=synthetic: drawn faces never end, say how many with --count")
+        raise UserError("--source=synthetic: drawn faces never end", "say how many with --count")
     if args.archive is not None and args.url:
-        raise UserError("--archive with --url: a zip that is there is not fetched, leave one of them out")
+        raise UserError("--archive with --url: a zip that is there is not fetched", "leave one of them out")
     for url in args.url or ():
         if not url.startswith(("http://", "https://")):
-            raise UserError(f"--url={url}: must begin with http:// or https:// (a file: --archive)")
+            raise UserError(f"--url={url}", "must begin with http:// or https:// (a file: --archive)")
     if args.dest is not None and files.is_remote(args.dest):
-        raise UserError(f"--dest={args.dest}: must be a local folder, copy it from there")
+        raise UserError(f"--dest={args.dest}", "must be a local folder, copy it from there")
 
 
 def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPolicy) -> None:
@@ -127,13 +127,12 @@ def main(
     """The command; returns its exit code."""
     try:
         run(*parse(argv), archive, policy)
-    except UserError as error:
-        return _say(str(error), EXIT_USER)
-    except OSError as error:
-        what = f"{error.filename or 'a file'}: {error.strerror or error}"
-        return _say(f"{what}: mend that, then give the same command again", EXIT_USER)
     except KeyboardInterrupt:
         return _say("interrupted: the same command takes it up again", EXIT_INTERRUPTED)
+    except Exception as error:
+        if (problem := as_user_error(error)) is None:
+            raise
+        return _say(str(problem), EXIT_USER)
     return EXIT_DONE
 
 

@@ -2,16 +2,17 @@
 
 import os
 import re
+import subprocess
 import tempfile
 from collections.abc import Sequence
+from types import ModuleType
 
 import numpy as np
 import tensorflow as tf
-from moviepy import ImageSequenceClip
 
 from srez.data.dataset import open_dataset
 from srez.data.samples import Batch, grid
-from srez.errors import EXIT_DONE, UserError
+from srez.errors import EXIT_DONE, UserError, one_line
 from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME
 from srez.images.picture import decode
@@ -35,8 +36,8 @@ def demo(config: Config) -> int:
         frames |= maker.frames(newest_only=bool(frames), known=frames)
     if not frames:
         raise UserError(
-            f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'; "
-            "train first (--run train) or name the run's --train_dir and --checkpoint_dir"
+            f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'",
+            "train first (--run train) or name the run's --train_dir and --checkpoint_dir",
         )
     files.make_folder(config.train_dir)
     pictures = one_size([frames[batch] for batch in sorted(frames)])
@@ -123,10 +124,10 @@ def one_size(pictures: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def write_film(path: str, pictures: Sequence[np.ndarray], seconds: Sequence[float]) -> None:
-    """Write uint8 pictures [h, w, 3] as H.264 in yuv420p, even dimensions, whole or not at all."""
+    """Write uint8 pictures [h, w, 3] as H.264 in yuv420p, whole or not at all. Raises UserError."""
     height, width = pictures[0].shape[:2]
     even = [np.pad(p, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") for p in pictures]
-    clip = ImageSequenceClip(even, durations=list(seconds))
+    clip = import_moviepy().ImageSequenceClip(even, durations=list(seconds))
     with tempfile.TemporaryDirectory() as folder:
         temporary = os.path.join(folder, "film.mp4")
         options = ["-pix_fmt", "yuv420p", "-movflags", "+faststart", "-crf", "16"]
@@ -135,3 +136,19 @@ def write_film(path: str, pictures: Sequence[np.ndarray], seconds: Sequence[floa
         )
         files.write_whole(path, files.read_bytes(temporary))
     print(f"film: {path} ({len(pictures)} frames, {sum(seconds):.1f} s)")
+
+
+def import_moviepy() -> ModuleType:
+    """The package moviepy, whose ffmpeg can encode H.264. Raises UserError where it has none that can."""
+    remedy = "set FFMPEG_BINARY to one with libx264, or unset it and pip install imageio-ffmpeg, which has it"
+    try:
+        import moviepy  # late: it looks for ffmpeg
+
+        program = moviepy.config.FFMPEG_BINARY
+        encoders = subprocess.run([program, "-encoders"], capture_output=True, check=False).stdout
+    except (OSError, RuntimeError) as error:
+        tried = os.environ.get("FFMPEG_BINARY") or os.environ.get("IMAGEIO_FFMPEG_EXE") or "ffmpeg"
+        raise UserError(f"no film: '{tried}' cannot be started ({one_line(error)})", remedy) from None
+    if b" libx264 " not in encoders:
+        raise UserError(f"no film: '{program}' is no ffmpeg with the encoder libx264", remedy)
+    return moviepy

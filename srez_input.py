@@ -86,7 +86,10 @@ def window_at(dataset: Dataset, position: int) -> np.ndarray:
         elif attempt <= REPLACEMENT_TRIES + len(train):
             index = int(train[(int(np.searchsorted(train, index)) + 1) % len(train)])
         else:
-            raise UserError(f"dataset '{dataset.source.where}': none of its pictures can be read")
+            raise UserError(
+                f"dataset '{dataset.source.where}': none of its pictures can be read",
+                "put good ones there; download_data.py --check says what is wrong with which",
+            )
 
 
 @functools.lru_cache(maxsize=2)  # batches lie in one epoch, or in two

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from srez.data import pack
-from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
+from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
 from srez.images import find
 from srez.options import flags
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
@@ -28,23 +28,16 @@ def main(argv: Sequence[str]) -> int:
             print(config)
             return EXIT_DONE
         return MODES[config.run](config, stop)
-    except UserError as error:
-        return complain(error)
-    except (OSError, MemoryError) as error:
-        return complain(
-            f"{one_line(error) or 'out of memory'}: free some space or memory, or choose other folders"
-        )
     except Exception as error:
-        tensorflow = sys.modules.get("tensorflow")
-        if tensorflow is None or not isinstance(error, tensorflow.errors.OpError):
+        if (problem := as_user_error(error)) is None:
             raise
-        return complain(f"{one_line(error.message)}: free some space or memory, or choose other folders")
+        return complain(problem)
 
 
 def complain(problem: object) -> int:
     """One line on standard error; the exit code for what the user can mend."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(problem))  # a name may hold anything
-    print(f"srez: {text if len(text) < 1000 else f'{text[:600]} ... {text[-300:]}'}", file=sys.stderr)
+    print(f"{PREFIX}{text if len(text) < 1000 else f'{text[:600]} ... {text[-300:]}'}", file=sys.stderr)
     return EXIT_USER
 
 
@@ -54,11 +47,12 @@ def check_dataset(folder: str) -> None:
         return
     if not os.path.isdir(folder):
         raise UserError(
-            f"dataset '{folder}' is not there: name a folder of pictures with --dataset, "
-            "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic"
+            f"dataset '{folder}' is not there",
+            "name a folder of pictures with --dataset, "
+            "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic",
         )
     if not find.has_pictures(folder):
-        raise UserError(find.no_pictures_message(folder))
+        raise find.no_pictures(folder)
 
 
 def open_run(config: Config) -> Run | None:
@@ -95,14 +89,17 @@ def check_use(config: Config) -> None:
     if trained.noise_input and config.run != "export":
         raise UserError(
             f"'{config.checkpoint_dir}' was trained with --input=noise: its network makes faces, "
-            f"it takes no picture to {config.run}; train with --input=scaled"
+            f"it takes no picture to {config.run}",
+            "train with --input=scaled",
         )
     if config.run == "upscale" and not config.images:
-        raise UserError("no pictures: name files, folders or patterns, as in --run upscale photo.jpg")
+        raise UserError("no pictures", "name files, folders or patterns, as in --run upscale photo.jpg")
     if config.images and not any(map(files.is_remote, config.images)):
         found, problems = find.find_pictures(config.images)
         if not found:
-            raise UserError("; ".join(problems))
+            raise UserError(
+                "; ".join(f"{word}: {reason}" for word, reason in problems), "name pictures that are there"
+            )
 
 
 def start_tensorflow(config: Config) -> None:

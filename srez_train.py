@@ -120,7 +120,8 @@ def check_workers_agree(config: Config, dataset: Dataset, replicas: Replicas) ->
     (differing,) = replicas.any(mine != chiefs)
     if differing:
         raise UserError(
-            "the workers have different options or pictures: give all the same command and the same dataset"
+            "the workers have different options or pictures",
+            "give all the same command and the same dataset",
         )
 
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from srez.data.dataset import open_dataset
 from srez.data.samples import Batch
-from srez.errors import UserError
+from srez.errors import UserError, as_user_error
 from srez.inference.network import Network, load
 from srez.metrics.pictures import beyond_neighbours, lone_pixels
 from srez.networks.build import generate, trainable
@@ -80,7 +80,7 @@ def main() -> None:
         network.generator.save_weights(output / WEIGHTS)
         shutil.copyfile(Path(args.checkpoint_dir, CONFIG), output / CONFIG)
     except (UserError, OSError) as error:
-        sys.exit(f"polish.py: {error}")
+        sys.exit(f"polish.py: {as_user_error(error)}")
 
 
 if __name__ == "__main__":

@@ -116,6 +116,28 @@ def test_nothing_to_show_is_said_with_a_remedy(tmp_path):
         srez_demo.demo(Config(**folders(tmp_path)))
 
 
+@pytest.mark.parametrize("variable", ["FFMPEG_BINARY", "IMAGEIO_FFMPEG_EXE"])
+def test_no_film_without_an_ffmpeg_that_encodes_h264(srez, tmp_path, monkeypatch, variable):
+    colour_grids(tmp_path / "train", {0: (255, 0, 0)})
+    program = tmp_path / "ffmpeg"
+    monkeypatch.delenv("FFMPEG_BINARY", raising=False)
+    monkeypatch.setenv(variable, str(program))
+    remedy = (
+        "set FFMPEG_BINARY to one with libx264, or unset it and pip install imageio-ffmpeg, which has it\n"
+    )
+    done = srez("--run=demo", **folders(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"srez: no film: '{program}' cannot be started ([Errno 2] No such file or")
+    assert done.stderr.endswith(f"): {remedy}")
+    assert done.stderr.count("\n") == 1
+    program.write_text('#!/bin/sh\necho " V....D libx264rgb   H.264"\necho " V....D mpeg4   MPEG-4"\n')
+    program.chmod(0o755)
+    done = srez("--run=demo", **folders(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == f"srez: no film: '{program}' is no ffmpeg with the encoder libx264: {remedy}"
+    assert [path.name for path in (tmp_path / "train").iterdir()] == ["batch000000_out_l.png"]
+
+
 def test_the_command(srez, tmp_path):
     done = srez("--run=demo", **folders(tmp_path))
     assert done.returncode == 2

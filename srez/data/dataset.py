@@ -44,7 +44,8 @@ class Dataset:
         if not len(self.train):
             raise UserError(
                 f"dataset '{self.source.where}' has {len(self.source)} pictures: none is left for training "
-                f"beside --test_vectors={self.config.test_vectors}, lower it or add pictures"
+                f"beside --test_vectors={self.config.test_vectors}",
+                "lower it or add pictures",
             )
 
     def _hold_out(self, count: int) -> list[int]:
@@ -56,7 +57,8 @@ class Dataset:
         if len(chosen) < count:
             raise UserError(
                 f"dataset '{self.source.where}' has {len(chosen)} usable pictures, "
-                f"--test_vectors={count} asks for more: lower it or add pictures"
+                f"--test_vectors={count} asks for more",
+                "lower it or add pictures",
             )
         return chosen if fixed else chosen[::-1]
 

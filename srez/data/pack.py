@@ -53,7 +53,8 @@ class Pack:
             if header["options"][name] != wanted:
                 raise UserError(
                     f"dataset '{path}' was packed with --{name}={header['options'][name]}, not "
-                    f"--{name}={wanted}: give the former, or pack the folder again"
+                    f"--{name}={wanted}",
+                    "give the former, or pack the folder again",
                 )
 
     def window(self, index: int) -> np.ndarray:
@@ -74,8 +75,8 @@ class Pack:
 
     def _unusable(self, reason: str) -> UserError:
         return UserError(
-            f"dataset '{self.path}' cannot be used ({reason}): "
-            "pack the folder again with python3 download_data.py --pack"
+            f"dataset '{self.path}' cannot be used ({reason})",
+            "pack the folder again with python3 download_data.py --pack",
         )
 
 

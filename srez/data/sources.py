@@ -11,7 +11,7 @@ from absl import logging
 
 from srez.data.drawn import faces
 from srez.data.pack import Pack, is_pack, write_pack
-from srez.errors import UserError, one_line
+from srez.errors import UserError, as_user_error, one_line
 from srez.images import find
 from srez.images.picture import UnusablePicture, decode
 from srez.options.config import SYNTHETIC, Config
@@ -84,9 +84,10 @@ def folder_source(folder: str, framing: Framing) -> Source:
     try:
         names, sizes, others = find.list_pictures(folder)
     except (OSError, tf.errors.OpError) as error:
-        raise UserError(f"dataset '{folder}' cannot be listed: {one_line(error)}") from None
+        cause = as_user_error(error)
+        raise UserError(f"dataset '{folder}' cannot be listed ({cause.problem})", cause.remedy) from None
     if not names:
-        raise UserError(find.no_pictures_message(folder, others))
+        raise find.no_pictures(folder, others)
     if others:
         logging.warning("%s: %d other files ignored", folder, others)
     listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
@@ -99,7 +100,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
         except (OSError, tf.errors.OpError) as error:
             if not files.is_remote(folder) and not find.has_pictures(folder):
                 raise UserError(
-                    f"dataset '{folder}' has vanished: put it back, then the same command goes on"
+                    f"dataset '{folder}' has vanished", "put it back, then the same command goes on"
                 ) from None
             raise UnusablePicture(one_line(error)) from None
         return framing.window(decode(data))
@@ -140,7 +141,7 @@ def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
     try:
         framing.place(*CELEBA_SIZE)
     except UnusablePicture as reason:
-        raise UserError(f"dataset '{SYNTHETIC}': {reason}, lower --crop_size, or set no --crop_x") from None
+        raise UserError(f"dataset '{SYNTHETIC}': {reason}", "lower --crop_size, or set no --crop_x") from None
     kept: dict[int, np.ndarray] = {}
 
     def window(index: int) -> np.ndarray:

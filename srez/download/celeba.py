@@ -38,7 +38,9 @@ def celeba(
     """
     wanted = archive.members if count is None else count
     if wanted > archive.members:
-        raise UserError(f"--count={wanted}: {archive.name} has {archive.members:,} pictures")
+        raise UserError(
+            f"--count={wanted}: {archive.name} has {archive.members:,} pictures", "ask for no more"
+        )
     marker = survey(dest, CELEBA_SOURCE)
     if has_all(dest, marker, wanted):
         return
@@ -62,11 +64,12 @@ def celeba(
 def require_archive(path: Path, archive: Archive) -> None:
     """Raise UserError if a file is not the archive."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file: fetch it from {archive.page}")
+        raise UserError(f"{path}: no such file", f"fetch it from {archive.page}")
     if fault := fault_of(path, archive):
         raise UserError(
-            f"{path}: {fault}: move it away and fetch {archive.name} again, from {archive.page} "
-            "(other pictures: unpack them yourself, any folder of pictures can be trained on)"
+            f"{path}: {fault}",
+            f"move it away and fetch {archive.name} again, from {archive.page} "
+            "(other pictures: unpack them yourself, any folder of pictures can be trained on)",
         )
 
 

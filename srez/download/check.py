@@ -53,10 +53,12 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
 
         unreadable = (OSError, tf.errors.OpError)
     if not files.is_folder(folder):
-        raise UserError(f"--check={folder}: no such folder")
+        raise UserError(f"--check={folder}: no such folder", "name one that is there")
     names, _, others = find.list_pictures(folder)
     if not names:
-        raise UserError(f"--check={folder}: no pictures in it or below ({', '.join(find.EXTENSIONS)})")
+        raise UserError(
+            f"--check={folder}: no pictures in it or below", f"they are {', '.join(find.EXTENSIONS)} files"
+        )
     found = list(in_parallel(lambda name: inspect(folder, name, unreadable), names, len(names), "checking"))
     damaged = [f for f in found if f.fault]
     small = [f for f in found if not f.fault and min(f.width, f.height) < crop_size]
@@ -73,8 +75,8 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     if damaged or small:
         raise UserError(
             f"{folder}: {len(damaged) + len(small):,} of {len(names):,} pictures cannot be used "
-            f"({len(damaged):,} damaged, {len(small):,} smaller than {crop_size}): "
-            "move those away or choose a smaller --crop_size"
+            f"({len(damaged):,} damaged, {len(small):,} smaller than {crop_size})",
+            "move those away or choose a smaller --crop_size",
         )
 
 

@@ -40,7 +40,9 @@ def _draw_all(names: dict[int, str], stage: Path) -> None:
             for name, data in zip(names.values(), watched, strict=True):
                 (stage / name).write_bytes(data)
     except BrokenProcessPool:
-        raise UserError("a process that drew was ended, out of memory? Give the same command again") from None
+        raise UserError(
+            "a process that drew was ended, by a lack of memory perhaps", "give the same command again"
+        ) from None
 
 
 def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:

@@ -18,6 +18,7 @@ import urllib3
 
 from srez.download.drive import PAGE_LIMIT, Refused, answer_to, looks_like_page, quote
 from srez.errors import UserError
+from srez.system.files import named
 from srez.system.screen import progress
 
 CHUNK = 1 << 20  # bytes
@@ -121,8 +122,9 @@ def fetch(archive: Archive, urls: Sequence[str], part: Path, policy: RetryPolicy
     if kept := kept_bytes(part, archive):
         refusals.append(f"{kept:,} bytes are kept and the same command goes on from them")
     raise UserError(
-        f"cannot fetch {archive.name}: {'; '.join(refusals)}; try again later, or fetch it by hand from "
-        f"{archive.page} (md5 {archive.md5}) and give it with --archive"
+        f"cannot fetch {archive.name}: {'; '.join(refusals)}",
+        f"try again later, or fetch it by hand from "
+        f"{archive.page} (md5 {archive.md5}) and give it with --archive",
     )
 
 
@@ -187,7 +189,7 @@ def _transfer(
 def _write(part: Path, start: int, pieces: Iterator[bytes], archive: Archive) -> int:
     """Write the pieces into `part` from byte `start` on; the length of the file then."""
     bar = progress(total=archive.size, initial=start, unit="B", unit_scale=True, desc=archive.name)
-    with bar, open(part, "r+b" if start else "wb") as file:
+    with bar, named(str(part)), open(part, "r+b" if start else "wb") as file:
         file.seek(start)
         for piece in pieces:
             file.write(piece)

@@ -15,11 +15,11 @@ from srez.system.screen import progress
 def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
     """Write the windows of a folder's pictures into one file to train from. Raises UserError, OSError."""
     if not files.is_folder(folder):
-        raise UserError(f"--pack={folder}: no such folder")
+        raise UserError(f"--pack={folder}: no such folder", "name one that is there")
     if path.suffix != EXTENSION:
-        raise UserError(f"--pack_to={path}: must end in {EXTENSION}")
+        raise UserError(f"--pack_to={path}", f"must end in {EXTENSION}")
     if path.exists():
-        raise UserError(f"--pack_to={path}: is there already, move it away or choose another name")
+        raise UserError(f"--pack_to={path}: is there already", "move it away or choose another name")
     from srez.data import sources  # late: it takes TensorFlow, seconds
 
     framing = sources.Framing(**{name.removeprefix("crop_"): n for name, n in options.items()})

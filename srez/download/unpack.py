@@ -17,7 +17,7 @@ from pathlib import Path
 from srez.download.fetch import Archive
 from srez.errors import UserError
 from srez.images import find
-from srez.system.files import write_whole
+from srez.system.files import named, write_whole
 from srez.system.screen import progress
 
 # Pictures are made in STAGE, MARKER is written when all are made, then they are moved out. So a picture of
@@ -43,8 +43,8 @@ def require_room(folder: Path, needed: int) -> None:
     free = free_bytes(folder)
     if free < needed:
         raise UserError(
-            f"{folder}: its disk has {free / 1e9:.2f} GB free and {needed / 1e9:.2f} GB are needed: "
-            "make room or choose another --dest"
+            f"{folder}: its disk has {free / 1e9:.2f} GB free and {needed / 1e9:.2f} GB are needed",
+            "make room or choose another --dest",
         )
 
 
@@ -65,7 +65,7 @@ def read_marker(dest: Path) -> Marker:
         contents = json.loads(path.read_text())
         return Marker(str(contents["source"]), dict(contents["files"]))
     except (ValueError, TypeError, KeyError):
-        raise UserError(f"{path}: is damaged: delete it and move the pictures beside it away") from None
+        raise UserError(f"{path}: is damaged", "delete it and move the pictures beside it away") from None
 
 
 def sizes_in(folder: Path) -> dict[str, int]:
@@ -80,21 +80,21 @@ def survey(dest: Path, source: str) -> Marker:
     Raises UserError where a dataset cannot be made without touching other pictures, or being mixed with them.
     """
     if dest.exists() and not dest.is_dir():
-        raise UserError(f"{dest}: is a file: choose another --dest")
+        raise UserError(f"{dest}: is a file", "choose another --dest")
     marker, present = read_marker(dest), sizes_in(dest)
     if marker.source not in ("", source):
-        raise UserError(f"{dest}: holds pictures of --source {marker.source}: choose another --dest")
+        raise UserError(f"{dest}: holds pictures of --source {marker.source}", "choose another --dest")
     for name, size in marker.files.items():
         if present.get(name, size) != size:
             raise UserError(
-                f"{dest / name}: has changed ({present[name]:,} bytes, was {size:,}): move it away or "
-                "delete it, then the same command puts it back"
+                f"{dest / name}: has changed ({present[name]:,} bytes, was {size:,})",
+                "move it away or delete it, then the same command puts it back",
             )
     other = [name for name in present if name not in marker.files]
     if other and not marker.source:
         raise UserError(
-            f"{dest}: holds {len(other):,} pictures that this command did not put there, {other[0]} for one: "
-            "choose another --dest, or train on them as they are (--check looks at them)"
+            f"{dest}: holds {len(other):,} pictures that this command did not put there, {other[0]} for one",
+            "choose another --dest, or train on them as they are (--check looks at them)",
         )
     if other and marker.source:
         print(f"{dest}: {len(other):,} other pictures in it are left alone; a training takes them too")
@@ -116,10 +116,11 @@ def make_dataset(dest: Path, marker: Marker, names: Sequence[str], fill: Callabl
         shutil.rmtree(stage)
     stage.mkdir(parents=True)
     try:
-        fill(stage)
+        with named(str(dest)):
+            fill(stage)
         for name in names:
             if os.path.lexists(dest / name) and not filecmp.cmp(stage / name, dest / name, shallow=False):
-                raise UserError(f"{dest / name}: is there already: move it away, nothing is replaced")
+                raise UserError(f"{dest / name}: is there already", "move it away, nothing is replaced")
         contents = {"source": marker.source, "files": marker.files | sizes_in(stage)}
         write_whole(str(dest / MARKER), json.dumps(contents).encode())
     except BaseException:
@@ -153,11 +154,11 @@ def unpack(path: Path, dest: Path, archive: Archive, marker: Marker, wanted: int
             require_room(dest, blocks)
             make_dataset(dest, marker, list(new), lambda stage: _extract(file, new, stage))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{path}: is damaged ({error}): fetch it again from {archive.page}") from None
+        raise UserError(f"{path}: is damaged ({error})", f"fetch it again from {archive.page}") from None
     except OSError as error:
         if error.errno != errno.EINVAL:  # a place before the file's beginning, which a damaged table names
             raise
-        raise UserError(f"{path}: is damaged: fetch it again from {archive.page}") from None
+        raise UserError(f"{path}: is damaged", f"fetch it again from {archive.page}") from None
 
 
 def safe_members(path: Path, file: zipfile.ZipFile, archive: Archive) -> dict[str, zipfile.ZipInfo]:
@@ -172,15 +173,15 @@ def safe_members(path: Path, file: zipfile.ZipFile, archive: Archive) -> dict[st
         total += info.file_size
         if problem := _danger(name, info) or ("is there twice" if name.lower() in members else ""):
             raise UserError(
-                f"{path}: {ascii(full)[:80]} {problem}: nothing was unpacked, do not use this zip"
+                f"{path}: {ascii(full)[:80]} {problem}: nothing was unpacked", "do not use this zip"
             )
         members[name.lower()] = info
     if total > MAX_EXPANSION * archive.size:
-        raise UserError(f"{path}: would grow to {total:,} bytes: nothing was unpacked, do not use this zip")
+        raise UserError(f"{path}: would grow to {total:,} bytes: nothing was unpacked", "do not use this zip")
     if len(members) != archive.members:
         raise UserError(
-            f"{path}: has {len(members):,} pictures instead of {archive.members:,}: "
-            f"fetch it again from {archive.page}"
+            f"{path}: has {len(members):,} pictures instead of {archive.members:,}",
+            f"fetch it again from {archive.page}",
         )
     return {info.orig_filename.removeprefix(archive.folder + "/"): info for info in members.values()}
 

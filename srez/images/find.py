@@ -4,6 +4,7 @@ import os
 import posixpath
 from collections.abc import Sequence
 
+from srez.errors import UserError
 from srez.system import files
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -41,8 +42,8 @@ def _size(path: str) -> int | None:
         return 0
 
 
-def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Pictures that files, folders and patterns name: path -> name, and what is wrong with the other words.
+def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+    """Pictures that files, folders and patterns name: path -> name; other words, each with what is wrong.
 
     The name is relative to the folder that was named, and the file's own otherwise. Each file counts once.
     """
@@ -52,14 +53,14 @@ def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         matches = [word] if files.exists(word) else files.matches(word)
         matches = [m for m in matches if m == word or files.is_folder(m) or _size(m) is not None]
         if not matches:
-            problems.append(f"{word}: not there")
+            problems.append((word, "not there"))
         for path in matches:
             if not files.is_folder(path):
                 found.setdefault(files.real(path), (path, os.path.basename(path)))
                 continue
             names, _, others = list_pictures(path, MORE_EXTENSIONS)
             if not names:
-                problems.append(f"{path}: holds no pictures ({others} other files)")
+                problems.append((path, f"holds no pictures ({others} other files)"))
             for name in names:
                 inside = files.join(path, name)
                 found.setdefault(files.real(inside), (inside, name))
@@ -75,8 +76,8 @@ def has_pictures(folder: str) -> bool:
     )
 
 
-def no_pictures_message(folder: str, others: int = 0) -> str:
-    """The error message for a dataset's folder without pictures, with `others` other files."""
+def no_pictures(folder: str, others: int = 0) -> UserError:
+    """What to raise for a dataset folder without pictures, which holds so many other files."""
     found = f" ({others} other files)" if others else ""
-    kinds = ", ".join(EXTENSIONS)
-    return f"dataset '{folder}' holds no pictures{found}: put {kinds} files there, or --dataset synthetic"
+    remedy = f"put {', '.join(EXTENSIONS)} files there, or --dataset synthetic"
+    return UserError(f"dataset '{folder}' holds no pictures{found}", remedy)

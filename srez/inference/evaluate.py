@@ -94,7 +94,7 @@ def checkpoint_names(config: Config) -> list[str]:
         return [config.checkpoint]
     if batches := saved_batches(config.checkpoint_dir):
         return list(map(str, batches))
-    raise UserError(f"--all_checkpoints: '{config.checkpoint_dir}' has none: train first (--run train)")
+    raise UserError(f"--all_checkpoints: '{config.checkpoint_dir}' has none", "train first (--run train)")
 
 
 def interpolation(method: str, run: Config) -> Method:
@@ -136,9 +136,9 @@ def held_out(dataset: Dataset, run: Config) -> Faces:
 def read_portraits(config: Config, run: Config) -> tuple[Faces, list[str]]:
     """The faces of --images, and the paths of those that cannot be used; names them."""
     found, problems = find.find_pictures(config.images)
-    skipped = [problem.split(": ", 1)[0] for problem in problems]
-    for problem in problems:
-        print(f"srez: skipped {problem}", file=sys.stderr)
+    skipped = [word for word, _ in problems]
+    for word, reason in problems:
+        print(f"srez: skipped {word}: {reason}", file=sys.stderr)
     names, batches = [], []
     for path in found:
         try:
@@ -150,7 +150,7 @@ def read_portraits(config: Config, run: Config) -> tuple[Faces, list[str]]:
         names.append(path)
         batches.append(to_batch([face], run))
     if not batches:
-        raise UserError("none of the pictures can be used: give portraits in --images")
+        raise UserError("none of the pictures can be used", "give portraits in --images")
     label, feature = (np.concatenate([getattr(b, part) for b in batches]) for part in ("label", "feature"))
     return Faces(names, label, feature, f"faces of {', '.join(config.images)}"), skipped
 

@@ -65,10 +65,10 @@ def refuse(chosen: Sequence[str], config: Config) -> None:
     """Raise UserError where a format cannot be written, before any is."""
     for form in (FORMATS[name] for name in chosen):
         if form.missing:
-            raise UserError(f"{form.file} needs packages that are not installed, {form.missing}: {INSTALL}")
+            raise UserError(f"{form.file} needs packages that are not installed, {form.missing}", INSTALL)
         target = files.join(config.output, form.file)
         if files.exists(target) and not config.overwrite:
-            raise UserError(f"'{target}' is there already: --overwrite replaces it, --output names another")
+            raise UserError(f"'{target}' is there already", "--overwrite replaces it, --output names another")
 
 
 def export_one(name: str, network: Network, rounds: int, folder: str) -> None:
@@ -82,7 +82,8 @@ def export_one(name: str, network: Network, rounds: int, folder: str) -> None:
             worst = difference(form.load(path, network, rounds), network, rounds)
         if not worst <= allowed:
             raise UserError(
-                f"{form.file} differs from the network by {worst:.1e}, not within {allowed:.0e}: not kept"
+                f"{form.file} differs from the network by {worst:.1e}, not within {allowed:.0e}: not kept",
+                f"leave {name} out of --export_formats, and report it as a fault of srez",
             )
         for top, _, names in os.walk(aside):
             for name in names:

@@ -74,7 +74,10 @@ class Network:
         if pictures.ndim == 3:
             return self.upscale(pictures[None], rounds, tile, progress)[0]
         if self.config.noise_input:
-            raise UserError("this network makes faces of noise: it cannot upscale pictures")
+            raise UserError(
+                "this network makes faces of noise: it cannot upscale pictures",
+                "take one trained with --input=scaled",
+            )
         count, height, width, _ = pictures.shape
         factor = self.factor
         whole = np.empty((count, height * factor, width * factor, 3), pictures.dtype)

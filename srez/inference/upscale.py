@@ -57,8 +57,8 @@ def upscale(config: Config) -> int:
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
         outcome = Outcome(screen)
-        for problem in missing:
-            outcome.skip(*problem.split(": ", 1))
+        for word, reason in missing:
+            outcome.skip(word, reason)
         wanted = [task for task in tasks if _is_to_be_done(task, config, outcome)]
         (upscale_faces if config.face else upscale_pictures)(wanted, config, network, outcome)
     said = [f"{outcome.done} upscaled {network.factor} times with {network.name} into {config.output}"]

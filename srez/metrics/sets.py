@@ -157,7 +157,8 @@ def inception(weights: str) -> Callable[[np.ndarray], np.ndarray] | None:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         raise UserError(
             f"--inception_weights={weights}: not the weights of Keras' InceptionV3 without its top "
-            f"({one_line(error)})"
+            f"({one_line(error)})",
+            "name that file, or leave the option out",
         ) from None
     infer = tf.function(
         lambda x: network(2 * tf.image.resize(x, [INCEPTION_SIDE, INCEPTION_SIDE]) - 1, training=False)

@@ -19,8 +19,8 @@ def restore(generator: tf.Module, path: str, part: str = "generator") -> None:
             status.assert_existing_objects_matched().expect_partial()
     except (OSError, KeyError, IndexError, ValueError, AssertionError, tf.errors.OpError) as error:
         raise UserError(
-            f"'{path}' does not hold the weights of this network ({one_line(error)}): "
-            "name the folder of the same training, --checkpoint=N takes another of its checkpoints"
+            f"'{path}' does not hold the weights of this network ({one_line(error)})",
+            "name the folder of the same training, --checkpoint=N takes another of its checkpoints",
         ) from None
 
 

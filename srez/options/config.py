@@ -271,6 +271,6 @@ def check(config: Config) -> None:
         value = getattr(config, f.name)
         if problem := out_of_range(value, f.metadata):
             shown = ",".join(value) if isinstance(value, tuple) else value
-            raise UserError(f"--{f.name}={shown}: must be {problem} ({f.metadata['help']})")
-    for message in contradictions(config):
-        raise UserError(message)
+            raise UserError(f"--{f.name}={shown}", f"must be {problem} ({f.metadata['help']})")
+    for problem, remedy in contradictions(config):
+        raise UserError(problem, remedy)

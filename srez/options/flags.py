@@ -65,7 +65,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     try:
         leftover = values(list(argv))[1:]
     except (flags.Error, OSError, ValueError) as error:  # a flagfile that is not there, or is no text
-        raise UserError(f"{one_line(error)} (--help lists all options)") from None
+        raise UserError(one_line(error), "--help lists all options") from None
     if values.help:
         return help_text()
     if values.version:
@@ -80,10 +80,10 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     if run in PICTURE_RUNS:
         config = dataclasses.replace(config, images=config.images + tuple(leftover))
     elif leftover and leftover[0] in RUNS:
-        raise UserError(f"leftover word '{leftover[0]}': write --run {leftover[0]}")
+        raise UserError(f"leftover word '{leftover[0]}'", f"write --run {leftover[0]}")
     elif leftover:
         raise UserError(
-            f"leftover word '{leftover[0]}': options are written --name=value, switches --name or --noname"
+            f"leftover word '{leftover[0]}'", "options are written --name=value, switches --name or --noname"
         )
     check(config)
     return config
@@ -100,7 +100,9 @@ def read_preset(name: str) -> dict[str, object]:
     for path in (str(PRESETS / f"{name}.flags"), name):
         if os.path.isfile(path):
             return read_flagfile(path)
-    raise UserError(f"there is no preset '{name}': take one of {preset_names()}, or the path of a flagfile")
+    raise UserError(
+        f"there is no preset '{name}'", f"take one of {preset_names()}, or the path of a flagfile"
+    )
 
 
 def preset_names() -> str:

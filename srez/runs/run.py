@@ -34,17 +34,14 @@ class Run:
 
     def open(self) -> "Run":
         """Refuse what does not fit together, move an old run aside if asked to, make the folders."""
-        try:
-            if self.config.resume and has_checkpoint(self.config.checkpoint_dir):
-                self._compare(read_description(self.config.checkpoint_dir))
-            else:
-                self._check_start()
-            if not self.config.resume:
-                self._move_aside()
-            for folder in self.folders:
-                self._make(folder)
-        except OSError as error:
-            raise UserError(f"{one_line(error)}: choose folders that can be written") from None
+        if self.config.resume and has_checkpoint(self.config.checkpoint_dir):
+            self._compare(read_description(self.config.checkpoint_dir))
+        else:
+            self._check_start()
+        if not self.config.resume:
+            self._move_aside()
+        for folder in self.folders:
+            self._make(folder)
         return self
 
     def _check_start(self) -> None:
@@ -54,8 +51,8 @@ class Run:
             return
         if not files.is_remote(own) and os.path.realpath(start) == os.path.realpath(own):
             raise UserError(
-                f"--start_from={start} is also --checkpoint_dir: leave it out to go on with that training, "
-                "or give the new one a --checkpoint_dir of its own"
+                f"--start_from={start} is also --checkpoint_dir",
+                "leave it out to go on with that training, or give the new one a --checkpoint_dir of its own",
             )
         start_weights(self.config)
 
@@ -65,15 +62,15 @@ class Run:
         if new:
             files.write_whole(files.join(folder, MARKER), MARKER_TEXT.encode())
         elif not files.is_remote(folder) and not os.access(folder, os.W_OK):
-            raise UserError(f"'{folder}' cannot be written: choose another folder")
+            raise UserError(f"'{folder}' cannot be written", "choose another folder")
 
     def _move_aside(self) -> None:
         """Rename the folders that srez made to NAME.1, or the first number that is free for all."""
         ours = [f.rstrip("/") for f in self.folders if files.exists(files.join(f, MARKER))]
         if has_checkpoint(self.config.checkpoint_dir) and self.config.checkpoint_dir.rstrip("/") not in ours:
             raise UserError(
-                f"--noresume: '{self.config.checkpoint_dir}' holds checkpoints but was not made by srez, "
-                "choose another --checkpoint_dir"
+                f"--noresume: '{self.config.checkpoint_dir}' holds checkpoints but was not made by srez",
+                "choose another --checkpoint_dir",
             )
         if all(files.names(f) == [MARKER] for f in ours):
             return
@@ -96,8 +93,8 @@ class Run:
 
     def _refuse(self, differences: list[str]) -> None:
         raise UserError(
-            f"'{self.config.checkpoint_dir}' holds another run ({'; '.join(differences)}): "
-            "set these back, choose another --checkpoint_dir, or start anew with --noresume"
+            f"'{self.config.checkpoint_dir}' holds another run ({'; '.join(differences)})",
+            "set these back, choose another --checkpoint_dir, or start anew with --noresume",
         )
 
     def lock(self) -> None:
@@ -116,8 +113,8 @@ class Run:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"'{self.config.checkpoint_dir}' is in use by another training ({owner or 'just starting'}): "
-                "stop that one, or choose another --checkpoint_dir"
+                f"'{self.config.checkpoint_dir}' is in use by another training ({owner or 'just starting'})",
+                "stop that one, or choose another --checkpoint_dir",
             ) from None
         except OSError as error:
             print(f"{path}: no lock there ({one_line(error)}), so do not train twice into this folder")
@@ -157,8 +154,8 @@ class Run:
         for folder, disk in self._disks.items():
             if disk_of(folder) != disk:
                 raise UserError(
-                    f"'{folder}' has vanished, and its disk with it: mount that again, then the same command "
-                    "goes on from the last checkpoint"
+                    f"'{folder}' has vanished, and its disk with it",
+                    "mount that again, then the same command goes on from the last checkpoint",
                 )
             if self._is_deserted(folder):
                 self._make(folder)

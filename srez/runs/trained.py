@@ -48,7 +48,7 @@ def checkpoint_path(folder: str, which: str) -> str:
     there = (
         f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
     )
-    raise UserError(f"'{folder}' has no checkpoint '{which}': {there}, or name a .weights.h5 file")
+    raise UserError(f"'{folder}' has no checkpoint '{which}'", f"{there}, or name a .weights.h5 file")
 
 
 def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
@@ -61,7 +61,7 @@ def read_description(folder: str) -> dict[str, Any]:
     """The config.json of a checkpoint folder. Raises UserError where it is missing or damaged."""
     path = files.join(folder, CONFIG)
     if not files.exists(path):
-        raise UserError(f"'{folder}' has no {CONFIG}: --checkpoint_dir must name the folder of a training")
+        raise UserError(f"'{folder}' has no {CONFIG}", "--checkpoint_dir must name the folder of a training")
     try:
         content = json.loads(files.read_bytes(path))
         options, dataset = dict(content["options"]), content["dataset"]
@@ -69,7 +69,7 @@ def read_description(folder: str) -> dict[str, Any]:
         return {"options": options, "dataset": {name: dataset[name] for name in ("fingerprint", "pictures")}}
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
-            f"'{path}' is damaged ({one_line(error)}): put its backup back or use --noresume"
+            f"'{path}' is damaged ({one_line(error)})", "put its backup back or use --noresume"
         ) from None
 
 
@@ -102,18 +102,19 @@ def start_weights(config: Config) -> tuple[str, str] | None:
     try:
         its, path = load_config(folder), checkpoint_path(folder, NEWEST)
     except UserError as error:
-        problem, _, _ = str(error).rpartition(": ")  # its remedy is for another option
-        raise cannot_start_from(config, problem) from None
+        raise cannot_start_from(config, error.problem) from None  # its remedy is for another option
     for name in GENERATOR_OPTIONS:
         if getattr(its, name) != getattr(config, name):
             raise UserError(
                 f"--start_from={config.start_from}: its generator has --{name}={getattr(its, name)}, "
-                f"not {getattr(config, name)}: give the same"
+                f"not {getattr(config, name)}",
+                "give the same",
             )
     if its.factor != config.factor:
         raise UserError(
             f"--start_from={config.start_from}: its generator enlarges {its.factor} times, "
-            f"not {config.factor}: give the same --scale_factor, or for noise the same sizes"
+            f"not {config.factor}",
+            "give the same --scale_factor, or for noise the same sizes",
         )
     return path, generator_part(its)
 
@@ -121,6 +122,6 @@ def start_weights(config: Config) -> tuple[str, str] | None:
 def cannot_start_from(config: Config, problem: str) -> UserError:
     """The error to raise where start_from cannot be used."""
     return UserError(
-        f"--start_from={config.start_from} cannot be used ({problem}): "
-        f"name a --checkpoint_dir, a folder that --run export wrote, or '{PRETRAINED}'"
+        f"--start_from={config.start_from} cannot be used ({problem})",
+        f"name a --checkpoint_dir, a folder that --run export wrote, or '{PRETRAINED}'",
     )

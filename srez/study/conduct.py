@@ -56,7 +56,7 @@ def check_start(cell: Cell) -> None:
     try:
         start_weights(cell.config(0))
     except UserError as error:
-        raise UserError(f"cell {cell.title}: {error}") from None
+        raise UserError(f"cell {cell.title}: {error.problem}", error.remedy) from None
 
 
 def shard(runs: list[StudyRun], which: str) -> list[StudyRun]:
@@ -208,8 +208,9 @@ class StudyRunner:
             )
             self.report.wanted = True
         elif code == EXIT_USER:
-            message = outcome["message"].removeprefix("srez: ")
-            raise UserError(f"{run.name}: {message} ({self.store.run(run.name, LOG)})")
+            raise UserError(
+                f"{run.name} cannot be trained", f"{job.complaint()} ({self.store.run(run.name, LOG)})"
+            )
         elif not self.stop.requested:
             self.crashed(job, outcome)
 
@@ -271,11 +272,11 @@ class StudyRunner:
             )
         if self.failed:
             raise UserError(
-                f"{trainings(len(self.failed))} failed ({', '.join(self.failed)}): see their {LOG}; "
-                "the same command tries them again"
+                f"{trainings(len(self.failed))} failed ({', '.join(self.failed)})",
+                f"see their {LOG}; the same command tries them again",
             )
         if code != EXIT_DONE:
-            raise UserError(f"no report: {said.removeprefix('srez: ')} (--run report tries again)")
+            raise UserError("no report", f"{said} (--run report tries again)")
         return EXIT_DONE
 
     def names(self) -> list[str]:

@@ -63,15 +63,15 @@ def find(path: str) -> str:
         if candidate.is_file():
             return str(candidate)
     names = ", ".join(sorted(own.stem for own in STUDIES.glob("*.toml")))
-    raise UserError(f"there is no study '{path}': take one of {names}, or the path of a .toml file")
+    raise UserError(f"there is no study '{path}'", f"take one of {names}, or the path of a .toml file")
 
 
 def read_study(path: str) -> Study:
     """Read a study and check every training of it. Raises UserError: one line with file, place and remedy."""
     try:
         content = tomllib.loads(Path(find(path)).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # ValueError: no TOML, or no UTF-8
-        raise UserError(f"{path}: {one_line(error)}") from None
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise UserError(f"{path}: {one_line(error)}", "mend the file there") from None
     study = _Reader(path).study(content)
     _check(study, path)
     return study
@@ -81,10 +81,12 @@ def override(study: Study, options: dict[str, Any]) -> Study:
     """The study with options of the command line in its base. Raises UserError on those of an axis."""
     for name in options:
         if name in NOT_IN_A_STUDY:
-            raise UserError(f"--{name} with --run=study: {NOT_IN_A_STUDY[name]}, leave it out")
+            raise UserError(f"--{name} with --run=study: {NOT_IN_A_STUDY[name]}", "leave it out")
         for axis, labels in study.settings.items():
             if any(name in settings for settings in labels.values()):
-                raise UserError(f"--{name} with --run=study: axis {axis} of the study sets it, leave it out")
+                raise UserError(
+                    f"--{name} with --run=study: axis {axis} of the study sets it", "leave it out"
+                )
     changed = dataclasses.replace(study, base=study.base | options)
     _check(changed, study.name)
     return changed
@@ -143,17 +145,18 @@ class _Reader:
     def axis(self, axis: str, values: Any) -> dict[str, dict[str, Any]]:
         place = f"axis {axis}"
         if not self.typed(values, list, place, "a list"):
-            self.fail(place, "has no values")
+            self.fail(f"{place}: has no values", "give some, or leave it out")
         found: dict[str, dict[str, Any]] = {}
         for value in values:
             table = self.table(axis, value)
             label = table.pop("label", table.get("preset"))
             if not isinstance(label, str) or not slug(label) or len(label) > MAX_LABEL_LENGTH:
                 self.fail(
-                    place, f"{value}: needs a label of at most {MAX_LABEL_LENGTH} letters, digits and dots"
+                    f"{place}: {value}",
+                    f"needs a label of at most {MAX_LABEL_LENGTH} letters, digits and dots",
                 )
             if label in found:
-                self.fail(place, f"two values are labelled {label}, give one another label")
+                self.fail(f"{place}: two values are labelled {label}", "give one another label")
             found[label] = self.options(table, f"{place}, {label}")
         return found
 
@@ -163,8 +166,8 @@ class _Reader:
             return dict(value)
         if axis not in OPTIONS:
             self.fail(
-                f"axis {axis}",
-                f"is not named for an option, write {_text(value)} as a table "
+                f"axis {axis}: is not named for an option",
+                f"write {_text(value)} as a table "
                 'of options, as in {label = "b", critic_norm = "batch"}, or {preset = "gan"}',
             )
         return {"label": self.label(value), axis: value}
@@ -178,7 +181,7 @@ class _Reader:
         self.known(table, OPTIONS, place)
         for name in (*preset, *table):
             if name in NOT_IN_A_STUDY:
-                self.fail(place, f"{name} cannot be set in a study: {NOT_IN_A_STUDY[name]}")
+                self.fail(f"{place}: {name} cannot be set in a study", NOT_IN_A_STUDY[name])
         return preset | {name: self.value(name, value, place) for name, value in table.items()}
 
     def value(self, name: str, value: Any, place: str) -> Any:
@@ -186,20 +189,20 @@ class _Reader:
         if kind is float and type(value) is int:
             return float(value)
         if type(value) is not kind:  # not isinstance: true is an int, too
-            self.fail(place, f"{name} = {value!r} must be {TYPES[kind]}")
+            self.fail(f"{place}: {name} = {value!r}", f"must be {TYPES[kind]}")
         return value
 
     def preset(self, name: Any, place: str) -> dict[str, Any]:
         try:
             return flags.read_preset(str(name))
         except UserError as error:
-            self.fail(place, str(error))
+            self.fail(f"{place}: {error.problem}", error.remedy)
 
     def exclusion(self, table: Any, settings: dict[str, dict[str, Any]]) -> Exclusion:
         table = dict(self.typed(table, dict, "exclude", "tables, [[exclude]]"))
         reason = table.pop("reason", "")
         if not table or not isinstance(reason, str) or not reason.strip():
-            self.fail("[[exclude]]", f"{table or 'a table'} needs labels of an axis, and a reason")
+            self.fail(f"[[exclude]]: {table or 'a table'}", "needs labels of an axis, and a reason")
         self.known(table, settings, "[[exclude]]")
         labels = {}
         for axis, those in table.items():
@@ -212,40 +215,40 @@ class _Reader:
             if name not in those:
                 close = difflib.get_close_matches(name, those, 1)
                 hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(those)}"
-                self.fail(place, f"{name!r} is not known, {hint}")
+                self.fail(f"{place}: {name!r} is not known", hint)
 
     def typed(self, value: Any, kind: type, place: str, what: str) -> Any:
         if not isinstance(value, kind):
             self.fail(place, f"must be {what}")
         return value
 
-    def fail(self, place: str, problem: str) -> NoReturn:
-        raise UserError(one_line(f"{self.path}, {place}: {problem}"))
+    def fail(self, problem: str, remedy: str) -> NoReturn:
+        raise UserError(one_line(f"{self.path}, {problem}"), one_line(remedy))
 
 
 def _check(study: Study, where: str) -> None:
     """Refuse what no training would take, cells that are the same, and names that are not unique."""
     cells = [cell for cell in study.cells() if not cell.excluded]
     if not cells:
-        raise UserError(f"{where}: every cell is excluded, nothing is left to train")
+        raise UserError(f"{where}: every cell is excluded", "leave one to train")
     configs: dict[Config, Cell] = {}
     names: dict[str, Cell] = {}
     for cell in cells:
         config = cell.config(study.seeds[0])
         if not config.max_batches:
-            raise UserError(f"{where}: max_batches is not set, say in [base] how long a training is")
+            raise UserError(f"{where}: max_batches is not set", "say in [base] how long a training is")
         try:
             for seed in (min(study.seeds), max(study.seeds)):
                 check(cell.config(seed))
         except UserError as error:
-            raise UserError(f"{where}, cell {cell.title}: {error}") from None
+            raise UserError(f"{where}, cell {cell.title}: {error.problem}", error.remedy) from None
         if other := configs.get(config):
             raise UserError(
-                f"{where}: the cells {other.title} and {cell.title} are the same training, exclude one"
+                f"{where}: the cells {other.title} and {cell.title} are the same training", "exclude one"
             )
         if other := names.get(cell.name.casefold()):  # some filesystems do not tell A from a
             raise UserError(
-                f"{where}: the cells {other.title} and {cell.title} would share the folder {cell.name}, "
-                "choose labels that differ in their letters or digits"
+                f"{where}: the cells {other.title} and {cell.title} would share the folder {cell.name}",
+                "choose labels that differ in their letters or digits",
             )
         configs[config] = names[cell.name.casefold()] = cell

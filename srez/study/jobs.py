@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from srez.errors import PREFIX
 from srez.study.cells import StudyRun
 from srez.study.lease import Lease
 from srez.study.store import FOLDERS, LOG, StudyStore
@@ -23,7 +24,7 @@ if prctl := getattr(ctypes.CDLL(None), "prctl", None):
     prctl(1, signal.SIGTERM)
 os.execv(sys.argv[1], sys.argv[1:])
 """
-ENDING_LINES = ("srez:", "done:", "finished already:")  # lines that say how a training ended
+ENDING_LINES = (PREFIX, "done:", "finished already:")  # lines that say how a training ended
 
 
 class Job:
@@ -73,6 +74,10 @@ class Job:
         telling = (line for line in reversed(lines) if line.startswith(ENDING_LINES))
         return next(telling, lines[-1] if lines else "it said nothing")
 
+    def complaint(self) -> str:
+        """That line without the program's name."""
+        return self.message().removeprefix(PREFIX)
+
 
 class ReportJob:
     """Renders a study's report in a process of its own, so that neither trainings nor signals wait for it."""
@@ -94,12 +99,13 @@ class ReportJob:
             self._process = self._start()
 
     def finish(self) -> tuple[int, str]:
-        """Render it a last time; the exit code and the last line that it said."""
+        """Render it a last time; the exit code and its last line, without the program's name."""
         if self._process is not None:
             self._process.wait()
         code = self._start().wait()
         lines = Path(self._log_path).read_text(errors="replace").split("\n")
-        return code, next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        last = next((line for line in reversed(lines) if line.strip()), "it said nothing")
+        return code, last.removeprefix(PREFIX)
 
     def _start(self) -> subprocess.Popen:
         self._since = time.monotonic()

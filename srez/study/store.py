@@ -23,28 +23,25 @@ class StudyStore:
 
     def __init__(self, path: str):
         if files.is_remote(path):
-            raise UserError(f"--study_dir={path}: must be a local or mounted folder, leases need one")
+            raise UserError(f"--study_dir={path}", "must be a local or mounted folder, leases need one")
         self.path = path
         self.study_file = os.path.join(path, STUDY)
 
     def open(self, study: Study) -> None:
         """Write study.toml; refuses a study that would change or drop trainings which are there."""
-        try:
-            os.makedirs(os.path.join(self.path, RUNS), exist_ok=True)
-            if os.path.exists(self.study_file) and (changed := differences(self.load(), study)):
-                more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
-                raise UserError(
-                    f"'{self.path}' holds another study ({one_line('; '.join(changed[:3]))}{more}): "
-                    "set these back, or choose another --study_dir"
-                )
-            files.write_whole(self.study_file, (HEADER + grid.to_toml(study)).encode())
-        except OSError as error:
-            raise UserError(f"{one_line(error)}: choose a --study_dir that can be written") from None
+        os.makedirs(os.path.join(self.path, RUNS), exist_ok=True)
+        if os.path.exists(self.study_file) and (changed := differences(self.load(), study)):
+            more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise UserError(
+                f"'{self.path}' holds another study ({one_line('; '.join(changed[:3]))}{more})",
+                "set these back, or choose another --study_dir",
+            )
+        files.write_whole(self.study_file, (HEADER + grid.to_toml(study)).encode())
 
     def load(self) -> Study:
         """The study of the folder. Raises UserError where there is none."""
         if not os.path.exists(self.study_file):
-            raise UserError(f"'{self.path}' holds no study: name the folder of one with --study_dir")
+            raise UserError(f"'{self.path}' holds no study", "name the folder of one with --study_dir")
         return grid.read_study(self.study_file)
 
     def run(self, name: str, *parts: str) -> str:

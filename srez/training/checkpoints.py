@@ -62,7 +62,7 @@ class Checkpoints:
                 problems.append((batch, error))
                 continue
             for bad, reason in problems:
-                print(f"{reason}; going on from that of batch {batch}")
+                print(f"{reason.problem}; going on from that of batch {batch}")
                 self._set_aside(bad)
             self._list(saved_batches(self.folder))
             return done
@@ -76,8 +76,8 @@ class Checkpoints:
             self._checkpoint.restore(path).assert_consumed()
         except DAMAGE_ERRORS as error:
             raise UserError(
-                f"checkpoint '{path}' is damaged or of other networks ({one_line(error)}); "
-                "put a backup back, or start anew with --noresume"
+                f"checkpoint '{path}' is damaged or of other networks ({one_line(error)})",
+                "put a backup back, or start anew with --noresume",
             ) from None
         return int(self._batch.numpy()), float(self._minutes.numpy())
 

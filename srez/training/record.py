@@ -213,5 +213,5 @@ def load_start_weights(generators: Iterable[tf.Module], config: Config) -> str:
         for generator in generators:
             restore(generator, *weights)
     except UserError as error:
-        raise cannot_start_from(config, str(error).rpartition(": ")[0]) from None
+        raise cannot_start_from(config, error.problem) from None
     return weights[0]

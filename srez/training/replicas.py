@@ -62,8 +62,8 @@ class Replicas:
         """Where this process's samples of a batch begin, and how many they are. Raises UserError."""
         if batch_size % self.count:
             raise UserError(
-                f"--batch_size={batch_size} with {self.count} replicas: each must get as many pictures, "
-                f"take a multiple of {self.count}"
+                f"--batch_size={batch_size} with {self.count} replicas: each must get as many pictures",
+                f"take a multiple of {self.count}",
             )
         size = batch_size // self.workers
         return self.index * size, size
@@ -140,7 +140,8 @@ def open_replicas(config: Config) -> Replicas:
     replicas.share(config.batch_size)
     if config.xla and replicas.count > 1 and not tf.config.list_logical_devices("GPU"):
         raise UserError(
-            f"--xla with --strategy={config.strategy} on CPUs: TensorFlow compiles for several GPUs only"
+            f"--xla with --strategy={config.strategy} on CPUs: TensorFlow compiles for several GPUs only",
+            "leave --xla out",
         )
     return replicas
 
@@ -157,8 +158,8 @@ def _multiworker() -> tf.distribute.Strategy:
         return tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise UserError(
-            f"--strategy=multiworker: {one_line(error.message)}; are the addresses in TF_CONFIG right, "
-            "free and within each other's reach, and do all workers run?"
+            f"--strategy=multiworker: {one_line(error.message)}",
+            "see that the addresses in TF_CONFIG are right, free and within reach, and that all workers run",
         ) from None
 
 
@@ -174,8 +175,8 @@ def check_cluster(text: str) -> int:
         return sum(map(len, cluster.values()))
     except (ValueError, KeyError, IndexError, TypeError) as error:
         raise UserError(
-            f"--strategy=multiworker needs TF_CONFIG in the environment, as in TF_CONFIG='{example}': "
-            f"it is '{text}' ({type(error).__name__}: {error})"
+            f"--strategy=multiworker: TF_CONFIG is '{text}' ({type(error).__name__}: {error})",
+            f"set it in the environment, as in TF_CONFIG='{example}'",
         ) from None
 
 

@@ -613,7 +613,7 @@ def test_find_counts_each_file_once(album):
         [f"{album}/*.png", str(album), f"{album}/none*", f"{album}/face.png"]
     )
     assert len(found) == 9
-    assert problems == [f"{album}/none*: not there"]
+    assert problems == [(f"{album}/none*", "not there")]
     assert found[f"{album}/sub/face.jpg"] == "sub/face.jpg"
 
 

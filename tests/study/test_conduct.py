@@ -148,7 +148,7 @@ def test_divergence_is_a_result(study, tmp_path, capsys):
 def test_what_the_user_can_mend_stops_the_study(study, tmp_path):
     with pytest.raises(UserError) as error:
         study(plan={"0.5-s0": 2}, jobs=2, batches=60)
-    assert str(error.value).startswith("0.5-s0: no such thing: take another (")
+    assert str(error.value).startswith("0.5-s0 cannot be trained: no such thing: take another (")
     assert str(error.value).endswith("output.log)")
     assert set(started(tmp_path)) == {"0.25-s0", "0.5-s0"}
     assert events(tmp_path, "end")[-1]["code"] == 75  # the one beside it was let finish its batch
@@ -242,7 +242,7 @@ def test_a_dry_run_writes_nothing(study, tmp_path, capsys):
 
 
 def test_a_report_that_fails_is_told(study, monkeypatch):
-    monkeypatch.setattr(jobs.ReportJob, "finish", lambda self: (2, "srez: no matplotlib: install it"))
+    monkeypatch.setattr(jobs.ReportJob, "finish", lambda self: (2, "no matplotlib: install it"))
     with pytest.raises(
         UserError, match=r"^no report: no matplotlib: install it \(--run report tries again\)"
     ):

@@ -154,9 +154,9 @@ ERRORS = {
     "seed too small": (f"seeds = [-1, 2]\n{BASE}", ["--random_seed=-1", "at least 0"]),
     "no length": ("[base]\nwidth = 0.5", ["max_batches is not set", "[base]"]),
     "unknown option": ("[base]\ncritic_iter = 5", ["[base]: 'critic_iter'", "did you mean critic_iters?"]),
-    "wrong type": ("[base]\nmax_batches = 5.0", ["[base]: max_batches = 5.0 must be a whole number"]),
-    "no truth": ("[base]\nmax_batches = true", ["max_batches = True must be a whole number"]),
-    "no word": ("[base]\noptimizer = 1", ["optimizer = 1 must be a word in quotes"]),
+    "wrong type": ("[base]\nmax_batches = 5.0", ["[base]: max_batches = 5.0: must be a whole number"]),
+    "no truth": ("[base]\nmax_batches = true", ["max_batches = True: must be a whole number"]),
+    "no word": ("[base]\noptimizer = 1", ["optimizer = 1: must be a word in quotes"]),
     "own folder": ("[base]\ntrain_dir = 'x'", ["train_dir cannot be set in a study", "folders of its own"]),
     "own seed": ("[base]\nrandom_seed = 1", ["random_seed cannot be set in a study", "seeds"]),
     "own time": ("[base]\ntrain_time = 5", ["train_time cannot be set in a study", "max_batches"]),
@@ -169,7 +169,7 @@ ERRORS = {
     "no label": (f"{BASE}[axes]\na = [{{width = 0.5}}]", ["axis a: {'width': 0.5}: needs a label"]),
     "label of signs": (f"{BASE}[axes]\na = [{{label = '--'}}]", ["axis a", "needs a label"]),
     "label twice": (f"{BASE}[axes]\nwidth = [0.5, 0.5]", ["axis width: two values are labelled 0.5"]),
-    "value of an axis": (f"{BASE}[axes]\nwidth = ['x']", ["axis width, x: width = 'x' must be a number"]),
+    "value of an axis": (f"{BASE}[axes]\nwidth = ['x']", ["axis width, x: width = 'x': must be a number"]),
     "out of range": (
         f"{BASE}[axes]\nwidth = [0.5, 9]",
         ["cell 9: --width=9.0: must be at most 8"],
@@ -193,11 +193,11 @@ ERRORS = {
     "exclusion of nothing": (f"{BASE}[[exclude]]\nreason = 'x'", ["[[exclude]]", "needs labels"]),
     "exclusion of an unknown axis": (
         f"{BASE}[axes]\nwidth = [0.5, 1]\n[[exclude]]\nwidht = 1\nreason = 'x'",
-        ["[[exclude]]: 'widht' is not known, did you mean width?"],
+        ["[[exclude]]: 'widht' is not known: did you mean width?"],
     ),
     "exclusion of an unknown label": (
         f"{BASE}[axes]\nwidth = [0.5, 1]\n[[exclude]]\nwidth = 2\nreason = 'x'",
-        ["[[exclude]], width: '2' is not known, there are 0.5, 1"],
+        ["[[exclude]], width: '2' is not known: there are 0.5, 1"],
     ),
     "nothing left": (
         f"{BASE}[axes]\nwidth = [1]\n[[exclude]]\nwidth = 1\nreason = 'x'",
