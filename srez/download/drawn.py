@@ -4,8 +4,6 @@ import contextlib
 import io
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -16,6 +14,7 @@ from PIL import Image
 from srez.download.unpack import has_all, make_dataset, require_room, survey
 from srez.errors import UserError
 from srez.options.config import SYNTHETIC
+from srez.system.processes import end_with_parent, signals_held
 from srez.system.screen import progress
 
 FACES_PER_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
@@ -52,19 +51,13 @@ def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
         yield from map(_jpeg, numbers)
         return
     # spawn: what forks while threads run may stand still
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent)
     try:
-        yield from pool.map(_jpeg, numbers, chunksize=16)
+        with signals_held():
+            drawn = pool.map(_jpeg, numbers, chunksize=16)
+        yield from drawn
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """Begin a drawing process: signals are its parent's business, but it does not outlive a killed parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(2))  # time for the parent, if both were meant
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def _jpeg(number: int) -> bytes:

@@ -14,16 +14,10 @@ from srez.study.cells import StudyRun
 from srez.study.lease import Lease
 from srez.study.store import FOLDERS, LOG, StudyStore
 from srez.system.machine import processors
+from srez.system.processes import command_ending_with_parent
 
 REPORT_LOG = "report.log"
 REPORT_TIME_SHARE = 0.1  # of the time, at most, goes into reports between trainings
-# A study that is killed takes its trainings along, as if they were interrupted (Linux; 1: PR_SET_PDEATHSIG).
-LAUNCH = """
-import ctypes, os, signal, sys
-if prctl := getattr(ctypes.CDLL(None), "prctl", None):
-    prctl(1, signal.SIGTERM)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
 ENDING_LINES = (PREFIX, "done:", "finished already:")  # lines that say how a training ended
 
 
@@ -44,7 +38,7 @@ class Job:
             log.flush()
             self._log_start = log.tell()
             self.process = subprocess.Popen(
-                [sys.executable, "-c", LAUNCH, *words],
+                command_ending_with_parent(words),  # a study that is killed interrupts its trainings
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
