@@ -4,8 +4,9 @@ import contextlib
 import io
 import multiprocessing
 import os
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from srez.system.processes import end_with_parent, signals_held
 from srez.system.screen import progress
 
 FACES_PER_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
+FACES_AT_ONCE = 8  # faces that a process draws before it hands them over
 
 
 def synthetic(dest: Path, count: int) -> None:
@@ -51,13 +53,20 @@ def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
         yield from map(_jpeg, numbers)
         return
     # spawn: what forks while threads run may stand still
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent)
-    try:
-        with signals_held():
-            drawn = pool.map(_jpeg, numbers, chunksize=16)
-        yield from drawn
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
+        # a few at a time, since a pool that loses a process while work is cancelled never ends
+        waiting: deque[Future[list[bytes]]] = deque()
+        for start in range(0, len(numbers), FACES_AT_ONCE):
+            with signals_held():
+                waiting.append(pool.submit(_jpegs, numbers[start : start + FACES_AT_ONCE]))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+
+
+def _jpegs(numbers: Sequence[int]) -> list[bytes]:
+    return list(map(_jpeg, numbers))
 
 
 def _jpeg(number: int) -> bytes:
