@@ -55,17 +55,6 @@ def test_the_same_samples_as_from_the_folder(folder, pack, options):
     assert set(one.damaged) == set(other.damaged)
 
 
-def test_damaged_pictures_are_holes_and_named(folder, capsys, tmp_path):
-    pack = tmp_path / "new.pack"
-    assert download_data.main(["--pack", str(folder), "--pack_to", str(pack)]) == EXIT_DONE
-    said = capsys.readouterr().out
-    assert "damaged, left out: 2" in said
-    assert "000020.jpg" in said
-    assert "more/small.jpg" in said
-    with pytest.raises(UnusablePicture, match=r"truncated|ends"):
-        Pack(str(pack), {}).window(19)
-
-
 @pytest.mark.parametrize("flag", ["crop_size", "crop_wiggle", "crop_x", "crop_y"])
 def test_another_framing_is_refused_naming_both(pack, flag):
     values = {"crop_size": 120, "crop_wiggle": 4, "crop_x": 3, "crop_y": 3}
@@ -116,22 +105,6 @@ def test_the_command_line_refuses_in_one_line(srez, pack, tmp_path):
         assert done.returncode == EXIT_USER
         assert words in done.stderr
         assert done.stderr.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--pack", "nowhere"], "no such folder"),
-        (["--pack", ".", "--pack_to", "x.tar"], "must end in .pack"),
-        (["--pack", ".", "--check", "."], "--check with --pack"),
-        (["--pack", ".", "--source", "celeba"], "--pack with --source=celeba"),
-        (["--pack", ".", "--count", "3"], "--count: has no meaning with pack"),
-        (["--check", ".", "--crop_x", "3"], "--crop_x: has no meaning with check"),
-    ],
-)
-def test_the_packing_command_refuses(capsys, words, said):
-    assert download_data.main(words) == EXIT_USER
-    assert said in capsys.readouterr().err
 
 
 def test_a_pack_is_not_overwritten_and_whole_or_not_there(folder, pack, tmp_path, capsys):

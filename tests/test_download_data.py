@@ -1,0 +1,81 @@
+"""download_data.py as a user types it."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_drive import QUOTA, ZIP, archive_of, contents
+from helpers import ROOT
+
+import download_data
+
+COMMAND = ROOT / "download_data.py"
+
+
+def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+    """The real command line, as a user types it."""
+    return subprocess.run(
+        [sys.executable, str(COMMAND), *arguments], cwd=cwd, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "say"),
+    [
+        (["--coutn", "5"], "--coutn"),
+        (["--count", "many"], "--count"),
+        (["--count", "0"], "--count=0"),
+        (["--source", "imagenet"], "--source"),
+        (["--source", "synthetic"], "--count"),
+        (["--source", "synthetic", "--count", "3", "--url", "http://x"], "--url"),
+        (["--check", ".", "--keep_archive"], "--keep_archive"),
+        (["--check", ".", "--dest", "x"], "--dest"),
+        (["--check", ".", "--source", "celeba"], "--source"),
+        (["--check", ".", "--crop_size", "0"], "--crop_size=0"),
+        (["--crop_size", "64"], "--crop_size"),
+        (["--archive", "x.zip", "--url", "http://x"], "--archive with --url"),
+        (["--url", "ftp://x"], "--url=ftp://x"),
+        (["--dest", "gs://bucket/faces"], "--dest=gs://bucket/faces"),
+        (["extra"], "extra"),
+    ],
+)
+def test_what_makes_no_sense(tmp_path, monkeypatch, capsys, arguments, say):
+    monkeypatch.chdir(tmp_path)
+    assert download_data.main(arguments, archive_of(ZIP)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("download_data: ")
+    assert say in line
+    assert os.listdir(tmp_path) == []
+
+
+def test_help_is_quick_and_complete(tmp_path):
+    begun = time.monotonic()
+    done = command("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert time.monotonic() - begun < 5
+    for option in ("dest", "url", "archive", "keep_archive", "count", "source", "check", "crop_size"):
+        assert f"--{option}" in done.stdout
+
+
+def test_draw_and_check(tmp_path):
+    done = command("--source", "synthetic", "--count", "4", "--dest", "a/b", cwd=tmp_path)
+    assert done.returncode == 0
+    assert len(contents(tmp_path / "a" / "b")) == 4
+    assert command("--check", "a", cwd=tmp_path).returncode == 0
+    (tmp_path / "a" / "bad.jpg").write_bytes(b"?")
+    done = command("--check", "a", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "bad.jpg: no picture" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_bad_archive(tmp_path):
+    (tmp_path / "page.zip").write_text(QUOTA)
+    done = command("--archive", "page.zip", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("download_data: page.zip: is a web page, not a zip: ")
+    assert os.listdir(tmp_path) == ["page.zip"]
