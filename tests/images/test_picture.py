@@ -1,18 +1,14 @@
-"""Pictures: which files of a folder are taken, what is read from them, how they are laid out and written."""
+"""What is read from picture files."""
 
 import io
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from srez.images import find, layout
-from srez.images.picture import UnusablePicture, decode, is_plain_jpeg, read
-from srez.system import files
+from srez.images.picture import decode, is_plain_jpeg, read
 
 COLOURS = np.array([[[200, 30, 30], [30, 200, 30]], [[30, 30, 200], [250, 250, 250]]], np.uint8)
 
@@ -30,96 +26,6 @@ def content(picture: Image.Image, format: str = "PNG", **options) -> bytes:
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def touch(folder: Path, *names: str) -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"x" * len(name))
-
-
-class TestList:
-    def test_any_nesting_and_any_case_sorted_with_sizes(self, tmp_path):
-        names = ["B.JPG", "a.jpeg", "deep/c.Png", "deep/er/still/d.WEBP", "deep/er/e.bmp", "with space/f.jpg"]
-        touch(tmp_path, *names)
-        found, sizes, others = find.list_pictures(str(tmp_path))
-        assert found == sorted(names)
-        assert sizes == [len(name) for name in found]
-        assert others == 0
-
-    @pytest.mark.parametrize("end", ["", "/", "//"])
-    def test_a_slash_at_the_end_changes_nothing(self, tmp_path, end):
-        touch(tmp_path, "deep/a.jpg")
-        assert find.list_pictures(f"{tmp_path}{end}")[0] == ["deep/a.jpg"]
-
-    def test_the_current_folder(self, tmp_path, monkeypatch):
-        touch(tmp_path, "deep/a.jpg", "b.png")
-        monkeypatch.chdir(tmp_path)
-        assert find.list_pictures(".") == (["b.png", "deep/a.jpg"], [5, 10], 0)
-
-    def test_other_files_are_counted_and_hidden_ones_passed_over(self, tmp_path):
-        touch(tmp_path, "a.jpg", "notes.txt", "deep/list.csv", "jpg", "a.jpg.part")
-        touch(tmp_path, ".b.jpg", ".notes", ".hidden/c.jpg", "deep/.d.png", ".a.jpg.7.tmp")
-        found, _, others = find.list_pictures(str(tmp_path))
-        assert found == ["a.jpg"]
-        assert others == 4
-
-    def test_more_endings_for_enlarging(self, tmp_path):
-        touch(tmp_path, "a.jpg", "b.TIFF", "c.gif")
-        assert find.list_pictures(str(tmp_path), find.MORE_EXTENSIONS)[0] == [*("a.jpg", "b.TIFF", "c.gif")]
-
-    def test_a_folder_named_like_a_picture_is_a_folder(self, tmp_path):
-        touch(tmp_path, "album.jpg/a.jpg")
-        assert find.list_pictures(str(tmp_path)) == (["album.jpg/a.jpg"], [15], 0)
-
-    def test_links_are_followed(self, tmp_path):
-        touch(tmp_path, "elsewhere/a.jpg", "elsewhere/b.jpg", "here/c.jpg")
-        (tmp_path / "here" / "more").symlink_to(tmp_path / "elsewhere")
-        (tmp_path / "here" / "one.jpg").symlink_to(tmp_path / "elsewhere" / "a.jpg")
-        found, sizes, _ = find.list_pictures(str(tmp_path / "here"))
-        assert found == ["c.jpg", "more/a.jpg", "more/b.jpg", "one.jpg"]
-        assert sizes == [10, 15, 15, 15]
-
-    def test_a_hidden_folder_may_be_linked_to(self, tmp_path):
-        touch(tmp_path, ".store/a.jpg")
-        (tmp_path / "faces").symlink_to(".store")
-        assert find.list_pictures(str(tmp_path))[0] == ["faces/a.jpg"]
-
-    @pytest.mark.parametrize("target", [".", "..", "../..", "/"])
-    def test_a_link_to_a_folder_above_ends(self, tmp_path, target):
-        touch(tmp_path, "set/deep/a.jpg", "set/b.jpg", "outside.jpg")
-        (tmp_path / "set" / "deep" / "up").symlink_to(target)
-        assert find.list_pictures(str(tmp_path / "set"))[0] == ["b.jpg", "deep/a.jpg"]
-
-    def test_folders_that_link_to_each_other_end_and_each_comes_once(self, tmp_path):
-        names = [f"set{i}/{i}.jpg" for i in range(12)]
-        touch(tmp_path, *names)
-        for i in range(12):
-            for j in range(12):
-                if i != j:
-                    (tmp_path / f"set{i}" / f"to{j}").symlink_to(tmp_path / f"set{j}")
-        found, _, _ = find.list_pictures(str(tmp_path))
-        assert sorted(os.path.basename(name) for name in found) == sorted(f"{i}.jpg" for i in range(12))
-
-    def test_a_link_to_nowhere_is_listed_with_size_0(self, tmp_path):
-        touch(tmp_path, "a.jpg")
-        (tmp_path / "b.jpg").symlink_to("moved_away.jpg")
-        (tmp_path / "c.jpg").symlink_to("c.jpg")
-        assert find.list_pictures(str(tmp_path)) == (["a.jpg", "b.jpg", "c.jpg"], [5, 0, 0], 0)
-
-    def test_a_training_names_a_link_to_nowhere_and_goes_on(self, tmp_path):
-        from srez.data.sources import Framing, folder_source
-
-        (tmp_path / "a.png").write_bytes(content(Image.new("RGB", (128, 128))))
-        (tmp_path / "b.png").symlink_to("moved_away.png")
-        source = folder_source(str(tmp_path), Framing())
-        assert source.window(0).shape == (128, 128, 3)
-        with pytest.raises(UnusablePicture, match="No such file"):
-            source.window(1)
-
-    def test_no_such_folder_holds_nothing(self, tmp_path):
-        assert find.list_pictures(str(tmp_path / "missing")) == ([], [], 0)
-        assert not find.has_pictures(str(tmp_path / "missing"))
 
 
 class TestDecode:
@@ -280,72 +186,3 @@ class TestDecode:
             except ValueError as error:
                 said = str(error)
             assert said or (seen.dtype, seen.shape[2]) == (np.uint8, 3)
-
-
-class TestWrite:
-    def test_what_is_written_is_read_again(self, tmp_path):
-        picture = np.linspace(-0.5, 1.5, 8 * 9 * 3).reshape(8, 9, 3).astype(np.float32)
-        layout.write_png(str(tmp_path / "a.png"), picture)
-        seen = decode((tmp_path / "a.png").read_bytes())
-        assert np.array_equal(seen, layout.to_uint8(picture))
-        assert np.abs(seen / 255 - picture.clip(0, 1)).max() <= 0.5 / 255 + 1e-6
-        assert os.listdir(tmp_path) == ["a.png"]
-
-    def test_levels_are_rounded_and_clipped(self):
-        levels = layout.to_uint8(np.array([-1.0, 0.0, 0.49 / 255, 0.51 / 255, 254.6 / 255, 1.0, 7.0]))
-        assert levels.tolist() == [0, 0, 0, 1, 255, 255, 255]
-
-    def test_rows_have_a_picture_each_and_columns_a_batch(self):
-        columns = [np.full((3, 2, 4, 3), 10 * c) + np.arange(3)[:, None, None, None] for c in range(4)]
-        grid = layout.columns_to_grid(columns)
-        assert grid.shape == (6, 16, 3)
-        for row in range(3):
-            for column in range(4):
-                part = grid[2 * row : 2 * row + 2, 4 * column : 4 * column + 4]
-                assert (part == 10 * column + row).all()
-
-    def test_side_by_side(self):
-        pictures = np.arange(5 * 2 * 3 * 3).reshape(5, 2, 3, 3)
-        row = layout.side_by_side(pictures)
-        assert row.shape == (2, 15, 3)
-        for n in range(5):
-            assert np.array_equal(row[:, 3 * n : 3 * n + 3], pictures[n])
-
-
-class TestWhole:
-    def test_replaces_and_leaves_nothing_beside_it(self, tmp_path):
-        path = tmp_path / "a.bin"
-        for data in (b"old", b"newer", b""):
-            files.write_whole(str(path), data)
-            assert path.read_bytes() == data
-        assert os.listdir(tmp_path) == ["a.bin"]
-
-    def test_a_name_without_a_folder(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        files.write_whole("a.bin", b"data")
-        assert (tmp_path / "a.bin").read_bytes() == b"data"
-
-    @pytest.mark.parametrize("broken", ["fsync", "replace"])
-    def test_the_old_file_stays_when_writing_fails(self, tmp_path, monkeypatch, broken):
-        path = tmp_path / "a.bin"
-        path.write_bytes(b"old")
-
-        def fail(*_):
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(os, broken, fail)
-        with pytest.raises(OSError, match="No space left"):
-            files.write_whole(str(path), b"new")
-        assert path.read_bytes() == b"old"
-        assert os.listdir(tmp_path) == ["a.bin"]
-
-    def test_a_really_full_disk(self):
-        if not os.path.exists("/dev/full"):
-            pytest.skip("no /dev/full here")
-        with pytest.raises(OSError, match="No space left"):
-            files.append("/dev/full", "x")
-
-    def test_a_missing_folder_is_told(self, tmp_path):
-        with pytest.raises(FileNotFoundError):
-            files.write_whole(str(tmp_path / "missing" / "a.bin"), b"data")
-        assert os.listdir(tmp_path) == []

@@ -1,13 +1,11 @@
-"""Figures of pictures and distances of sets, against values known by hand and against their definitions."""
+"""Distances of sets of pictures, against values known by hand and against their definitions."""
 
 import numpy as np
 import pytest
 import scipy.linalg
-import tensorflow as tf
+import scipy.ndimage
 
-from srez.inference.table import Row, lines, with_intervals
 from srez.metrics import sets
-from srez.metrics.pictures import EVAL_METRICS, METRICS, beyond_neighbours
 from srez.metrics.sets import (
     frechet_distance,
     kernel_distance,
@@ -19,63 +17,27 @@ from srez.metrics.sets import (
 )
 
 
-def flat(value: float, side: int = 64) -> tf.Tensor:
-    return tf.fill([2, side, side, 3], value)
-
-
 def random_pictures(count: int, seed: int, side: int = 64) -> np.ndarray:
     return np.random.default_rng(seed).random((count, side, side, 3), np.float32)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "equal"),
-    [("psnr", 20.0, 100.0), ("l1", 0.1, 0.0), ("mse", 0.01, 0.0), ("consistency", 20.0, 100.0)],
-)
-def test_figures_of_flat_pictures(name, value, equal):
-    metric = EVAL_METRICS[name]
-    np.testing.assert_allclose(metric(flat(0.5), flat(0.6), flat(0.6, 16)), value, rtol=1e-5)
-    np.testing.assert_allclose(metric(flat(0.5), flat(0.5), flat(0.5, 16)), equal, atol=1e-5)
-
-
-def test_ssim_of_flat_pictures():
-    """No structure on either side leaves the luminance term (2ab + c) / (a^2 + b^2 + c), c = 0.0001."""
-    found = EVAL_METRICS["ssim"](flat(0.5), flat(0.7), flat(0.5, 16))
-    np.testing.assert_allclose(found, (0.7 + 1e-4) / (0.25 + 0.49 + 1e-4), rtol=1e-3)
-
-
-def test_ssim_against_its_definition():
-    one, other = (tf.constant(random_pictures(1, seed)) for seed in (0, 1))
-    other = 0.7 * one + 0.3 * other
-    distance = np.arange(11) - 5
-    window = np.exp(-(distance**2) / (2 * 1.5**2))
-    window = np.outer(window, window) / window.sum() ** 2
-    views = [np.lib.stride_tricks.sliding_window_view(p[0], (11, 11), axis=(0, 1)) for p in (one, other)]
-    a, b = ((view * window).sum((-1, -2)) for view in views)
-    aa, bb, ab = (
-        (x * y * window).sum((-1, -2)) for x, y in ((views[0],) * 2, (views[1],) * 2, (views[0], views[1]))
-    )
-    c1, c2 = 0.01**2, 0.03**2
-    values = (2 * a * b + c1) * (2 * (ab - a * b) + c2)
-    values /= (a**2 + b**2 + c1) * (aa - a**2 + bb - b**2 + c2)
-    np.testing.assert_allclose(METRICS["ssim"](one, other, one), values.mean(), atol=1e-5)
-
-
-def test_consistency_looks_at_means_only():
-    checks = np.indices((64, 64)).sum(0) % 2  # means of 0.5 everywhere
-    output = tf.constant(np.broadcast_to(checks[None, ..., None], (2, 64, 64, 3)), tf.float32)
-    np.testing.assert_allclose(METRICS["consistency"](output, output, flat(0.5, 16)), 100, atol=1e-4)
-    np.testing.assert_allclose(METRICS["psnr"](output, flat(0.5), flat(0.5, 16)), 6.0206, atol=1e-3)
+def blurred(pictures: np.ndarray) -> np.ndarray:
+    """The binomial kernel of 5x5, borders mirrored without repeating the last pixel."""
+    for axis in (1, 2):
+        pictures = scipy.ndimage.convolve1d(pictures, np.array([1, 4, 6, 4, 1]) / 16, axis, mode="mirror")
+    return pictures
 
 
 def test_pyramid_adds_up_again():
     pictures = random_pictures(2, 0)
     levels = list(laplacian_pyramid(pictures))
     assert [level.shape[1] for level in levels] == [64, 32, 16]
+    np.testing.assert_allclose(levels[2], blurred(blurred(pictures)[:, ::2, ::2])[:, ::2, ::2], atol=1e-6)
     rebuilt = levels.pop()
     while levels:
         spread = np.zeros((2, 2 * rebuilt.shape[1], 2 * rebuilt.shape[1], 3), np.float32)
         spread[:, ::2, ::2] = rebuilt
-        rebuilt = levels.pop() + 4 * sets._blur(spread)
+        rebuilt = levels.pop() + 4 * blurred(spread)
     np.testing.assert_allclose(rebuilt, pictures, atol=1e-6)
 
 
@@ -85,13 +47,14 @@ def test_pyramid_of_a_flat_picture_has_no_details():
         np.testing.assert_allclose(level, value, atol=1e-6)
 
 
-def test_blur_against_its_kernel():
-    picture = np.zeros((1, 16, 16, 3), np.float32)
-    picture[0, 8, 8], picture[0, 0, 0] = 256, 256
-    blurred = sets._blur(picture)[0, :, :, 0]
-    row = np.array([1, 4, 6, 4, 1])
-    np.testing.assert_allclose(blurred[6:11, 6:11], np.outer(row, row))
-    np.testing.assert_allclose(blurred[:3, :3], np.outer([6, 4, 1], [6, 4, 1]))  # the corner is mirrored once
+def test_pyramid_of_single_points_shows_its_kernel():
+    picture = np.zeros((1, 32, 32, 3), np.float32)
+    picture[0, 16, 16], picture[0, 0, 0], picture[0, 21, 25] = 256, 256, 256
+    smaller = list(laplacian_pyramid(picture))[1][0, :, :, 0]
+    np.testing.assert_allclose(smaller[7:10, 7:10], np.outer([1, 6, 1], [1, 6, 1]))
+    np.testing.assert_allclose(smaller[:2, :2], np.outer([6, 1], [6, 1]))  # the corner is mirrored once
+    np.testing.assert_allclose(smaller[10:12, 12:14], 16)  # 4 * 4, between four of the pixels that stay
+    assert np.count_nonzero(smaller) == 9 + 4 + 4
 
 
 def test_patches_are_parts_of_their_pictures():
@@ -197,73 +160,6 @@ def test_kernel_distance_is_unbiased():
     assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(300)
     moved = [kernel_distance(a, b + 0.5) for a, b in random.normal(size=(50, 2, 20, 5))]
     assert np.mean(moved) > 5 * np.std(same) / np.sqrt(50)
-
-
-def test_intervals():
-    values = np.random.default_rng(0).normal(5, 2, (400, 1))
-    ((mean, low, high),) = with_intervals(values)
-    assert mean == pytest.approx(values.mean())
-    wide = 1.96 * values.std() / 20
-    assert mean - low == pytest.approx(wide, rel=0.1)
-    assert high - mean == pytest.approx(wide, rel=0.1)
-    assert with_intervals(values) == [(mean, low, high)]
-    assert with_intervals(np.full((30, 1), 0.25)) == [(0.25, 0.25, 0.25)]
-    assert with_intervals(np.array([[3.0]])) == [(3.0, 3.0, 3.0)]
-
-
-def test_intervals_hold_the_truth_in_about_19_of_20():
-    random = np.random.default_rng(1)
-    found = with_intervals(random.normal(0, 1, (60, 200)))
-    assert 0.88 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.99
-
-
-def test_lines_show_every_row():
-    figures = dict.fromkeys(EVAL_METRICS, (1.0, 0.5, 1.5))
-    rows = [
-        Row("", "bicubic", figures, {"swd_64": 1.0, "swd": 2.0}),
-        Row("srez-7", "generator", figures, {"swd_64": 3.0, "swd": 4.0}),
-        Row("a.weights.h5", "generator, 2 rounds of many", figures, {"swd_64": 3.0, "swd": 4.0}),
-        Row("", "others", {}, {"swd_64": 5.0, "swd": 6.0}),
-    ]
-    text = "\n".join(lines(rows))
-    assert text.count("bicubic") == text.count("generator (srez-7)") == 2
-    assert text.count("others") == 1
-    assert "1.00 [0.50, 1.50]" in text
-    assert "6.00" in text
-    table = text.splitlines()
-    assert (
-        len({line.rindex("lone pixels") + 11 for line in table[:1]} | {len(line) for line in table[:4]}) == 1
-    )
-    assert all("]  " in line and "]0" not in line for line in table[1:4])
-
-
-@pytest.mark.parametrize(
-    ("places", "value", "count"),
-    [
-        ([(3, 4)], 0.63, 1),
-        ([(3, 4)], 0.61, 0),
-        ([(3, 4)], 0.37, 1),
-        ([(0, 0), (0, 7), (7, 3)], 0.7, 3),  # at the border too
-        ([(3, 4), (3, 5)], 0.9, 0),  # a line is none
-        ([(3, 4), (4, 5)], 0.9, 0),
-        ([(3, 4), (3, 6)], 0.9, 2),
-        ([(y, x) for y in range(8) for x in range(4)], 0.9, 0),  # nor an edge
-    ],
-)
-def test_lone_pixels(places, value, count):
-    pictures = np.full((2, 8, 8, 3), 0.5, np.float32)
-    for y, x in places:
-        pictures[1, y, x, 2] = value
-    assert EVAL_METRICS["lone"](pictures, None, None).numpy().tolist() == [0, count]
-
-
-def test_how_far_beyond_the_neighbours():
-    picture = np.full((1, 5, 5, 1), 0.5, np.float32)
-    picture[0, 2, 2] = 0.8
-    picture[0, 1, 2] = 0.6  # beside it: neither above nor below all
-    found = beyond_neighbours(tf.constant(picture)).numpy()
-    assert found[0, 2, 2, 0] == pytest.approx(0.2)
-    assert np.count_nonzero(found) == 1
 
 
 def even(*values: float) -> np.ndarray:

@@ -1,0 +1,45 @@
+"""The table of an evaluation: means with their uncertainty, every row on the screen."""
+
+import numpy as np
+import pytest
+
+from srez.inference.table import Row, lines, with_intervals
+from srez.metrics.pictures import EVAL_METRICS
+
+
+def test_intervals():
+    values = np.random.default_rng(0).normal(5, 2, (400, 1))
+    ((mean, low, high),) = with_intervals(values)
+    assert mean == pytest.approx(values.mean())
+    wide = 1.96 * values.std() / 20
+    assert mean - low == pytest.approx(wide, rel=0.1)
+    assert high - mean == pytest.approx(wide, rel=0.1)
+    assert with_intervals(values) == [(mean, low, high)]
+    assert with_intervals(np.full((30, 1), 0.25)) == [(0.25, 0.25, 0.25)]
+    assert with_intervals(np.array([[3.0]])) == [(3.0, 3.0, 3.0)]
+
+
+def test_intervals_hold_the_truth_in_about_19_of_20():
+    random = np.random.default_rng(1)
+    found = with_intervals(random.normal(0, 1, (60, 200)))
+    assert 0.88 < np.mean([low <= 0 <= high for _, low, high in found]) < 0.99
+
+
+def test_lines_show_every_row():
+    figures = dict.fromkeys(EVAL_METRICS, (1.0, 0.5, 1.5))
+    rows = [
+        Row("", "bicubic", figures, {"swd_64": 1.0, "swd": 2.0}),
+        Row("srez-7", "generator", figures, {"swd_64": 3.0, "swd": 4.0}),
+        Row("a.weights.h5", "generator, 2 rounds of many", figures, {"swd_64": 3.0, "swd": 4.0}),
+        Row("", "others", {}, {"swd_64": 5.0, "swd": 6.0}),
+    ]
+    text = "\n".join(lines(rows))
+    assert text.count("bicubic") == text.count("generator (srez-7)") == 2
+    assert text.count("others") == 1
+    assert "1.00 [0.50, 1.50]" in text
+    assert "6.00" in text
+    table = text.splitlines()
+    assert (
+        len({line.rindex("lone pixels") + 11 for line in table[:1]} | {len(line) for line in table[:4]}) == 1
+    )
+    assert all("]  " in line and "]0" not in line for line in table[1:4])
