@@ -19,7 +19,7 @@ from srez.system.processes import end_with_parent, signals_held
 from srez.system.screen import progress
 
 FACES_PER_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
-FACES_AT_ONCE = 8  # faces that a process draws before it hands them over
+FACES_WAITING = 16  # for every process
 
 
 def synthetic(dest: Path, count: int) -> None:
@@ -55,18 +55,14 @@ def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
     # spawn: what forks while threads run may stand still
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
         # a few at a time, since a pool that loses a process while work is cancelled never ends
-        waiting: deque[Future[list[bytes]]] = deque()
-        for start in range(0, len(numbers), FACES_AT_ONCE):
+        waiting: deque[Future[bytes]] = deque()
+        for number in numbers:
             with signals_held():
-                waiting.append(pool.submit(_jpegs, numbers[start : start + FACES_AT_ONCE]))
-            if len(waiting) > 2 * workers:
-                yield from waiting.popleft().result()
+                waiting.append(pool.submit(_jpeg, number))
+            if len(waiting) > FACES_WAITING * workers:
+                yield waiting.popleft().result()
         while waiting:
-            yield from waiting.popleft().result()
-
-
-def _jpegs(numbers: Sequence[int]) -> list[bytes]:
-    return list(map(_jpeg, numbers))
+            yield waiting.popleft().result()
 
 
 def _jpeg(number: int) -> bytes:

@@ -43,8 +43,9 @@ def call(tmp_path, drive, waits, capsys):
     def run(*arguments, data=ZIP, members=MEMBERS, drive_url=drive.url, **policy):
         drive.data = data
         os.chdir(tmp_path)
-        policy_ = RetryPolicy(**{"connect": 5, "silence": 5, "sleep": waits} | policy)
-        code = download_data.main(list(arguments), archive_of(data, drive_url, members), policy_)
+        usual = {"connect": 5, "silence": 5, "sleep": waits}
+        archive = archive_of(data, drive_url, members)
+        code = download_data.main(list(arguments), archive, RetryPolicy(**usual | policy))
         out, err = capsys.readouterr()
         assert "Traceback" not in err
         messages = [line for line in err.splitlines() if line.startswith("download_data: ")]
