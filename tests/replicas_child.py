@@ -7,10 +7,8 @@ logical CPUs, or the workers of TF_CONFIG.
 import json
 import os
 import sys
-from pathlib import Path
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import numpy as np
 import tensorflow as tf

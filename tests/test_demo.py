@@ -7,8 +7,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from helpers import folders, quick, train
 from PIL import Image
-from test_train import folders, quick, train
 
 import srez_demo
 from srez.errors import UserError

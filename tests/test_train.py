@@ -4,27 +4,32 @@ import dataclasses
 import itertools
 import json
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import ROOT, jpeg
+from helpers import (
+    SMALL,
+    assert_equal_checkpoints,
+    copy_of,
+    folders,
+    jpeg,
+    newest,
+    quick,
+    read_until,
+    start,
+    train,
+)
 from PIL import Image
 
 import srez_train
 from srez.errors import UserError
 from srez.options.config import Config, fields
 from srez.runs.run import Run, read_metrics
-from srez.system.signals import Stop
 
-SMALL = {"width": 0.125, "summary_period": 10}
 CHOICES = {
     "loss_func": ("dcgan", "wgan", "wgangp"),
     "gen_architect": ("deconv", "resnet"),  # of equals pairwise takes the first, which is the quicker
@@ -33,43 +38,6 @@ CHOICES = {
     "optimizer": ("adam", "rmsprop"),
     "input": ("scaled", "noise"),
 }
-
-
-def folders(root: Path) -> dict[str, str]:
-    return {f"{name}_dir": str(root / name) for name in ("train", "checkpoint", "summary")}
-
-
-def quick(faces: str, root: Path, **options) -> Config:
-    """A training of some batches that traces quickly."""
-    usual = {
-        "gen_architect": "deconv",
-        "width": 0.03125,
-        "batch_size": 2,
-        "max_batches": 2,
-        "test_vectors": 2,
-    }
-    return Config(run="train", dataset=faces, **folders(root), **(usual | options))
-
-
-def train(config: Config) -> int:
-    return srez_train.train(config, Stop())
-
-
-def newest(folder: Path | str) -> dict[str, np.ndarray]:
-    """Every variable of the newest checkpoint, but for the wall clock."""
-    reader = tf.train.load_checkpoint(str(folder))
-    names = [
-        n for n in reader.get_variable_to_shape_map() if not n.startswith(("minutes", "_CHECKPOINTABLE"))
-    ]
-    return {name: reader.get_tensor(name) for name in names}
-
-
-def assert_equal_checkpoints(one: Path, other: Path) -> None:
-    one, other = newest(one), newest(other)
-    assert one.keys() == other.keys()
-    assert len(one) > 20
-    for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
 
 
 # ---- the contract ----------------------------------------------------------------------------------
@@ -139,19 +107,6 @@ def test_tensorboard_tags(whole):
     } <= tags
 
 
-def start(spawn: Callable, faces: str, root: Path, **options) -> subprocess.Popen:
-    """A training in a process of its own."""
-    words = [f"--{k}={v}" for k, v in {"dataset": faces, **SMALL, **folders(root), **options}.items()]
-    return spawn([sys.executable, str(ROOT / "srez_main.py"), "--run=train", "--deterministic", *words])
-
-
-def wait_for(process: subprocess.Popen, text: str) -> None:
-    for line in process.stdout:
-        if text in line:
-            return
-    pytest.fail(f"ended without saying {text}: {process.stderr.read()}")
-
-
 def test_ten_and_ten_more_are_twenty_with_signals_between(spawn, faces, whole, tmp_path):
     """Each signal stops after its batch, and the same command goes on: four processes end as one does."""
     process = start(spawn, faces, tmp_path, max_batches=10, log_period=1)
@@ -161,8 +116,8 @@ def test_ten_and_ten_more_are_twenty_with_signals_between(spawn, faces, whole, t
     done = 10
     for number in (signal.SIGTERM, signal.SIGINT):
         process = start(spawn, faces, tmp_path, max_batches=20, log_period=1)
-        wait_for(process, f"continuing after batch {done}")
-        wait_for(process, f"Batch [{done + 2:4d}]")
+        read_until(process, f"continuing after batch {done}")
+        read_until(process, f"Batch [{done + 2:4d}]")
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, err) == (75, "")
@@ -208,12 +163,6 @@ def finished(faces, tmp_path_factory) -> Config:
 def copy(finished, tmp_path) -> Config:
     """The same in a folder of its own."""
     return copy_of(finished, tmp_path)
-
-
-def copy_of(config: Config, root: Path) -> Config:
-    """A run copied to another folder."""
-    shutil.copytree(Path(config.train_dir).parent, root, dirs_exist_ok=True)
-    return dataclasses.replace(config, **folders(root))
 
 
 def test_a_finished_run_says_how_to_extend_it(copy, capsys):

@@ -56,7 +56,7 @@ def write_whole(path: str, data: bytes) -> None:
         with whole_file(path) as file:
             file.write(data)
         return
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     with gfile().GFile(temporary, "wb") as file:
         file.write(data)
     gfile().rename(temporary, path, overwrite=True)
@@ -65,7 +65,7 @@ def write_whole(path: str, data: bytes) -> None:
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[BinaryIO]:
     """A local file to write to, which gets its name when the block ends well and is gone when it does not."""
-    temporary = _temporary(path)
+    temporary = temporary_path(path)
     try:
         with named(path), open(temporary, "wb") as file:
             yield file
@@ -78,7 +78,8 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
         raise
 
 
-def _temporary(path: str) -> str:
+def temporary_path(path: str) -> str:
+    """Where a file is written before it gets its name: beside it, hidden, told apart by host and process."""
     folder, name = os.path.split(path)
     return join(folder, f".{name}.{platform.node()}.{os.getpid()}.tmp")  # a folder may be shared by machines
 

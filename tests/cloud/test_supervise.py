@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 from fake_machine import build_machine, calls, finish, kill_all_in, processes
-from helpers import ROOT
+from helpers import ROOT, wait_for
 
 from srez.cloud import preemption, supervise
-from srez.cloud.processes import Child, Log, Runner
+from srez.cloud.processes import SIGNALS, Child, Log, Runner
 from srez.options.config import Config, to_dict
 
 SYNCED = "echo sync $(sed -n s/.*path://p $CHECKPOINT_DIR/checkpoint) >>calls.txt"
@@ -36,13 +36,6 @@ def lines(rented, *starts: str) -> list[str]:
     """What the fake commands noted, in order, if it starts so."""
     text = rented.log.read_text() if rented.log.exists() else ""
     return [line for line in text.splitlines() if line.startswith(starts)]
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)
 
 
 def training(rented) -> bool:
@@ -211,11 +204,19 @@ def test_the_training_heeds_its_first_signal_alone(grace, code):
     assert (done.stdout == b"SIGTERM\n") is (code == 0)
 
 
-def test_a_signal_between_two_commands_is_not_lost(tmp_path, monkeypatch):
-    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the tests keep their own
+@pytest.fixture
+def own_signals():
+    """What the tests do about signals, again when the test is over."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_signal_between_two_commands_is_not_lost(tmp_path, own_signals):
     log = Log(str(tmp_path / "log"))
     started, runner = time.monotonic(), Runner(log, None)
-    runner._receive(signal.SIGTERM, None)
+    os.kill(os.getpid(), signal.SIGTERM)
     assert runner.stop == "SIGTERM"
     assert runner.run(lambda: Child(["sleep", "20"], os.environ, log)) == 128 + signal.SIGTERM
     runner.pause(20)

@@ -21,10 +21,9 @@ from PIL import Image, ImageCms
 from srez.data import portraits
 from srez.errors import UserError
 from srez.images import find
-from srez.images.picture import Picture, UnusablePicture, read
-from srez.inference import network as networks
+from srez.images.picture import Picture, read
 from srez.inference import upscale as upscaling
-from srez.inference.network import Network, _to_float, load, reach, spans
+from srez.inference.network import Network, load, reach, spans
 from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
@@ -566,13 +565,13 @@ def test_options_of_upscale(trained, album, tmp_path):
 
 def test_tile_is_what_goes_through_at_once(trained, album, tmp_path, monkeypatch):
     seen = []
-    original = _to_float
+    infer = Network.infer
 
-    def to_float(pictures):
+    def watched(self, pictures, rounds):
         seen.append(pictures.shape)
-        return original(pictures)
+        return infer.__get__(self, Network)(pictures, rounds)
 
-    monkeypatch.setattr(networks, "_to_float", to_float)
+    monkeypatch.setattr(Network, "infer", watched)
     for n in range(6):
         Image.new("RGB", (16, 16)).save(tmp_path / f"{n}.png")
     assert upscale(trained, tmp_path / "[0-5].png", output=str(tmp_path / "out"), tile=32) == 0

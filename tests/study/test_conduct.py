@@ -9,14 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, nvidia_smi
+from fake_study import a_run
+from helpers import ROOT, nvidia_smi, wait_for
 
 from srez.errors import UserError
 from srez.options.config import Config
 from srez.study import conduct, jobs
-from srez.study.cells import Cell, StudyRun
-from srez.study.progress import Progress, minutes_text
-from srez.study.store import StudyStore
 from srez.system.signals import Stop
 
 FAKE = ROOT / "tests" / "fake_training.py"
@@ -252,9 +250,8 @@ def test_a_report_that_fails_is_told(study, monkeypatch):
 # ---- several at once, several machines -------------------------------------------------------------
 
 
-def test_two_jobs_run_at_once_and_share_the_cores(study, tmp_path, monkeypatch):
+def test_two_jobs_run_at_once(study, tmp_path, monkeypatch):
     monkeypatch.setenv("FAKE_PACE", "0.05")
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(6))
     assert study(jobs=2) == 0
     steps = sorted((line["time"], 1) for line in events(tmp_path)) + [
         (line["time"], -1) for line in events(tmp_path, "end")
@@ -264,10 +261,6 @@ def test_two_jobs_run_at_once_and_share_the_cores(study, tmp_path, monkeypatch):
         running += step
         most = max(most, running)
     assert (running, most) == (0, 2)
-    assert jobs.machine_share(1, 2, []) == {"TF_NUM_INTRAOP_THREADS": "3", "TF_NUM_INTEROP_THREADS": "3"}
-    assert jobs.machine_share(0, 1, []) == {}
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "5")
-    assert jobs.machine_share(0, 8, []) == {"TF_NUM_INTRAOP_THREADS": "5", "TF_NUM_INTEROP_THREADS": "1"}
 
 
 def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
@@ -283,11 +276,6 @@ def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
         beside = [o for o in events(tmp_path) if o["time"] < line["time"] < ends[o["name"]]]
         assert line["gpu"] not in {o["gpu"] for o in beside}
     assert "2 of 4, 0.5-s0: starts on GPU 1" in capsys.readouterr().out
-
-
-def a_run(number: int, batches: int = 10) -> StudyRun:
-    cell = Cell({"a": str(number)}, {"max_batches": batches})
-    return StudyRun(f"{number}-s0", cell, 0, cell.options)
 
 
 def test_shards_are_a_partition():
@@ -340,13 +328,6 @@ def start(tmp_path, spawn):
         )
 
     return run
-
-
-def wait_for(condition, seconds: float = 20) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.01)
 
 
 def finish(process: subprocess.Popen) -> str:
@@ -468,98 +449,6 @@ def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch
     assert study() == 0
     assert "2 of 4, 0.5-s0: left to process 7 on elsewhere" in capsys.readouterr().out
     assert set(outcomes(tmp_path)) == {"0.25-s0", "0.25-s1", "0.5-s1"}
-
-
-def test_signals_within_two_seconds_are_one(monkeypatch):
-    now, left = [100.0], []
-    monkeypatch.setattr("srez.system.signals.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("srez.system.signals.os._exit", left.append)
-    stop = Stop()
-    stop.defer = True
-    stop._receive(signal.SIGTERM)
-    now[0] += 1.9
-    stop._receive(signal.SIGINT)
-    assert (stop.requested, left) == ("SIGTERM", [])
-    now[0] += 0.2
-    stop._receive(signal.SIGINT)
-    assert left == [75]
-
-
-# ---- progress --------------------------------------------------------------------------------------
-
-
-def tell(store: StudyStore, name: str, batch: int, minutes: float, **figures: float) -> None:
-    path = Path(store.run(name, "checkpoint"))
-    path.mkdir(parents=True, exist_ok=True)
-    with (path / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps({"batch": batch, "minutes": minutes, **figures}) + "\n")
-
-
-def test_time_to_go(tmp_path):
-    store = StudyStore(str(tmp_path))
-    runs = [a_run(i) for i in range(4)]
-    progress = Progress(store, runs, jobs=1)
-    assert progress.remaining() is None
-    tell(store, "0-s0", 10, 5.0)  # half a minute a batch
-    store.write_outcome("0-s0", {"exit": 0, "batches": 10, "minutes": 5.0, "message": ""})
-    tell(store, "1-s0", 4, 6.0)  # a minute and a half a batch
-    progress.refresh(["1-s0"])
-    assert progress.share == pytest.approx(14 / 40)
-    assert progress.remaining() == pytest.approx(6 * 1.5 + 2 * 10 * 1.0)
-    assert progress.remaining({"3-s0"}) == pytest.approx(6 * 1.5 + 10 * 1.0)
-    progress.overheads = [0.5, 1.5]  # of the two that are to be started
-    assert progress.remaining() == pytest.approx(6 * 1.5 + 2 * 10 * 1.0 + 2 * 1.0)
-    progress.jobs = 8
-    assert progress.remaining() == pytest.approx((6 * 1.5 + 2 * 10 * 1.0 + 2 * 1.0) / 3)
-
-
-def test_a_training_that_diverged_is_whole(tmp_path):
-    store = StudyStore(str(tmp_path))
-    progress = Progress(store, [a_run(0), a_run(1)], jobs=1)
-    tell(store, "0-s0", 2, 1.0)
-    store.write_outcome("0-s0", {"exit": 3, "batches": 2, "minutes": 1.0, "message": ""})
-    progress.refresh(())
-    assert progress.share == 0.5
-    assert progress.finished == {"0-s0"}
-
-
-def test_the_last_figures_of_quality_are_shown(tmp_path):
-    store = StudyStore(str(tmp_path))
-    progress = Progress(store, [a_run(0)], jobs=1)
-    assert progress.figures(a_run(0)) == "no figures"
-    tell(store, "0-s0", 2, 1.0, psnr=21.04, ssim=0.6789, swd=33.33)
-    tell(store, "0-s0", 3, 1.5, generator_loss=0.1)
-    assert progress.figures(a_run(0)) == "PSNR 21.0 dB, SSIM 0.679, SWD 33.3"
-
-
-def test_the_last_line_is_the_last_whole_one(tmp_path):
-    store = StudyStore(str(tmp_path))
-    assert store.last_metrics("0-s0") == {}
-    for batch in range(1, 3000):
-        tell(store, "0-s0", batch, batch / 10, swd=1 / 3)
-    assert store.last_metrics("0-s0") == {"batch": 2999, "minutes": 299.9, "swd": 1 / 3}
-    with open(store.run("0-s0", "checkpoint", "metrics.jsonl"), "a") as file:
-        file.write('{"batch": 3000, "minu')
-    assert store.last_metrics("0-s0")["batch"] == 2999
-
-
-def test_damaged_figures_and_outcomes_count_as_none(tmp_path):
-    store = StudyStore(str(tmp_path))
-    tell(store, "0-s0", 7, 1.0)
-    with open(store.run("0-s0", "checkpoint", "metrics.jsonl"), "ab") as file:
-        file.write(b"\0\0\0\n")
-    assert store.last_metrics("0-s0")["batch"] == 7
-    for content in ("", "\0\0", "[]", '{"exit": 0}'):
-        Path(store.run("0-s0", "outcome.json")).write_text(content)
-        assert store.outcome("0-s0") is None
-    assert not store.finished(a_run(0))
-
-
-@pytest.mark.parametrize(
-    ("minutes", "text"), [(None, "?"), (0.2, "1m"), (59.2, "60m"), (119, "119m"), (150, "2.5h")]
-)
-def test_times_for_people(minutes, text):
-    assert minutes_text(minutes) == text
 
 
 # ---- the command itself ----------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ROOT
 
 from srez.data.dataset import open_dataset
 from srez.errors import UserError
@@ -25,7 +26,6 @@ from srez.runs.trained import saved_batches
 from srez.training.replicas import Replicas, check_cluster, open_replicas
 from srez_input import open_stream
 
-HERE = Path(__file__).resolve().parent.parent
 TINY = [
     "--gen_architect=deconv",
     "--width=0.03125",
@@ -83,8 +83,9 @@ def environments(kind: str) -> list[dict[str, str]]:
 
 def compare(cases: list[dict], kind: str, spawn) -> list[list[dict]]:
     """Each case trained on one device and on two replicas, as every process found it."""
-    words = [sys.executable, str(HERE / "replicas_child.py"), *map(json.dumps, cases)]
-    started = [spawn(words, env=os.environ | added) for added in environments(kind)]
+    words = [sys.executable, str(ROOT / "tests" / "replicas_child.py"), *map(json.dumps, cases)]
+    here = os.environ | {"PYTHONPATH": str(ROOT)}
+    started = [spawn(words, env=here | added) for added in environments(kind)]
     ended = ends(started, 1500)
     assert [code for code, *_ in ended] == [0] * len(started), ended
     return [[json.loads(line) for line in out.splitlines() if line.startswith("{")] for _, out, _ in ended]
@@ -124,7 +125,7 @@ sys.exit(srez_main.main(["srez_main.py", *sys.argv[1:]]))
 
 def test_the_command_trains_on_all_devices_of_the_machine(faces, tmp_path):
     words = ["--run=train", "--strategy=mirrored", f"--dataset={faces}", *TINY, "--max_batches=3"]
-    environment = os.environ | {"PYTHONPATH": str(HERE.parent), "CUDA_VISIBLE_DEVICES": "-1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
 
     def run(*more: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", MIRRORED, *words, *more]
@@ -217,7 +218,7 @@ def workers(spawn, faces, tmp_path):
         for index, added in enumerate(environments("workers")):
             folder = tmp_path / f"worker{index}"
             folder.mkdir(exist_ok=True)
-            words = [sys.executable, str(HERE.parent / "srez_main.py"), "--run=train", f"--dataset={faces}"]
+            words = [sys.executable, str(ROOT / "srez_main.py"), "--run=train", f"--dataset={faces}"]
             words += ["--strategy=multiworker", *TINY, *options, *extra[index]]
             environment = os.environ | added | {"PYTHONUNBUFFERED": "1"}
             started.append(spawn(words, cwd=folder, env=environment))
@@ -332,7 +333,7 @@ def test_slurm_names_the_workers(tmp_path):
         "SLURM_STEP_NODELIST": "node[1-2]",
     }
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"} | slurm
-    words = [str(HERE.parent / "scripts" / "slurm.sh"), "sh", "-c", 'echo "$TF_CONFIG"']
+    words = [str(ROOT / "scripts" / "slurm.sh"), "sh", "-c", 'echo "$TF_CONFIG"']
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=True)
     check_cluster(done.stdout)
     assert json.loads(done.stdout) == {

@@ -1,20 +1,21 @@
 """bench/soak.py tells a leak from none, on numbers that are known and on a real process."""
 
 import json
+import runpy
 import subprocess
 import sys
 
 import pytest
 from helpers import ROOT
 
-sys.path.insert(0, str(ROOT / "bench"))
-import soak
+SOAK = runpy.run_path(str(ROOT / "bench" / "soak.py"))
+trend, after_warm_up = SOAK["trend"], SOAK["after_warm_up"]
 
 HOUR = [float(second) for second in range(3600)]
 
 
 def test_a_line_is_found_again():
-    found = soak.trend(HOUR, [1000 + 36 * second / 3600 for second in HOUR])
+    found = trend(HOUR, [1000 + 36 * second / 3600 for second in HOUR])
     assert found.per_hour == pytest.approx(36)
     assert found.rise == pytest.approx(36, rel=1e-3)
     assert (found.first, found.last) == pytest.approx((1001.8, 1034.2), abs=0.1)
@@ -32,13 +33,13 @@ def test_a_line_is_found_again():
     ],
 )
 def test_three_percent(added, flat):
-    assert soak.trend(HOUR, [1000 + added(second / 3600) for second in HOUR]).flat is flat
+    assert trend(HOUR, [1000 + added(second / 3600) for second in HOUR]).flat is flat
 
 
 def test_the_warm_up_does_not_count():
     seen = [(float(second), 0.0, 0, 0) for second in range(0, 7200, 60)]
-    assert soak.after_warm_up(seen)[0][0] == 600
-    assert soak.after_warm_up(seen[:21])[0][0] == 300
+    assert after_warm_up(seen)[0][0] == 600
+    assert after_warm_up(seen[:21])[0][0] == 300
 
 
 @pytest.mark.slow

@@ -22,9 +22,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import ROOT, jpeg, running
+from helpers import (
+    ROOT,
+    assert_equal_checkpoints,
+    copy_of,
+    folders,
+    jpeg,
+    newest,
+    quick,
+    read_until,
+    running,
+    start,
+    train,
+)
 from PIL import Image
-from test_train import assert_equal_checkpoints, copy_of, folders, newest, quick, start, train, wait_for
 
 import srez_model
 import srez_train
@@ -69,7 +80,7 @@ def kill_at_random_moments(faces: str, root: Path, times: int, batches: int, see
     moments = random.Random(seed)
     for _ in range(times):
         with running(command(faces, root, batches)) as process:
-            wait_for(process, "Batch [")
+            read_until(process, "Batch [")
             time.sleep(moments.uniform(0, 0.4))
             process.kill()
             process.communicate()
@@ -131,8 +142,7 @@ def test_what_a_kill_left_half_written_is_cleared_away(copy):
 # ---- signals ---------------------------------------------------------------------------------------
 
 LONG_CALL = """
-import hashlib, signal, sys
-sys.path.insert(0, {root!r})
+import hashlib, signal
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN if number in {ignored} else signal.SIG_DFL)
 from srez.system.signals import Stop
@@ -145,11 +155,13 @@ print(stop.requested or "nothing", flush=True)
 
 
 @pytest.fixture
-def long_call(spawn):
+def long_call(spawn, monkeypatch):
     """A process that has taken the signals over and computes without end, unless `rounds` are fewer."""
 
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
     def call(defer: bool, rounds: int = 2**31 - 1, ignored: tuple[int, ...] = ()) -> subprocess.Popen:
-        program = LONG_CALL.format(root=str(ROOT), defer=defer, rounds=rounds, ignored=list(ignored))
+        program = LONG_CALL.format(defer=defer, rounds=rounds, ignored=list(ignored))
         process = spawn([sys.executable, "-c", program])
         assert process.stdout.readline() == "ready\n"
         return process
@@ -220,17 +232,17 @@ def test_signals_at_default_size(spawn, faces, tmp_path, monkeypatch):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         done = max((int(p.stem[5:]) for p in (tmp_path / "checkpoint").glob("*.index")), default=0)
         process = start(spawn, faces, tmp_path, **DEFAULT_SIZE)
-        wait_for(process, f"Batch [{done + 1:4d}]")
+        read_until(process, f"Batch [{done + 1:4d}]")
         begin = time.monotonic()
-        wait_for(process, f"Batch [{done + 2:4d}]")
+        read_until(process, f"Batch [{done + 2:4d}]")
         said = stop(process, number, limit=max(10, 3 * (time.monotonic() - begin)))
         last = int(re.search(rf"{number.name}: stopped after batch (\d+), saved", said)[1])
         assert last in (done + 3, done + 2)
         assert newest(tmp_path / "checkpoint")["batch/.ATTRIBUTES/VARIABLE_VALUE"] == last
     monkeypatch.setenv("SREZ_GRACE", "0")
     process = start(spawn, faces, tmp_path, **DEFAULT_SIZE)
-    wait_for(process, f"continuing after batch {last}")
-    wait_for(process, f"Batch [{last + 1:4d}]")
+    read_until(process, f"continuing after batch {last}")
+    read_until(process, f"Batch [{last + 1:4d}]")
     process.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
@@ -243,8 +255,7 @@ def test_signals_at_default_size(spawn, faces, tmp_path, monkeypatch):
 # ---- a screen that goes away -----------------------------------------------------------------------
 
 TALK = """
-import os, sys, time
-sys.path.insert(0, {root!r})
+import os, sys
 from srez.system.screen import outlive_screen
 outlive_screen()
 print("first", flush=True)
@@ -257,10 +268,11 @@ open({path!r}, "w").write("whole")
 
 
 @pytest.fixture
-def talk(tmp_path) -> tuple[list[str], Path]:
+def talk(tmp_path, monkeypatch) -> tuple[list[str], Path]:
     """A command that prints, waits for its standard input, prints more and writes a file; that file."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     path = tmp_path / "result"
-    return [sys.executable, "-c", TALK.format(root=str(ROOT), path=str(path))], path
+    return [sys.executable, "-c", TALK.format(path=str(path))], path
 
 
 def test_a_closed_pipe_stops_nothing(talk, spawn):
@@ -500,14 +512,13 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_there(copy):
         "import resource, signal, sys\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
         "import srez_main\n"
         "sys.exit(srez_main.main(sys.argv))\n"
     )
     usual = Config()
     words = [f"--{n}={v}" for n, v in dataclasses.asdict(copy).items() if v != getattr(usual, n)]
     done = subprocess.run(
-        [sys.executable, "-c", limited, *words], capture_output=True, text=True, check=False
+        [sys.executable, "-c", limited, *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stdout + done.stderr
     remedy = "raise the limit (ulimit -f), or choose a disk that takes larger files"
@@ -530,7 +541,7 @@ def test_no_file_that_finds_the_disk_full_does_harm(copy, tmp_path, monkeypatch)
         path.symlink_to("/dev/full")
 
     def described(*words: object) -> None:
-        full(Path(files._temporary(str(tmp_path / "checkpoint" / "config.json"))))
+        full(Path(files.temporary_path(str(tmp_path / "checkpoint" / "config.json"))))
         describe(*words)
 
     def fails(name: str) -> None:
@@ -546,7 +557,7 @@ def test_no_file_that_finds_the_disk_full_does_harm(copy, tmp_path, monkeypatch)
     (tmp_path / "aside").rename(metrics)
     after = newest(copy.checkpoint_dir)
     assert all((before[n] == after[n]).all() for n in before)
-    full(Path(files._temporary(str(tmp_path / "train" / "batch000006_out_l.png"))))
+    full(Path(files.temporary_path(str(tmp_path / "train" / "batch000006_out_l.png"))))
     fails("batch000006_out_l.png")
     assert not [p for p in tmp_path.rglob(".*.tmp") if p.is_symlink() or p.is_file()]
     assert train(longer) == 0

@@ -1,0 +1,122 @@
+"""A study on disk as if it had been done: its file, its trainings' figures, outcomes and pictures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from srez.report.results import FINISHED, UNDER_WAY, Results, RunResult
+from srez.study.cells import Cell, StudyRun
+from srez.study.grid import read_study
+from srez.study.store import StudyStore
+
+SAMPLES = range(0, 130, 10)  # 13, five of them in the last third
+STUDY = """
+name = "tiny"
+title = "{title}"
+question = "Who <i>wins</i>?"
+seeds = [0, 1]
+[base]
+max_batches = 120
+summary_period = 10
+{base}
+[axes]
+objective = [{{label = "gan", loss_func = "dcgan"}}, {{label = "wgan-gp", loss_func = "wgangp"}}]
+gen_architect = ["resnet", "deconv"]
+[[exclude]]
+objective = "gan"
+gen_architect = "deconv"
+reason = "it <b>is</b> left out"
+"""
+RUNS = [f"{cell}-s{seed}" for seed in (0, 1) for cell in ("gan-resnet", "wgangp-resnet", "wgangp-deconv")]
+
+
+def begin(folder: Path, title: str = "A tiny study", base: str = "") -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "study.toml").write_text(STUDY.format(title=title, base=base))
+    return folder
+
+
+def train(folder: Path, name: str, figures: dict, last: int = 120, exit: int | None = 0) -> Path:
+    """A training's files; figures: name -> function of the batch."""
+    run = folder / "runs" / name
+    for part in ("checkpoint", "train"):
+        (run / part).mkdir(parents=True)
+    lines = []
+    for batch in range(0, last + 1, 5):
+        wanted = {n: f for n, f in figures.items() if batch % 10 == 0 or "loss" in n or "estimate" in n}
+        if batch == 0:  # nothing has been trained
+            wanted = {n: f for n, f in wanted.items() if "loss" not in n and "estimate" not in n}
+        lines.append({"batch": batch, "minutes": batch / 10} | {n: f(batch) for n, f in wanted.items()})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (run / "checkpoint" / "metrics.jsonl").write_text(text)
+    if exit is not None:
+        outcome = {
+            "exit": exit,
+            "batches": last,
+            "minutes": last / 10,
+            "message": "a loss was nan" if exit else "",
+        }
+        (run / "outcome.json").write_text(json.dumps(outcome))
+    return run
+
+
+def settling(first: float, last: float):
+    """From `first` to `last` in the first half, then level."""
+    return lambda batch: first + (last - first) * min(batch / 60, 1)
+
+
+def usual(seed: int) -> dict:
+    """SWD ends at 20 + seed, PSNR at 22 + seed; estimate and losses fall all the way."""
+    wave = [0, 3, 1, 4, 2]
+    return {
+        "swd": settling(100, 20 + seed),
+        "psnr": settling(10, 22 + seed),
+        "diversity": lambda batch: 0.9,
+        "wasserstein_estimate": lambda batch: 200 - batch + wave[batch // 5 % 5],
+        "generator_loss": lambda batch: 2 - batch / 100,
+        "discriminator_tot_loss": lambda batch: 1 + batch / 100,
+    }
+
+
+def strip(shade: int) -> Image.Image:
+    """Ten faces of 64x64, one brighter than the other."""
+    row = np.repeat(np.arange(10) * 20 + shade, 64).astype(np.uint8)
+    return Image.fromarray(np.broadcast_to(row[None, :, None], (64, 640, 3)).copy())
+
+
+def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]") -> Results:
+    """Results in which the trainings named have curves of that verdict; the others converged."""
+    path = begin(tmp_path / "s") / "study.toml"
+    path.write_text(path.read_text().replace("[0, 1]", seeds))
+    study = read_study(str(path))
+    batch = np.array(SAMPLES, float)
+    levels = {
+        "converged": np.minimum(batch / 60, 1),
+        "improving": batch / 120,
+        "oscillating": np.where(batch > 100, 0.5, np.minimum(batch / 60, 1)),
+    }
+    found = []
+    for run in study.runs():
+        word = words.get(run.name, "converged")
+        if word == UNDER_WAY:
+            found.append(RunResult(run, UNDER_WAY))
+        elif word == "diverged":
+            found.append(RunResult(run, FINISHED, exit=3))
+        else:
+            curves = {"psnr": (batch, 10 + 10 * levels[word])}
+            found.append(RunResult(run, FINISHED, exit=0, curves=curves))
+    return Results(study, found)
+
+
+def a_run(number: int, batches: int = 10) -> StudyRun:
+    cell = Cell({"a": str(number)}, {"max_batches": batches})
+    return StudyRun(f"{number}-s0", cell, 0, cell.options)
+
+
+def tell(store: StudyStore, name: str, batch: int, minutes: float, **figures: float) -> None:
+    path = Path(store.run(name, "checkpoint"))
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"batch": batch, "minutes": minutes, **figures}) + "\n")
