@@ -11,7 +11,6 @@ import download_data
 from srez.data.dataset import open_dataset
 from srez.data.pack import WINDOWS_START, Pack, write_pack
 from srez.errors import EXIT_DONE, EXIT_USER, UserError
-from srez.images.picture import UnusablePicture
 from srez.options.config import Config
 from srez_input import batches
 

@@ -6,6 +6,7 @@ from helpers import jpeg
 import download_data
 from srez.data.pack import Pack
 from srez.errors import EXIT_DONE, EXIT_USER
+from srez.images.picture import UnusablePicture
 
 
 @pytest.mark.parametrize(
@@ -37,4 +38,5 @@ def test_damaged_pictures_are_holes_and_named(tmp_path, capsys):
     assert "more/small.jpg" in said
     packed = Pack(str(pack), {})
     assert packed.window(0).shape == (144, 144, 3)
-    assert isinstance(packed.window(1), str)
+    with pytest.raises(UnusablePicture, match=r"truncated|ends"):
+        packed.window(1)

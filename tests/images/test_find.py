@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from srez.data.sources import Damaged, Framing, folder_source
+from srez.data.sources import Framing, folder_source
 from srez.images import find
+from srez.images.picture import UnusablePicture
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -90,7 +91,7 @@ class TestList:
         (tmp_path / "b.png").symlink_to("moved_away.png")
         source = folder_source(str(tmp_path), Framing())
         assert source.window(0).shape == (128, 128, 3)
-        with pytest.raises(Damaged, match="No such file"):
+        with pytest.raises(UnusablePicture, match="No such file"):
             source.window(1)
 
     def test_no_such_folder_holds_nothing(self, tmp_path):

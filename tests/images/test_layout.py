@@ -23,7 +23,7 @@ class TestWrite:
 
     def test_rows_have_a_picture_each_and_columns_a_batch(self):
         columns = [np.full((3, 2, 4, 3), 10 * c) + np.arange(3)[:, None, None, None] for c in range(4)]
-        grid = layout.rows_of(columns)
+        grid = layout.columns_to_grid(columns)
         assert grid.shape == (6, 16, 3)
         for row in range(3):
             for column in range(4):

@@ -21,7 +21,7 @@ from PIL import Image, ImageCms
 from srez.data import portraits
 from srez.errors import UserError
 from srez.images import find
-from srez.images.picture import Picture, read
+from srez.images.picture import Picture, UnusablePicture, read
 from srez.inference import upscale as upscaling
 from srez.inference.network import Network, load, reach, spans
 from srez.networks.build import back_project, build_generator
