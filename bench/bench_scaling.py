@@ -24,7 +24,6 @@ KINDS = ("fixed", "growing")
 def images_per_second(replicas: int, batch_size: int, width: float, steps: int) -> tuple[float, str]:
     """Of this process's first replicas, median over steps; what they are."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.path.insert(0, str(ROOT))
     import numpy as np
 
     from srez.system.screen import quiet_stderr

@@ -62,7 +62,6 @@ def resident(pid: int) -> float:
 def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     """Seconds of a step, a line of figures, a sample grid and a checkpoint, in this process."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.path.insert(0, str(ROOT))
     import tensorflow as tf
 
     import srez_input

@@ -460,7 +460,10 @@ def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch
         (["--run=study", "--study=nowhere.toml"], "there is no study 'nowhere.toml'"),
         (["--run=study", "--study=smoke", "--jobs=0"], "--jobs=0: must be at least 1"),
         (["--run=study", "--study=smoke", "--study_dir=gs://x"], "must be a local or mounted folder"),
-        (["--run=study", "--study=smoke", "--study_dir=a_file"], "a_file/runs: Not a directory: name a folder, not a file"),
+        (
+            ["--run=study", "--study=smoke", "--study_dir=a_file"],
+            "a_file/runs: Not a directory: name a folder, not a file",
+        ),
         (["--run=report", "--study_dir=empty"], "'empty' holds no study"),
     ],
 )
@@ -477,7 +480,9 @@ def test_errors_are_one_line_and_need_no_tensorflow(srez, tmp_path, monkeypatch,
 def test_a_dataset_that_is_not_there_stops_it_at_once(srez, tmp_path):
     done = srez("--run=study", "--study=smoke", "--dataset=nowhere", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("srez: gan-resnet-s0 cannot be trained: dataset 'nowhere' is not there: name a folder")
+    assert done.stderr.startswith(
+        "srez: gan-resnet-s0 cannot be trained: dataset 'nowhere' is not there: name a folder"
+    )
     assert done.stderr.count("\n") == 1
 
 
