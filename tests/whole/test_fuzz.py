@@ -176,8 +176,9 @@ def good_value(f: dataclasses.Field) -> st.SearchStrategy[str]:
     if f.type is bool:
         return st.sampled_from(("true", "false", "1", "0"))
     if f.type in (int, float):
-        low = next((n for n in (m["low"], m["above"]) if n is not None), 0)
-        high = next((n for n in (m["high"], m["below"]) if n is not None), low + 10_000)
+        bounds = m["bounds"]
+        low = bounds.get("low", bounds.get("above", 0))
+        high = bounds.get("high", bounds.get("below", low + 10_000))
         return (st.integers if f.type is int else st.floats)(low, high).map(str)
     return st.sampled_from(("pictures", "synthetic", "some", "old", "new folder", "é"))
 
