@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -35,7 +36,12 @@ class Kernel(keras.layers.Layer):
         )
         self.offset = self.add_weight(shape=(self.width,), initializer="zeros", name="offset")
 
+    def get_config(self) -> dict[str, Any]:
+        config = {"width": self.width, "size": self.size, "gain": self.gain, "seed": self.seed}
+        return {**super().get_config(), **config}
 
+
+@keras.saving.register_keras_serializable("srez")
 class Conv(Kernel):
     """Convolution, SAME padding: [B, h, w, in] -> [B, ceil(h/stride), ceil(w/stride), width]."""
 
@@ -47,7 +53,11 @@ class Conv(Kernel):
         x = tf.nn.conv2d(x, self.kernel, self.stride, "SAME")
         return tf.nn.bias_add(x, self.offset)
 
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "stride": self.stride}
 
+
+@keras.saving.register_keras_serializable("srez")
 class SpectralConv(Conv):
     """Convolution whose kernel is divided by its largest singular value, as [size * size * in, width].
 
@@ -79,6 +89,7 @@ class SpectralConv(Conv):
         return tf.nn.bias_add(tf.nn.conv2d(x, kernel, self.stride, "SAME"), self.offset)
 
 
+@keras.saving.register_keras_serializable("srez")
 class Deconv(Kernel):
     """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
 
@@ -86,6 +97,7 @@ class Deconv(Kernel):
         return tf.nn.bias_add(transposed_conv(x, self.kernel, "SAME"), self.offset)
 
 
+@keras.saving.register_keras_serializable("srez")
 class UpscaleConv(Kernel):
     """Nearest x2, then a 3x3 transposed convolution with stride 1: [B, h, w, in] -> [B, 2h, 2w, width].
 
@@ -135,6 +147,7 @@ def normalize(
     return tf.cast(y, x.dtype), mean, variance
 
 
+@keras.saving.register_keras_serializable("srez")
 class GeneratorNorm(keras.layers.Layer):
     """Batch norm with an offset and no scale, through TensorFlow's fused kernel.
 
@@ -168,6 +181,10 @@ class GeneratorNorm(keras.layers.Layer):
         self._update_averages(tf.squeeze(mean), tf.squeeze(variance))
         return y
 
+    def get_config(self) -> dict[str, Any]:
+        # Keras' own default refuses the dtype policy among the arguments
+        return super().get_config()
+
     def averages(self) -> tuple[tf.Tensor, tf.Tensor]:
         """Mean and variance [channels], bias corrected; 0 and 1 before the first update."""
         weight = tf.convert_to_tensor(self.moving_weight)
@@ -184,6 +201,7 @@ class GeneratorNorm(keras.layers.Layer):
             assign(average, MOMENTUM * average + (1 - MOMENTUM) * tf.stop_gradient(value))
 
 
+@keras.saving.register_keras_serializable("srez")
 class CriticNorm(keras.layers.Layer):
     """Mean and variance over `axes`, an offset per channel, no scale, no moving averages.
 
@@ -200,3 +218,6 @@ class CriticNorm(keras.layers.Layer):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         y, *_ = normalize(x, self.axes, self.epsilon, tf.cast(self.offset, tf.float32))
         return y
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}
