@@ -27,9 +27,6 @@ examples:
   download_data.py --pack my_pictures --pack_to faces.pack"""
 
 
-# Command line
-
-
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise UserError(message, "--help shows all options")
@@ -58,24 +55,20 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     add("--check", metavar="FOLDER", help="decode every picture of a folder and report; changes nothing")
     add("--pack", metavar="FOLDER", help="decode the faces of a folder into one file, trained on faster")
     add("--pack_to", metavar="FILE", help="that file [the folder's name with .pack]")
-    add(
-        "--crop_size",
-        type=int,
-        metavar="N",
-        help=f"side for --check and --pack, pixels [{Config.crop_size}]",
-    )
+    side = f"side for --check and --pack, pixels [{Config.crop_size}]"
+    add("--crop_size", type=int, metavar="N", help=side)
     for name in CROP_OPTIONS[1:]:
         add(f"--{name}", type=int, metavar="N", help=f"as in training, for --pack [{getattr(Config, name)}]")
     args = parser.parse_args(argv)
-    chosen = [name for name in ("check", "pack", "source") if getattr(args, name) is not None]
-    if len(chosen) > 1:
-        first, second = chosen[:2]
+    given = [name for name in ("check", "pack", "source") if getattr(args, name) is not None]
+    if len(given) > 1:
+        first, second = given[:2]
         raise UserError(
             f"--{first} with --{second}={getattr(args, second)}: a folder is {first}ed as it is",
             f"leave --{second} out",
         )
-    mode = chosen[0] if chosen and chosen[0] != "source" else args.source or CELEBA_SOURCE
-    for name in sorted({name for names in OPTIONS.values() for name in names}.difference(OPTIONS[mode])):
+    mode = args.source or (given[0] if given else CELEBA_SOURCE)
+    for name in sorted(set().union(*OPTIONS.values()).difference(OPTIONS[mode])):
         if getattr(args, name) is not None:
             raise UserError(f"--{name}: has no meaning with {mode}", "leave it out")
     _check_values(mode, args)
@@ -103,22 +96,15 @@ def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPoli
     if mode == "check":
         check(args.check, args.crop_size or Config.crop_size)
     elif mode == "pack":
-        options = {name: getattr(args, name) for name in CROP_OPTIONS}
-        options = {name: getattr(Config, name) if n is None else n for name, n in options.items()}
+        given = {name: getattr(args, name) for name in CROP_OPTIONS}
+        options = {name: getattr(Config, name) if n is None else n for name, n in given.items()}
         pack(args.pack, Path(args.pack_to or args.pack.rstrip("/") + EXTENSION).resolve(), options)
     elif mode == SYNTHETIC:
         synthetic(dest, args.count)
     else:
         zip_path = Path(args.archive) if args.archive else None
-        celeba(
-            dest,
-            archive,
-            urls=args.url or (),
-            zip_path=zip_path,
-            keep=bool(args.keep_archive),
-            count=args.count,
-            policy=policy,
-        )
+        keep = bool(args.keep_archive)
+        celeba(dest, archive, policy, args.url or (), zip_path, keep=keep, count=args.count)
 
 
 def main(

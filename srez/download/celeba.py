@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from srez.download.fetch import CELEBA, DEFAULT_POLICY, Archive, RetryPolicy, fault_of, fetch, kept_bytes
+from srez.download.fetch import Archive, RetryPolicy, fault_of, fetch, kept_bytes
 from srez.download.unpack import existing_above, has_all, require_room, survey, unpack
 from srez.errors import UserError
 
@@ -18,20 +18,16 @@ CelebA (Liu, Luo, Wang, Tang: Deep Learning Face Attributes in the Wild, ICCV 20
 The whole agreement: {page}"""
 
 
-# CelebA
-
-
 def celeba(
     dest: Path,
-    archive: Archive = CELEBA,
-    *,
-    urls: Sequence[str] = (),
-    zip_path: Path | None = None,
-    keep: bool = False,
-    count: int | None = None,
-    policy: RetryPolicy = DEFAULT_POLICY,
+    archive: Archive,
+    policy: RetryPolicy,
+    urls: Sequence[str],
+    zip_path: Path | None,
+    keep: bool,
+    count: int | None,
 ) -> None:
-    """Fetch and unpack the first `count` pictures of CelebA (all by default) into `dest`.
+    """Fetch and unpack the first `count` pictures of CelebA (None: all) into `dest`.
 
     `urls` are asked before Google Drive; `zip_path` is a zip that is there already; `keep`: the fetched zip
     stays beside `dest`. Raises UserError, OSError.
@@ -49,12 +45,12 @@ def celeba(
     part = own.with_name(own.name + ".part")
     if zip_path is None and own.exists():
         zip_path = own
-    if zip_path is not None:
-        require_archive(zip_path, archive)
-    else:
+    if zip_path is None:
         require_room_for_all(part, dest, archive, wanted - len(marker.files))
         part.parent.mkdir(parents=True, exist_ok=True)
         fetch(archive, [*urls, archive.drive_url], part, policy)
+    else:
+        require_archive(zip_path, archive)
     unpack(zip_path or part, dest, archive, marker, wanted)
     if zip_path is None:
         part.rename(own) if keep else part.unlink()

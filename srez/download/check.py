@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.pool import ThreadPool
 
 from srez.errors import UserError, one_line
@@ -28,8 +29,8 @@ class Finding:
     pixels: bytes = b""  # a hash of its size and pixels
 
 
-def inspect(folder: str, name: str, unreadable: tuple[type[Exception], ...] = (OSError,)) -> Finding:
-    """Decode one file as training would; `unreadable` are the errors of its filesystem."""
+def inspect(folder: str, unreadable: tuple[type[Exception], ...], name: str) -> Finding:
+    """Decode a file of a folder as training would; `unreadable` are the errors of its filesystem."""
     try:
         data = files.read_bytes(files.join(folder, name))
         picture = decode(data)
@@ -59,19 +60,18 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
         raise UserError(
             f"--check={folder}: no pictures in it or below", f"they are {', '.join(find.EXTENSIONS)} files"
         )
-    found = list(in_parallel(lambda name: inspect(folder, name, unreadable), names, len(names), "checking"))
+    with ThreadPool() as pool:  # threads, since Pillow and numpy let others run
+        findings = pool.imap(partial(inspect, folder, unreadable), names, chunksize=8)
+        found = list(progress(findings, total=len(names), desc="checking", unit=" files"))
     damaged = [f for f in found if f.fault]
-    small = [f for f in found if not f.fault and min(f.width, f.height) < crop_size]
+    good = [f for f in found if not f.fault]
+    small = [f for f in good if min(f.width, f.height) < crop_size]
     print(f"{folder}: {len(names):,} pictures, {others:,} other files")
     list_some("damaged", [f"{f.name}: {f.fault}" for f in damaged], len(damaged))
-    list_some(
-        f"smaller than {crop_size}x{crop_size}",
-        [f"{f.name}: {f.width}x{f.height}" for f in small],
-        MAX_LISTED,
-    )
-    list_some("duplicates", _duplicates(found), MAX_LISTED)
-    sizes = Counter(f"{f.width}x{f.height}" for f in found if not f.fault).most_common()
-    list_some("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes], MAX_LISTED)
+    list_some(f"smaller than {crop_size}x{crop_size}", [f"{f.name}: {f.width}x{f.height}" for f in small])
+    list_some("duplicates", _duplicates(good))
+    sizes = Counter(f"{f.width}x{f.height}" for f in good).most_common()
+    list_some("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes])
     if damaged or small:
         raise UserError(
             f"{folder}: {len(damaged) + len(small):,} of {len(names):,} pictures cannot be used "
@@ -81,11 +81,10 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
 
 
 def _duplicates(found: Iterable[Finding]) -> list[str]:
-    """One line for each picture that is there more than once."""
+    """One line for each picture that is there more than once among the undamaged."""
     same: dict[bytes, list[Finding]] = defaultdict(list)
     for finding in found:
-        if not finding.fault:
-            same[finding.pixels].append(finding)
+        same[finding.pixels].append(finding)
     return [
         " = ".join(f.name for f in group)
         + ("" if len({f.content for f in group}) == 1 else " (same pixels, other files)")
@@ -94,21 +93,10 @@ def _duplicates(found: Iterable[Finding]) -> list[str]:
     ]
 
 
-def list_some(title: str, lines: Sequence[str], limit: int) -> None:
-    """Print how many lines there are, and the first of them."""
+def list_some(title: str, lines: Sequence[str], limit: int = MAX_LISTED) -> None:
+    """Print how many lines there are, and the first `limit` of them."""
     print(f"{title}: {len(lines):,}")
     for line in lines[:limit]:
         print(f"  {line}")
     if len(lines) > limit:
         print(f"  and {len(lines) - limit:,} more")
-
-
-def in_parallel(work: Callable, items: Iterable, total: int, what: str) -> Iterable:
-    """Results of `work` in the order of the items; threads, since Pillow and numpy let others run."""
-    pool = ThreadPool()
-    try:
-        results = pool.imap(work, items, chunksize=8)
-        yield from progress(results, total=total, desc=what, unit=" files")
-    finally:
-        pool.terminate()
-        pool.join()  # none may still be writing while the caller clears up

@@ -6,7 +6,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from srez.data.pack import EXTENSION
-from srez.download.check import MAX_LISTED, list_some
+from srez.download.check import list_some
 from srez.errors import UserError
 from srez.system import files
 from srez.system.screen import progress
@@ -24,9 +24,7 @@ def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
 
     framing = sources.Framing(**{name.removeprefix("crop_"): n for name, n in options.items()})
     count, damaged = sources.pack_folder(folder, str(path), framing, _in_blocks)
-    list_some(
-        "damaged, left out", [f"{name}: {reason}" for name, reason in sorted(damaged.items())], MAX_LISTED
-    )
+    list_some("damaged, left out", [f"{name}: {reason}" for name, reason in sorted(damaged.items())])
     print(f"{path}: {count:,} pictures, {path.stat().st_size / 1e6:,.0f} MB; to train on: --dataset {path}")
 
 
@@ -34,6 +32,5 @@ def _in_blocks(work: Callable, items: Sequence, size: int = 256) -> Iterator:
     """Results of `work` in order, made in threads, never more than a block ahead of who takes them."""
     with ThreadPool() as pool:
         blocks = (pool.map(work, items[i : i + size]) for i in range(0, len(items), size))
-        yield from progress(
-            itertools.chain.from_iterable(blocks), total=len(items), desc="packing", unit=" files"
-        )
+        results = itertools.chain.from_iterable(blocks)
+        yield from progress(results, total=len(items), desc="packing", unit=" files")
