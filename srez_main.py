@@ -133,33 +133,15 @@ def run_demo(config: Config, stop: Stop) -> int:
     return srez_demo.demo(config)
 
 
-def run_upscale(config: Config, stop: Stop) -> int:
-    config = prepare_use(config)
-    from srez.inference import upscale
-
-    return upscale.upscale(config)
-
-
-def run_eval(config: Config, stop: Stop) -> int:
-    config = prepare_use(config)
-    from srez.inference import evaluate
-
-    return evaluate.evaluate(config)
-
-
-def run_export(config: Config, stop: Stop) -> int:
-    config = prepare_use(config)
-    from srez.inference import export
-
-    return export.export(config)
-
-
-def prepare_use(config: Config) -> Config:
-    """The options of a run that uses a trained network, checked; TensorFlow is imported."""
+def use_network(config: Config, stop: Stop) -> int:
+    """Upscale, evaluate or export with a trained network."""
     config = with_network(config)
     check_use(config)
     start_tensorflow(config)
-    return config
+    from srez.inference import evaluate, export, upscale
+
+    modes = {"upscale": upscale.upscale, "eval": evaluate.evaluate, "export": export.export}
+    return modes[config.run](config)
 
 
 def run_study(config: Config, stop: Stop) -> int:
@@ -178,9 +160,9 @@ def run_report(config: Config, stop: Stop) -> int:
 MODES: dict[str, Callable[[Config, Stop], int]] = {
     "train": run_train,
     "demo": run_demo,
-    "upscale": run_upscale,
-    "eval": run_eval,
-    "export": run_export,
+    "upscale": use_network,
+    "eval": use_network,
+    "export": use_network,
     "study": run_study,
     "report": run_report,
 }
