@@ -21,37 +21,37 @@ def looks_like_page(head: bytes) -> bool:
 class _Page(HTMLParser):
     """What matters in a web page: title, Drive's error text, and Drive's form with its hidden inputs."""
 
-    ERROR, FORMS = "uc-error-subcaption", ("download-form", "downloadForm")
+    ERROR_CLASS, FORM_IDS = "uc-error-subcaption", ("download-form", "downloadForm")
 
     def __init__(self, text: str):
         super().__init__()
         self.title = self.error = ""
         self.form: dict[str, str | None] | None = None
         self.inputs: dict[str, str] = {}
-        self._into = self._until = ""
+        self._reading = self._until = ""  # the attribute that text goes to, and the tag that ends it
         self._in_form = False
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         a = dict(attrs)
         if tag == "form":
-            self._in_form = self.form is None and a.get("id") in self.FORMS
+            self._in_form = self.form is None and a.get("id") in self.FORM_IDS
             self.form = a if self._in_form else self.form
         elif tag == "input" and self._in_form and (a.get("type") or "").lower() == "hidden" and a.get("name"):
             self.inputs[a["name"]] = a.get("value") or ""
         elif tag == "title":
-            self._into, self._until = "title", tag
-        elif self.ERROR in (*(a.get("class") or "").split(), a.get("id")):
-            self._into, self._until = "error", tag
+            self._reading, self._until = "title", tag
+        elif self.ERROR_CLASS in (*(a.get("class") or "").split(), a.get("id")):
+            self._reading, self._until = "error", tag
 
     def handle_endtag(self, tag: str) -> None:
         self._in_form = self._in_form and tag != "form"
         if tag == self._until:
-            self._into = self._until = ""
+            self._reading = self._until = ""
 
     def handle_data(self, data: str) -> None:
-        if self._into:
-            setattr(self, self._into, getattr(self, self._into) + data)
+        if self._reading:
+            setattr(self, self._reading, getattr(self, self._reading) + data)
 
 
 def answer_to(response: requests.Response, text: str) -> dict[str, Any]:

@@ -95,9 +95,9 @@ def fault_of(path: Path, archive: Archive) -> str:
             return f"has {size:,} bytes instead of {archive.size:,}"
         file.seek(0)
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    return (
-        "" if found == archive.sha256 else f"has sha256 {found[:12]}... instead of {archive.sha256[:12]}..."
-    )
+    if found != archive.sha256:
+        return f"has sha256 {found[:12]}... instead of {archive.sha256[:12]}..."
+    return ""
 
 
 def kept_bytes(part: Path, archive: Archive) -> int:
@@ -123,8 +123,8 @@ def fetch(archive: Archive, urls: Sequence[str], part: Path, policy: RetryPolicy
         refusals.append(f"{kept:,} bytes are kept and the same command goes on from them")
     raise UserError(
         f"cannot fetch {archive.name}: {'; '.join(refusals)}",
-        f"try again later, or fetch it by hand from "
-        f"{archive.page} (md5 {archive.md5}) and give it with --archive",
+        f"try again later, or fetch it by hand from {archive.page} (md5 {archive.md5}) "
+        "and give it with --archive",
     )
 
 
@@ -140,8 +140,12 @@ def _fetch_from(url: str, archive: Archive, part: Path, policy: RetryPolicy) -> 
             try:
                 if whole or kept_bytes(part, archive) < archive.size:
                     _transfer(session, url, archive, part, policy, whole)
-                _verify(part, archive, own=begun == 0)
-                return
+                if not (fault := fault_of(part, archive)):
+                    return
+                part.unlink()
+                if begun == 0:
+                    raise Refused(f"what it sends {fault}")
+                raise Broken(f"the file put together {fault}")  # the fault may lie in what was there before
             except Broken as broken:
                 kept, whole = kept_bytes(part, archive), broken.whole
                 if kept == 0:
@@ -152,15 +156,6 @@ def _fetch_from(url: str, archive: Archive, part: Path, policy: RetryPolicy) -> 
                     raise Refused(f"{broken} ({failures} times in a row)") from None
                 _pause(broken, failures, policy)
     raise Refused(f"the connection broke {policy.tries} times")
-
-
-def _verify(part: Path, archive: Archive, own: bool) -> None:
-    """Remove a wrong file: Refused if all of it came from this source, Broken if its beginning is older."""
-    fault = fault_of(part, archive)
-    if not fault:
-        return
-    part.unlink()
-    raise Refused(f"what it sends {fault}") if own else Broken(f"the file put together {fault}")
 
 
 def _pause(broken: Broken, failures: int, policy: RetryPolicy) -> None:
@@ -181,22 +176,17 @@ def _transfer(
         start = _start_of(response, offset, archive)
         if start == 0 and head and not head.startswith(b"PK"):
             raise Refused(f"sends no zip but something that begins with {quote(repr(head[:24]))}")
-        end = _write(part, start, itertools.chain([head], rest), archive)
+        bar = progress(total=archive.size, initial=start, unit="B", unit_scale=True, desc=archive.name)
+        with bar, named(str(part)), open(part, "r+b" if start else "wb") as file:
+            file.seek(start)
+            for piece in itertools.chain([head], rest):
+                file.write(piece)
+                bar.update(len(piece))
+                if file.tell() > archive.size:
+                    raise Refused(f"sends more than {archive.size:,} bytes")
+            end = file.tell()
     if end < archive.size:
         raise Broken(f"the connection ended at {end:,} of {archive.size:,} bytes")
-
-
-def _write(part: Path, start: int, pieces: Iterator[bytes], archive: Archive) -> int:
-    """Write the pieces into `part` from byte `start` on; the length of the file then."""
-    bar = progress(total=archive.size, initial=start, unit="B", unit_scale=True, desc=archive.name)
-    with bar, named(str(part)), open(part, "r+b" if start else "wb") as file:
-        file.seek(start)
-        for piece in pieces:
-            file.write(piece)
-            bar.update(len(piece))
-            if file.tell() > archive.size:
-                raise Refused(f"sends more than {archive.size:,} bytes")
-        return file.tell()
 
 
 def _ask(

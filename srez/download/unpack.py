@@ -29,7 +29,7 @@ MAX_PICTURE = 1 << 24  # bytes
 
 
 def free_bytes(folder: Path) -> int:
-    """Room on the disk of a folder, or of the nearest one above that exists, bytes."""
+    """How many bytes are free on the disk that a folder is on, or would be made on."""
     return shutil.disk_usage(existing_above(folder)).free
 
 
@@ -68,7 +68,7 @@ def read_marker(dest: Path) -> Marker:
         raise UserError(f"{path}: is damaged", "delete it and move the pictures beside it away") from None
 
 
-def sizes_in(folder: Path) -> dict[str, int]:
+def picture_sizes(folder: Path) -> dict[str, int]:
     """Pictures in a folder and below, with their sizes in bytes; empty if there is no such folder."""
     names, sizes, _ = find.list_pictures(str(folder))
     return dict(zip(names, sizes, strict=True))
@@ -81,7 +81,7 @@ def survey(dest: Path, source: str) -> Marker:
     """
     if dest.exists() and not dest.is_dir():
         raise UserError(f"{dest}: is a file", "choose another --dest")
-    marker, present = read_marker(dest), sizes_in(dest)
+    marker, present = read_marker(dest), picture_sizes(dest)
     if marker.source not in ("", source):
         raise UserError(f"{dest}: holds pictures of --source {marker.source}", "choose another --dest")
     for name, size in marker.files.items():
@@ -121,7 +121,7 @@ def make_dataset(dest: Path, marker: Marker, names: Sequence[str], fill: Callabl
         for name in names:
             if os.path.lexists(dest / name) and not filecmp.cmp(stage / name, dest / name, shallow=False):
                 raise UserError(f"{dest / name}: is there already", "move it away, nothing is replaced")
-        contents = {"source": marker.source, "files": marker.files | sizes_in(stage)}
+        contents = {"source": marker.source, "files": marker.files | picture_sizes(stage)}
         write_whole(str(dest / MARKER), json.dumps(contents).encode())
     except BaseException:
         shutil.rmtree(stage)
@@ -150,8 +150,7 @@ def unpack(path: Path, dest: Path, archive: Archive, marker: Marker, wanted: int
         with zipfile.ZipFile(path) as file:
             members = dict(sorted(safe_members(path, file, archive).items())[:wanted])
             new = {name: info for name, info in members.items() if name not in marker.files}
-            blocks = sum(-(-info.file_size // 4096) * 4096 for info in new.values())
-            require_room(dest, blocks)
+            require_room(dest, sum(-(-info.file_size // 4096) * 4096 for info in new.values()))
             make_dataset(dest, marker, list(new), lambda stage: _extract(file, new, stage))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{path}: is damaged ({error})", f"fetch it again from {archive.page}") from None
@@ -164,18 +163,17 @@ def unpack(path: Path, dest: Path, archive: Archive, marker: Marker, wanted: int
 def safe_members(path: Path, file: zipfile.ZipFile, archive: Archive) -> dict[str, zipfile.ZipInfo]:
     """The pictures of a zip by the name that they will have. Raises UserError if anything else is in it."""
     members: dict[str, zipfile.ZipInfo] = {}
-    total = 0
     for info in file.infolist():
         full = info.orig_filename  # as stored: ZipInfo.filename is already changed for this system
         if full == archive.folder + "/":
             continue
         name = full.removeprefix(archive.folder + "/")
-        total += info.file_size
         if problem := _danger(name, info) or ("is there twice" if name.lower() in members else ""):
             raise UserError(
                 f"{path}: {ascii(full)[:80]} {problem}: nothing was unpacked", "do not use this zip"
             )
         members[name.lower()] = info
+    total = sum(info.file_size for info in members.values())
     if total > MAX_EXPANSION * archive.size:
         raise UserError(f"{path}: would grow to {total:,} bytes: nothing was unpacked", "do not use this zip")
     if len(members) != archive.members:
