@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from srez.data.dataset import open_dataset
-from srez.data.samples import Batch, grid
+from srez.data.samples import grid
 from srez.errors import EXIT_DONE, UserError, one_line
 from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME
@@ -76,23 +76,19 @@ class FrameMaker:
         paths = [p for p in paths if int(p.rsplit("-", 1)[1]) not in known]
         if not paths:
             return {}
-        test = self._held_out(newest_only)
-        return {} if test is None else dict(self._frame(path, test) for path in paths)
-
-    def _held_out(self, optional: bool) -> Batch | None:
         try:
             test = open_dataset(self.config).test_batch()
         except UserError as error:
-            if not optional:
+            if not newest_only:
                 raise
             print(f"no last frame from the checkpoint: {error}")
-            return None
-        return Batch(test.label[:GRID_FACES], test.feature[:GRID_FACES])
-
-    def _frame(self, path: str, test: Batch) -> tuple[int, np.ndarray]:
-        batch, _ = self.checkpoints.load(path)
-        picture = grid(self.gan.sample(test.feature), test.label, test.feature, self.config)
-        return batch, layout.to_uint8(picture)
+            return {}
+        label, feature = test.label[:GRID_FACES], test.feature[:GRID_FACES]
+        found = {}
+        for path in paths:
+            batch, _ = self.checkpoints.load(path)
+            found[batch] = layout.to_uint8(grid(self.gan.sample(feature), label, feature, self.config))
+        return found
 
     def walk(self) -> list[np.ndarray]:
         """Frames between random points of noise and back to the first, two rows of five faces."""

@@ -72,10 +72,8 @@ def train_and_restore(config: Config, replicas: Replicas, run: Run | None, stop:
         if code != EXIT_DIVERGED or config.on_divergence == "stop":
             break
         config = dataclasses.replace(config, learning_rate_start=config.learning_rate_start / 2)
-        rate = config.learning_rate_start
-        print(
-            f"restored ({attempt} of {MAX_RESTORES}): back to the last checkpoint, learning rate now {rate:g}"
-        )
+        rate = f"learning rate now {config.learning_rate_start:g}"
+        print(f"restored ({attempt} of {MAX_RESTORES}): back to the last checkpoint, {rate}")
         code = train_run(config, replicas, run, stop)
     return code
 
@@ -88,7 +86,9 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     with replicas.detecting_lost_workers():  # variables begin with the chief's values
         gan = Gan(config, replicas)
     record = Record(config, run, dataset, gan)
-    budget = Budget(config, *restore(record, gan))
+    batch, minutes = replicas.of_chief(*record.restore())
+    replicas.follow_chief(gan.state)
+    budget = Budget(config, int(batch), minutes)
     print_start(dataset, budget, replicas, run.changes if run else [])
     if replicas.of_chief(bool(budget.spent))[0]:
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
@@ -123,13 +123,6 @@ def check_workers_agree(config: Config, dataset: Dataset, replicas: Replicas) ->
             "the workers have different options or pictures",
             "give all the same command and the same dataset",
         )
-
-
-def restore(record: Record, gan: Gan) -> tuple[int, float]:
-    """Put every worker where the chief's checkpoint stands; batches done and minutes trained."""
-    batch, minutes = gan.replicas.of_chief(*record.restore())
-    gan.replicas.follow_chief(gan.state)
-    return int(batch), minutes
 
 
 def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) -> Due:

@@ -63,7 +63,9 @@ class Checkpoints:
                 continue
             for bad, reason in problems:
                 print(f"{reason.problem}; going on from that of batch {batch}")
-                self._set_aside(bad)
+                for name in self._files_of(bad):
+                    old = files.join(self.folder, name)
+                    files.rename(old, f"{old}.damaged")
             self._list(saved_batches(self.folder))
             return done
         if problems:
@@ -80,11 +82,6 @@ class Checkpoints:
                 "put a backup back, or start anew with --noresume",
             ) from None
         return int(self._batch.numpy()), float(self._minutes.numpy())
-
-    def _set_aside(self, batch: int) -> None:
-        for name in self._files_of(batch):
-            old = files.join(self.folder, name)
-            files.rename(old, f"{old}.damaged")
 
     def _files_of(self, batch: int) -> list[str]:
         """The names of a checkpoint's files, sorted."""

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -50,25 +49,14 @@ class Due:
         return self.figures or self.checkpoint
 
 
-class Networks(Protocol):
-    """What a record needs of the networks in training (srez_model.Gan)."""
-
-    generator: tf.Module
-    average: tf.Module
-    parts: dict[str, tf.Module]
-
-    def sample(self, feature: tf.Tensor) -> np.ndarray: ...
-
-    def critic_mean(self, pictures: tf.Tensor) -> float: ...
-
-
 class Record:
     """Everything that a training writes and says, closed at the end.
 
     run: the run's folders; None in workers that are not the chief, where nothing is read, written or said.
+    networks: those in training, a srez_model.Gan, which this package may not import.
     """
 
-    def __init__(self, config: Config, run: Run | None, dataset: Dataset, networks: Networks):
+    def __init__(self, config: Config, run: Run | None, dataset: Dataset, networks: tf.Module):
         self.config, self.run, self.dataset, self.networks = config, run, dataset, networks
         self.checkpoints = Checkpoints(config.checkpoint_dir, networks.parts, config.checkpoint_keep)
         self._screen: Screen | None = None
