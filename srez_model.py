@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import Tensor
 
 from srez.networks.build import build_critic, build_generator, generate, shrink, trainable
 from srez.networks.replica import assign, mean_over_replicas
@@ -28,9 +29,9 @@ ALL_FINITE = (-1, -1)
 class Gradients(NamedTuple):
     """Losses by name, and both networks' gradients in the order of their variables."""
 
-    losses: dict[str, tf.Tensor]
-    generator: list[tf.Tensor]
-    critic: list[tf.Tensor]
+    losses: dict[str, Tensor]
+    generator: list[Tensor]
+    critic: list[Tensor]
 
 
 class Gan(tf.Module):
@@ -41,37 +42,31 @@ class Gan(tf.Module):
         self.config, self.objective = config, OBJECTIVES[config.loss_func]
         self.replicas = replicas or Replicas()
         with self.replicas.strategy.scope():
-            self._build(config)
-
-    def _build(self, config: Config) -> None:
-        self.generator, self.critic = build_generator(config), build_critic(config)
-        self.generator_variables, self.critic_variables = trainable(self.generator), trainable(self.critic)
-        self.moving_averages = [variable.value for variable in self.generator.non_trainable_variables]
-        make = OPTIMIZERS[config.optimizer]
-        self.generator_optimizer = make(self.generator_variables, config)
-        self.critic_optimizer = make(self.critic_variables, config)
-        # what samples and users get: the generator itself, or a copy that follows it slowly
-        self.average = build_generator(config) if config.gene_ema else self.generator
-        self.loss_scale = LossScale() if config.precision == "float16" else None
-        # (batch, index into `watched`) of the first number that was not finite
-        self.first_bad = tf.Variable(ALL_FINITE, trainable=False, dtype=tf.int64)
-        # replicas meet in the middle of a step, which an inner function may not unless it is compiled
-        if config.xla or self.replicas.count == 1:
-            compiled = tf.function(autograph=False, jit_compile=config.xla or None)
-            self.gradients = compiled(self.gradients)
-            self.critic_gradients = compiled(self.critic_gradients)
+            self.generator, self.critic = build_generator(config), build_critic(config)
+            self.generator_variables = trainable(self.generator)
+            self.critic_variables = trainable(self.critic)
+            self.moving_averages = [variable.value for variable in self.generator.non_trainable_variables]
+            make = OPTIMIZERS[config.optimizer]
+            self.generator_optimizer = make(self.generator_variables, config)
+            self.critic_optimizer = make(self.critic_variables, config)
+            # what samples and users get: the generator itself, or a copy that follows it slowly
+            self.average = build_generator(config) if config.gene_ema else self.generator
+            self.loss_scale = LossScale() if config.precision == "float16" else None
+            # (batch, index into `watched`) of the first number that was not finite
+            self.first_bad = tf.Variable(ALL_FINITE, trainable=False, dtype=tf.int64)
+            # replicas meet in the middle of a step, which an inner function may not unless it is compiled
+            if config.xla or self.replicas.count == 1:
+                compiled = tf.function(autograph=False, jit_compile=config.xla or None)
+                self.gradients = compiled(self.gradients)
+                self.critic_gradients = compiled(self.critic_gradients)
 
     @property
     def watched(self) -> list[str]:
         """Names of everything that must stay finite, in the order of `first_bad`'s index."""
-        gradients = [
-            f"gradient of {v.path}" for m in (self.generator, self.critic) for v in m.trainable_variables
-        ]
-        return [*LOSSES, *gradients]
+        variables = self.generator.trainable_variables + self.critic.trainable_variables
+        return [*LOSSES, *(f"gradient of {variable.path}" for variable in variables)]
 
-    def gradients(
-        self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
-    ) -> Gradients:
+    def gradients(self, label: Tensor, feature: Tensor, noisy: Tensor, alpha: Tensor) -> Gradients:
         """Losses and gradients of both networks from one forward pass; moving averages move on.
 
         label [B, S, S, 3], feature and noisy [B, s, s, 3], alpha [B] in [0, 1] (penalty points).
@@ -84,17 +79,14 @@ class Gan(tf.Module):
             critic_tape.watch([output, *self.critic_variables])
             losses, fake = self._critic_losses(label, output, alpha)
             losses["generator_loss"] = self._generator_loss(output, fake, label, feature)
-            scaled = {
-                name: self._scale(losses[name]) for name in ("generator_loss", "discriminator_tot_loss")
-            }
-        critic = critic_tape.gradient(scaled["discriminator_tot_loss"], self.critic_variables)
-        outer = critic_tape.gradient(scaled["generator_loss"], output)
+            generator_loss = self._scale(losses["generator_loss"])
+            critic_loss = self._scale(losses["discriminator_tot_loss"])
+        critic = critic_tape.gradient(critic_loss, self.critic_variables)
+        outer = critic_tape.gradient(generator_loss, output)
         generator = generator_tape.gradient(output, self.generator_variables, output_gradients=outer)
         return Gradients(losses, self._unscale(generator), self._unscale(critic))
 
-    def critic_gradients(
-        self, label: tf.Tensor, feature: tf.Tensor, noisy: tf.Tensor, alpha: tf.Tensor
-    ) -> Gradients:
+    def critic_gradients(self, label: Tensor, feature: Tensor, noisy: Tensor, alpha: Tensor) -> Gradients:
         """Losses and gradients of the critic alone; the generator's moving averages stay as they are."""
         averages = [tf.identity(variable) for variable in self.moving_averages]
         output = self._generate(noisy, feature)
@@ -106,12 +98,12 @@ class Gan(tf.Module):
             scaled = self._scale(losses["discriminator_tot_loss"])
         return Gradients(losses, [], self._unscale(tape.gradient(scaled, self.critic_variables)))
 
-    def _generate(self, noisy: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
+    def _generate(self, noisy: Tensor, feature: Tensor) -> Tensor:
         return generate(self.generator, noisy, feature, self.config.back_projection, training=True)
 
     def _critic_losses(
-        self, label: tf.Tensor, output: tf.Tensor, alpha: tf.Tensor
-    ) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        self, label: Tensor, output: Tensor, alpha: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
         real, fake = self.critic(label, training=True), self.critic(output, training=True)
         real_loss, fake_loss, total = critic_losses(self.objective, real, fake)
         penalty = tf.zeros([])
@@ -122,9 +114,7 @@ class Gan(tf.Module):
         losses["wasserstein_estimate"] = tf.reduce_mean(fake) - tf.reduce_mean(real)
         return losses, fake
 
-    def _generator_loss(
-        self, output: tf.Tensor, fake: tf.Tensor, label: tf.Tensor, feature: tf.Tensor
-    ) -> tf.Tensor:
+    def _generator_loss(self, output: Tensor, fake: Tensor, label: Tensor, feature: Tensor) -> Tensor:
         adversarial = self.objective.generator(fake)
         if self.config.noise_input:
             return adversarial
@@ -135,17 +125,17 @@ class Gan(tf.Module):
             loss += self.config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))
         return loss
 
-    def _scale(self, loss: tf.Tensor) -> tf.Tensor:
+    def _scale(self, loss: Tensor) -> Tensor:
         return loss if self.loss_scale is None else loss * self.loss_scale.scale
 
-    def _unscale(self, gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def _unscale(self, gradients: Sequence[Tensor]) -> list[Tensor]:
         if self.loss_scale is None:
             return list(gradients)
         return [gradient / self.loss_scale.scale for gradient in gradients]
 
     @property
     def parts(self) -> dict[str, tf.Module]:
-        """Everything that a checkpoint holds of it, by name."""
+        """The networks, optimizers and loss scale that a checkpoint holds, by name."""
         parts = {
             "generator": self.generator,
             "critic": self.critic,
@@ -160,28 +150,27 @@ class Gan(tf.Module):
 
     @property
     def state(self) -> list[tf.Variable]:
-        """All that training changes."""
+        """All variables that training changes, each once."""
         networks = [v.value for m in (self.generator, self.critic, self.average) for v in m.variables]
         return list({id(variable): variable for variable in [*networks, *self.variables]}.values())
 
-    def sample(self, feature: tf.Tensor) -> np.ndarray:
+    def sample(self, feature: Tensor) -> np.ndarray:
         """The generator's pictures of features [N, s, s, 3], a batch at a time: [N, S, S, 3], not clipped."""
         size = self.config.batch_size
-        parts = [self._infer(feature[i : i + size]) for i in range(0, len(feature), size)]
-        return np.concatenate(parts)
+        return np.concatenate([self._infer(feature[i : i + size]) for i in range(0, len(feature), size)])
 
-    def critic_mean(self, pictures: tf.Tensor) -> float:
+    def critic_mean(self, pictures: Tensor) -> float:
         """The critic's mean output over pictures [N, S, S, 3], in whole batches, as its norm needs them."""
         size = min(self.config.batch_size, len(pictures))
         starts = range(0, len(pictures) - size + 1, size)
         return float(np.mean([self._critic_mean(pictures[i : i + size]) for i in starts]))
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _critic_mean(self, pictures: tf.Tensor) -> tf.Tensor:
+    def _critic_mean(self, pictures: Tensor) -> Tensor:
         return tf.reduce_mean(self.critic(pictures))
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _infer(self, feature: tf.Tensor) -> tf.Tensor:
+    def _infer(self, feature: Tensor) -> Tensor:
         return generate(self.average, feature, feature, self.config.back_projection)
 
     def first_not_finite(self) -> tuple[int, str] | None:
@@ -190,36 +179,30 @@ class Gan(tf.Module):
         return None if batch < 0 else (batch, self.watched[index])
 
     @tf.function(autograph=False)
-    def step(
-        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def step(self, label: Tensor, feature: Tensor, batch: Tensor, rate: Tensor) -> dict[str, Tensor]:
         """Train both networks on one batch (number counted from 1, int64); the losses by name."""
         return self.replicas.run(partial(self._train, self.gradients), label, feature, batch, rate, 0)
 
     @tf.function(autograph=False)
-    def critic_step(
-        self, label: tf.Tensor, feature: tf.Tensor, batch: tf.Tensor, rate: tf.Tensor, turn: tf.Tensor
-    ) -> None:
+    def critic_step(self, label: Tensor, feature: Tensor, batch: Tensor, rate: Tensor, turn: Tensor) -> None:
         """Train the critic alone, before the step of `batch`; `turn` counts from 1."""
         self.replicas.run(partial(self._train, self.critic_gradients), label, feature, batch, rate, turn)
 
     def _train(
         self,
         gradients: Callable[..., Gradients],
-        label: tf.Tensor,
-        feature: tf.Tensor,
-        batch: tf.Tensor,
-        rate: tf.Tensor,
-        turn: tf.Tensor | int,
-    ) -> dict[str, tf.Tensor]:
-        """A replica's part of either; the whole batch's losses and norms of gradients, by name."""
+        label: Tensor,
+        feature: Tensor,
+        batch: Tensor,
+        rate: Tensor,
+        turn: Tensor | int,
+    ) -> dict[str, Tensor]:
+        """Train on a replica's part of a batch; the whole batch's losses and norms of gradients, by name."""
         label, feature = self.replicas.part_of_share(label), self.replicas.part_of_share(feature)
         found = mean_over_replicas(gradients(label, feature, *self.random_inputs(feature, batch, turn)))
         return found.losses | self.update(found, batch, rate)
 
-    def random_inputs(
-        self, feature: tf.Tensor, batch: tf.Tensor, turn: tf.Tensor | int
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+    def random_inputs(self, feature: Tensor, batch: Tensor, turn: Tensor | int) -> tuple[Tensor, Tensor]:
         """The generator's input with training noise, like feature, and penalty points [B] in [0, 1).
 
         Pure functions of (random_seed, batch, turn); turn counts the critic's own steps before a step from 1.
@@ -231,18 +214,15 @@ class Gan(tf.Module):
         alpha = tf.random.stateless_uniform(shape[:1], tf.stack([seed[0], seed[1] + 1]))
         return feature + self.replicas.part_of_batch(noise), self.replicas.part_of_batch(alpha)
 
-    def update(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Update both networks with gradients, then clip; where a number is not finite nothing changes.
-
-        Both gradients' norms by name.
-        """
+    def update(self, found: Gradients, batch: Tensor, rate: Tensor) -> dict[str, Tensor]:
+        """Update both networks, then clip, unless a number is not finite; both gradients' norms by name."""
         finite, norms = self.check_finite(found, batch)
         if self.loss_scale is not None:
             self.loss_scale.update(finite)
         tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
         return norms
 
-    def check_finite(self, found: Gradients, batch: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    def check_finite(self, found: Gradients, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Whether all losses and gradients of a batch are finite, and both gradients' norms by name.
 
         The first that are not are noted in `first_bad`, on the device: nothing waits for it here.
@@ -258,26 +238,25 @@ class Gan(tf.Module):
         finite = tf.reduce_all(tf.concat([losses_finite, gradients_finite], 0))
         return finite, dict(zip(GRADIENT_NORMS, norms, strict=True))
 
-    def _apply(self, found: Gradients, batch: tf.Tensor, rate: tf.Tensor) -> None:
-        """Both optimizers' updates, then clipping."""
+    def _apply(self, found: Gradients, batch: Tensor, rate: Tensor) -> None:
+        """Update both networks' weights and the generator's average, then clip the critic's weights."""
         if found.generator:
             self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
-            self._update_average(batch)
+            if self.average is not self.generator:
+                self._update_average(batch)
         self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
         if self.config.clips_weights:
             for variable in self.critic_variables:
                 assign(variable, tf.clip_by_value(variable, -self.config.clip_value, self.config.clip_value))
 
-    def _update_average(self, batch: tf.Tensor) -> None:
+    def _update_average(self, batch: Tensor) -> None:
         """Move the average towards the generator, moving statistics too; faster in the first batches."""
-        if self.average is self.generator:
-            return
         done = tf.cast(batch, tf.float32)
         share = 1 - tf.minimum(self.config.gene_ema, (1 + done) / (10 + done))
         for slow, fast in zip(self.average.weights, self.generator.weights, strict=True):
             assign(slow, slow + share * (fast - slow))
 
-    def _note_bad(self, losses: tf.Tensor, gradients: tf.Tensor, batch: tf.Tensor) -> None:
+    def _note_bad(self, losses: Tensor, gradients: Tensor, batch: Tensor) -> None:
         """Keep (batch, index) of the first number that is not finite, on the device."""
         if self.loss_scale is not None:  # an overflow is normal while the scale can still fall
             gradients |= self.loss_scale.scale > LossScale.MIN

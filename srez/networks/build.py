@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 import tensorflow as tf
+from tensorflow import Tensor
 
 from srez.networks.layers import (
     BATCH_NORM_EPSILON,
@@ -24,9 +25,6 @@ from srez.options.config import Config
 GENERATOR_STAGES = {2: (256,), 4: (256, 128), 8: (256, 256, 128), 16: (256, 256, 128, 128)}
 LAST_WIDTH = 96
 CRITIC_WIDTHS = (64, 128, 256, 512)
-
-
-# ---- tables ----------------------------------------------------------------------------------------
 
 # how the critic is normalized: its convolutions, and what follows each but the last
 CRITIC_NORMS: dict[str, tuple[type[Conv], Callable]] = {
@@ -123,8 +121,8 @@ def build_critic(config: Config) -> keras.Model:
 
 
 def generate(
-    generator: keras.Model, noisy: tf.Tensor, clean: tf.Tensor, rounds: int, training: bool = False
-) -> tf.Tensor:
+    generator: keras.Model, noisy: Tensor, clean: Tensor, rounds: int, training: bool = False
+) -> Tensor:
     """The generator's picture of `noisy`, made consistent with `clean` in `rounds` of back projection.
 
     [B, s, s, 3] twice -> [B, S, S, 3]; in [0, 1] without rounds, not clipped with them.
@@ -132,9 +130,7 @@ def generate(
     return back_project(generator(noisy, training=training), clean, rounds)
 
 
-def back_project(
-    pictures: tf.Tensor, feature: tf.Tensor, rounds: int, factor: int | None = None
-) -> tf.Tensor:
+def back_project(pictures: Tensor, feature: Tensor, rounds: int, factor: int | None = None) -> Tensor:
     """`rounds` of y + bicubic(x - average(y)) (Irani and Peleg 1991); y is not clipped.
 
     `factor`, output side / input side, is needed where the shapes are not known yet.
@@ -146,7 +142,7 @@ def back_project(
     return pictures
 
 
-def shrink(pictures: tf.Tensor, factor: int) -> tf.Tensor:
+def shrink(pictures: Tensor, factor: int) -> Tensor:
     """Means over factor x factor blocks: [B, h, w, c] -> [B, h/factor, w/factor, c]."""
     return tf.nn.avg_pool2d(pictures, factor, factor, "VALID")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from tensorflow import Tensor
 
 from srez.networks.replica import assign, mean_over_replicas, replica_count
 
@@ -15,8 +16,6 @@ MOMENTUM = 0.99
 
 # variance of the initial weights, times sqrt(in * out) * kernel^2
 GAIN_RESIDUAL, GAIN_LINEAR, GAIN_BEFORE_RELU = 1e-3, 1.0, 2.0
-
-# ---- convolutions ----------------------------------------------------------------------------------
 
 
 class Kernel(keras.layers.Layer):
@@ -49,7 +48,7 @@ class Conv(Kernel):
         super().__init__(width, size, **kwargs)
         self.stride = stride
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: Tensor) -> Tensor:
         x = tf.nn.conv2d(x, self.kernel, self.stride, "SAME")
         return tf.nn.bias_add(x, self.offset)
 
@@ -61,8 +60,7 @@ class Conv(Kernel):
 class SpectralConv(Conv):
     """Convolution whose kernel is divided by its largest singular value, as [size * size * in, width].
 
-    One step of power iteration in every training pass, whose vector is kept (Miyato et al. 2018,
-    algorithm 1).
+    One step of power iteration in every training pass, its vector kept (Miyato et al. 2018, algorithm 1).
     """
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
@@ -75,7 +73,7 @@ class SpectralConv(Conv):
             name="direction",
         )
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         matrix = tf.reshape(tf.cast(self.kernel, tf.float32), [-1, self.width])
         right = tf.convert_to_tensor(self.direction)
         left = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(right, matrix, transpose_b=True)))
@@ -93,7 +91,7 @@ class SpectralConv(Conv):
 class Deconv(Kernel):
     """Transposed convolution with stride 2, SAME padding: [B, h, w, in] -> [B, 2h, 2w, width]."""
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: Tensor) -> Tensor:
         return tf.nn.bias_add(transposed_conv(x, self.kernel, "SAME"), self.offset)
 
 
@@ -105,20 +103,20 @@ class UpscaleConv(Kernel):
     multiplications in use and 1/4 in training.
     """
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         if training:  # sums over 2x2 pixels; times 4, which is exact, the fused kernel's means are sums
             y = tf.nn.avg_pool2d(transposed_conv(x, 4 * self.kernel, "VALID"), 2, 1, "VALID")
         else:  # TensorFlow keeps memory of x's size for every size that it has seen VALID padding with
             y = transposed_conv(x, self.merged(), "SAME")
         return tf.nn.bias_add(y, self.offset)
 
-    def merged(self) -> tf.Tensor:
+    def merged(self) -> Tensor:
         """Kernel [4, 4, in, width] with those sums in it: the 3x3 one, summed over its shifts by 0 or 1."""
         shifts = [[i, 1 - i] for i in (0, 1)]
         return sum(tf.pad(self.kernel, [down, right, [0, 0], [0, 0]]) for down in shifts for right in shifts)
 
 
-def transposed_conv(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
+def transposed_conv(x: Tensor, kernel: Tensor, padding: str) -> Tensor:
     """Transposed convolution with stride 2 of [B, h, w, in] and a kernel [k, k, in, out].
 
     [B, 2h, 2w, out] with SAME padding, [B, 2h + k - 2, 2w + k - 2, out] with VALID.
@@ -131,9 +129,7 @@ def transposed_conv(x: tf.Tensor, kernel: tf.Tensor, padding: str) -> tf.Tensor:
     return tf.ensure_shape(y, [x.shape[0], height, width, kernel.shape[-1]])
 
 
-def normalize(
-    x: tf.Tensor, axes: list[int], epsilon: float, offset: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def normalize(x: Tensor, axes: list[int], epsilon: float, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """x with mean 0 and variance 1 over `axes`, plus an offset; mean and variance, float32.
 
     Where the axes include the batch's, it is the whole batch of all replicas.
@@ -163,7 +159,7 @@ class GeneratorNorm(keras.layers.Layer):
         self.moving_variance = self.add_weight(shape=shape, name="moving_variance", **moving)
         self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
 
-    def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         offset = tf.cast(self.offset, tf.float32)
         scale = tf.ones_like(offset)
         if not training:
@@ -185,14 +181,14 @@ class GeneratorNorm(keras.layers.Layer):
         # Keras' own default refuses the dtype policy among the arguments
         return super().get_config()
 
-    def averages(self) -> tuple[tf.Tensor, tf.Tensor]:
+    def averages(self) -> tuple[Tensor, Tensor]:
         """Mean and variance [channels], bias corrected; 0 and 1 before the first update."""
         weight = tf.convert_to_tensor(self.moving_weight)
         divisor = tf.where(weight > 0, weight, 1.0)
         variance = tf.where(weight > 0, self.moving_variance / divisor, 1.0)
         return self.moving_mean / divisor, variance
 
-    def _update_averages(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+    def _update_averages(self, mean: Tensor, variance: Tensor) -> None:
         for average, value in (
             (self.moving_mean, mean),
             (self.moving_variance, variance),
@@ -215,7 +211,7 @@ class CriticNorm(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
+    def call(self, x: Tensor) -> Tensor:
         y, *_ = normalize(x, self.axes, self.epsilon, tf.cast(self.offset, tf.float32))
         return y
 

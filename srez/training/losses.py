@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 
 @dataclass(frozen=True)
@@ -14,22 +15,22 @@ class Objective:
     The critic minimizes critic_real(real) + fake_sign * critic_fake(fake); the generator generator(fake).
     """
 
-    critic_real: Callable[[tf.Tensor], tf.Tensor]
-    critic_fake: Callable[[tf.Tensor], tf.Tensor]
-    generator: Callable[[tf.Tensor], tf.Tensor]
+    critic_real: Callable[[Tensor], Tensor]
+    critic_fake: Callable[[Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
     fake_sign: float = 1.0
     penalized: bool = False
 
 
-def _cross_entropy_one(logits: tf.Tensor) -> tf.Tensor:
+def _cross_entropy_one(logits: Tensor) -> Tensor:
     return tf.reduce_mean(tf.math.softplus(-logits))
 
 
-def _cross_entropy_zero(logits: tf.Tensor) -> tf.Tensor:
+def _cross_entropy_zero(logits: Tensor) -> Tensor:
     return tf.reduce_mean(tf.math.softplus(logits))
 
 
-def _half_square_from(target: float) -> Callable[[tf.Tensor], tf.Tensor]:
+def _half_square_from(target: float) -> Callable[[Tensor], Tensor]:
     return lambda outputs: tf.reduce_mean(tf.square(outputs - target)) / 2
 
 
@@ -51,17 +52,13 @@ OBJECTIVES = {
 }
 
 
-def critic_losses(
-    objective: Objective, real: tf.Tensor, fake: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def critic_losses(objective: Objective, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Real part, fake part and what the critic minimizes, without penalty."""
     real_loss, fake_loss = objective.critic_real(real), objective.critic_fake(fake)
     return real_loss, fake_loss, real_loss + objective.fake_sign * fake_loss
 
 
-def gradient_penalty(
-    critic: Callable[[tf.Tensor], tf.Tensor], real: tf.Tensor, fake: tf.Tensor, alpha: tf.Tensor
-) -> tf.Tensor:
+def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, alpha: Tensor) -> Tensor:
     """Mean over samples of (||gradient||_2 - 1)^2 at alpha * real + (1 - alpha) * fake, alpha [B].
 
     Gulrajani et al. 2017, equation 3. The norm's own gradient is zero, not infinite, at zero.

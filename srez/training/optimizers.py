@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from srez.networks.replica import assign
 from srez.options.config import Config
 
+Variables = Sequence[tf.Variable]
 
-def _slots(variables: Sequence[tf.Variable], value: float, name: str) -> list[tf.Variable]:
+
+def _slots(variables: Variables, value: float, name: str) -> list[tf.Variable]:
     return [
         tf.Variable(tf.fill(v.shape, tf.constant(value, v.dtype)), trainable=False, name=f"{name}_{i}")
         for i, v in enumerate(variables)
@@ -18,22 +21,19 @@ def _slots(variables: Sequence[tf.Variable], value: float, name: str) -> list[tf
 class Adam(tf.Module):
     """Kingma and Ba 2015, with epsilon as in the paragraph before section 2.1 ("epsilon hat")."""
 
-    def __init__(self, variables: Sequence[tf.Variable], beta1: float, beta2: float, epsilon: float):
+    def __init__(self, variables: Variables, beta1: float, beta2: float, epsilon: float):
         super().__init__()
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
         self.updates = tf.Variable(0, trainable=False, dtype=tf.int64, name="updates")
         self.first, self.second = _slots(variables, 0.0, "first"), _slots(variables, 0.0, "second")
 
-    def apply(
-        self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor], rate: tf.Tensor
-    ) -> None:
+    def apply(self, variables: Variables, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """One update of all variables with one gradient each, in the order of the constructor."""
         updates = self.updates + 1
         assign(self.updates, updates)
         power = tf.cast(updates, tf.float32)
-        for variable, gradient, first, second in zip(
-            variables, gradients, self.first, self.second, strict=True
-        ):
+        together = zip(variables, gradients, self.first, self.second, strict=True)
+        for variable, gradient, first, second in together:
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle,
                 m=first.handle,
@@ -51,17 +51,14 @@ class Adam(tf.Module):
 class RMSprop(tf.Module):
     """Hinton's lecture 6e: decay 0.9, 1e-10 inside the root, mean square starting at one (Keras: at zero)."""
 
-    def __init__(self, variables: Sequence[tf.Variable]):
+    def __init__(self, variables: Variables):
         super().__init__()
         self.square, self.momentum = _slots(variables, 1.0, "square"), _slots(variables, 0.0, "momentum")
 
-    def apply(
-        self, variables: Sequence[tf.Variable], gradients: Sequence[tf.Tensor], rate: tf.Tensor
-    ) -> None:
+    def apply(self, variables: Variables, gradients: Sequence[Tensor], rate: Tensor) -> None:
         """One update of all variables with one gradient each, in the order of the constructor."""
-        for variable, gradient, square, momentum in zip(
-            variables, gradients, self.square, self.momentum, strict=True
-        ):
+        together = zip(variables, gradients, self.square, self.momentum, strict=True)
+        for variable, gradient, square, momentum in together:
             tf.raw_ops.ResourceApplyRMSProp(
                 var=variable.handle,
                 ms=square.handle,
@@ -74,7 +71,7 @@ class RMSprop(tf.Module):
             )
 
 
-OPTIMIZERS: dict[str, Callable[[Sequence[tf.Variable], Config], tf.Module]] = {
+OPTIMIZERS: dict[str, Callable[[Variables, Config], tf.Module]] = {
     "adam": lambda variables, c: Adam(variables, c.learning_beta1, c.learning_beta2, c.epsilon),
     "rmsprop": lambda variables, c: RMSprop(variables),
 }
@@ -95,8 +92,8 @@ class LossScale(tf.Module):
         self.scale = tf.Variable(self.START, trainable=False, name="scale")
         self.good = tf.Variable(0, trainable=False, dtype=tf.int64, name="good")
 
-    def update(self, finite: tf.Tensor) -> None:
-        """Move on after a step whose gradients were all finite, or not."""
+    def update(self, finite: Tensor) -> None:
+        """Halve or double the scale where due, after a step whose gradients were all finite or not."""
         good = tf.where(finite, self.good + 1, 0)
         grow = good >= self.GROWTH_STEPS
         factor = tf.where(finite, tf.where(grow, 2.0, 1.0), 0.5)
