@@ -35,15 +35,15 @@ def synthetic(dest: Path, count: int) -> None:
 
 
 def _draw_all(names: dict[int, str], stage: Path) -> None:
+    """Draw faces by number into files of a folder. Raises UserError where a process that draws is ended."""
     try:
         with contextlib.closing(_drawn(list(names))) as drawn:
             watched = progress(drawn, total=len(names), desc="drawing", unit=" files")
             for name, data in zip(names.values(), watched, strict=True):
                 (stage / name).write_bytes(data)
     except BrokenProcessPool:
-        raise UserError(
-            "a process that drew was ended, by a lack of memory perhaps", "give the same command again"
-        ) from None
+        problem = "a process that drew was ended, by a lack of memory perhaps"
+        raise UserError(problem, "give the same command again") from None
 
 
 def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:

@@ -22,6 +22,7 @@ from srez.system.files import named
 from srez.system.screen import progress
 
 CHUNK = 1 << 20  # bytes
+MAX_REDIRECTS, MAX_FORMS = 10, 3  # that one answer may take; forms are Google Drive's
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may be gone in a moment
 
 
@@ -58,7 +59,7 @@ CELEBA = Archive(
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long to hope; times in seconds."""
+    """How long a source is waited for, and how often it is asked again; times in seconds."""
 
     connect: float = 15.0
     silence: float = 30.0  # without a single byte
@@ -69,8 +70,6 @@ class RetryPolicy:
     first_wait: float = 1.0  # doubled with each failure in a row
     longest_wait: float = 60.0
     longest_retry_after: float = 600.0
-    redirects: int = 10
-    forms: int = 3
     sleep: Callable[[float], None] = time.sleep
 
 
@@ -78,7 +77,7 @@ DEFAULT_POLICY = RetryPolicy()
 
 
 class Broken(Exception):
-    """The transfer failed, the next try may not. `whole`: it has to begin at the first byte."""
+    """A transfer failed, and the next try, after `wait` seconds, may not; `whole`: from the first byte."""
 
     def __init__(self, reason: str, wait: float = 0.0, whole: bool = False):
         super().__init__(reason)
@@ -130,7 +129,7 @@ def fetch(archive: Archive, urls: Sequence[str], part: Path, policy: RetryPolicy
 
 def _fetch_from(url: str, archive: Archive, part: Path, policy: RetryPolicy) -> None:
     session = requests.Session()
-    session.max_redirects = policy.redirects
+    session.max_redirects = MAX_REDIRECTS
     # Lengths and ranges count bytes of the file, so it must not be compressed on the way.
     session.headers.update({"User-Agent": "Mozilla/5.0 (srez download_data)", "Accept-Encoding": "identity"})
     begun = best = kept_bytes(part, archive)
@@ -194,7 +193,7 @@ def _ask(
 ) -> tuple[requests.Response, bytes, Iterator[bytes]]:
     """The answer that carries the file, its first bytes and the rest; Drive's form is answered on the way."""
     request = {"method": "GET", "url": url}
-    for _ in range(policy.forms):
+    for _ in range(MAX_FORMS):
         response = _send(session, request, offset, policy)
         pieces = _pieces(response, policy)
         head = _first(pieces, 64)

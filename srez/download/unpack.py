@@ -168,10 +168,9 @@ def safe_members(path: Path, file: zipfile.ZipFile, archive: Archive) -> dict[st
         if full == archive.folder + "/":
             continue
         name = full.removeprefix(archive.folder + "/")
-        if problem := _danger(name, info) or ("is there twice" if name.lower() in members else ""):
-            raise UserError(
-                f"{path}: {ascii(full)[:80]} {problem}: nothing was unpacked", "do not use this zip"
-            )
+        if danger := _danger(name, info) or ("is there twice" if name.lower() in members else ""):
+            problem = f"{path}: {ascii(full)[:80]} {danger}: nothing was unpacked"
+            raise UserError(problem, "do not use this zip")
         members[name.lower()] = info
     total = sum(info.file_size for info in members.values())
     if total > MAX_EXPANSION * archive.size:
