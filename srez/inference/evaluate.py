@@ -52,7 +52,7 @@ def evaluate(config: Config) -> int:
     checkpoints = checkpoint_names(config)
     network = load(config.checkpoint_dir, checkpoints[0], config.precision)
     run = override_crop(replace_folders(network.config, config), config)
-    dataset, trouble = _dataset(run, optional=bool(config.images))
+    dataset, trouble = _open_dataset(run, optional=bool(config.images))
     faces, skipped = read_portraits(config, run) if config.images else (held_out(dataset, run), [])
     others = other_faces(dataset, run, min(len(faces.names), MAX_IN_SETS)) if dataset else None
     print(f"{len(faces.names)} {faces.where}")
@@ -74,16 +74,11 @@ def evaluate(config: Config) -> int:
         print(MISSING_WEIGHTS_MESSAGE)
     real = measure.lone_pixels_of_labels()
     print(f"lone pixels of the true faces: {real:.1f}")
-    about = {
-        "lone_pixels_of_labels": real,
-        "faces": faces.where,
-        "count": len(faces.names),
-        "skipped": skipped,
-        "rounds_in_training": network.config.back_projection,
-    }
+    about = {"lone_pixels_of_labels": real, "faces": faces.where, "count": len(faces.names)}
+    about |= {"skipped": skipped, "rounds_in_training": network.config.back_projection}
     write(rows, about, config.output)
     picture = files.join(config.output, "eval.png")
-    layout.write_png(picture, gallery(faces, network, config, run))
+    layout.write_png(picture, gallery(measure, network, config, run))
     print(f"best, median and worst face by PSNR: {picture}")
     return EXIT_USER if skipped else EXIT_DONE
 
@@ -98,7 +93,7 @@ def checkpoint_names(config: Config) -> list[str]:
 
 
 def interpolation(method: str, run: Config) -> Method:
-    """Interpolation to the size of the output."""
+    """The function that resizes inputs to the size of the output with a method of tf.image.resize."""
     size = [run.sample_size, run.sample_size]
     return lambda feature: tf.image.resize(feature, size, method=method)
 
@@ -112,7 +107,7 @@ def generators(network: Network, config: Config) -> dict[str, Method]:
     }
 
 
-def _dataset(run: Config, optional: bool) -> tuple[Dataset | None, str]:
+def _open_dataset(run: Config, optional: bool) -> tuple[Dataset | None, str]:
     """The dataset of the training, or why it cannot be had."""
     try:
         dataset = open_dataset(run)
@@ -177,9 +172,9 @@ class Measure:
     at_once: int = BATCH_SIZE
 
     def row(self, checkpoint: str, name: str, method: Method) -> Row:
-        """Everything about one method."""
+        """A method's figures of pictures with their intervals, and its distances of sets to the labels."""
         outputs, values = [], {metric: [] for metric in EVAL_METRICS}
-        for batch in self._batches(f"{checkpoint} {name}".strip()):
+        for batch in self.batches(f"{checkpoint} {name}".strip()):
             output = tf.clip_by_value(method(batch.feature), 0.0, 1.0)
             for metric, of in EVAL_METRICS.items():
                 values[metric].append(of(output, batch.label, batch.feature).numpy())
@@ -202,27 +197,25 @@ class Measure:
 
     def lone_pixels_of_labels(self) -> float:
         """How many lone pixels a true face has."""
-        return float(np.mean(np.concatenate([lone_pixels(b.label) for b in self._batches("true faces")])))
+        return float(np.mean(np.concatenate([lone_pixels(b.label) for b in self.batches("true faces")])))
 
-    def _batches(self, what: str) -> Iterator[Batch]:
-        count = len(self.faces.names)
-        shown = sys.stdout.isatty()
-        for i in progress(range(0, count, self.at_once), desc=what, leave=False, disable=not shown):
+    def batches(self, what: str) -> Iterator[Batch]:
+        """The faces, `at_once` of them together; on a terminal with a bar that says what they are for."""
+        starts = range(0, len(self.faces.names), self.at_once)
+        for i in progress(starts, desc=what, leave=False, disable=not sys.stdout.isatty()):
             part = slice(i, i + self.at_once)
             yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
 
 
-def gallery(faces: Faces, network: Network, config: Config, run: Config) -> np.ndarray:
+def gallery(measure: Measure, network: Network, config: Config, run: Config) -> np.ndarray:
     """Best, median and worst face by PSNR, one a row; the methods in the table's order, then the truth."""
-    by_psnr = EVAL_METRICS["psnr"]
     values = []
-    for i in range(0, len(faces.names), BATCH_SIZE):
-        feature = tf.constant(faces.feature[i : i + BATCH_SIZE])
-        output = tf.clip_by_value(network.infer(feature, config.back_projection), 0.0, 1.0)
-        values.append(by_psnr(output, tf.constant(faces.label[i : i + BATCH_SIZE]), feature).numpy())
+    for batch in measure.batches("best and worst"):
+        output = tf.clip_by_value(network.infer(batch.feature, config.back_projection), 0.0, 1.0)
+        values.append(EVAL_METRICS["psnr"](output, batch.label, batch.feature).numpy())
     order = np.argsort(-np.concatenate(values), kind="stable")
     chosen = order[[0, (len(order) - 1) // 2, -1]]
-    feature = tf.constant(faces.feature[chosen])
+    feature, label = tf.constant(measure.faces.feature[chosen]), measure.faces.label[chosen]
     methods = [interpolation(method, run) for method in INTERPOLATIONS.values()]
     methods += generators(network, config).values()
-    return layout.columns_to_grid([*(method(feature).numpy() for method in methods), faces.label[chosen]])
+    return layout.columns_to_grid([*(method(feature).numpy() for method in methods), label])

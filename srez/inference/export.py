@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 import h5py
 import keras
@@ -24,7 +25,7 @@ HALF_TOLERANCE = 1e-2  # the same for weights in half precision, 11 significant 
 TRIALS = ((2, 16, 16), (1, 24, 19))  # batch, height, width of the random pictures
 INSTALL = "pip install 'srez[onnx]', in a checkout pip install '.[onnx]'"
 
-Run = Callable[[np.ndarray], np.ndarray]
+Predict = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Format:
 
     file: str
     write: Callable[[Network, keras.Model, str], object]
-    load: Callable[[str, Network, int], Run]
+    load: Callable[[str, Network, int], Predict]
     packages: tuple[str, ...] = ()
     tolerance: float = TOLERANCE
 
@@ -48,12 +49,12 @@ def export(config: Config) -> int:
     network = load(config.checkpoint_dir, config.checkpoint)
     rounds = 0 if network.config.noise_input else config.back_projection
     chosen = config.export_formats or tuple(name for name, form in FORMATS.items() if not form.missing)
-    refuse(chosen, config)
+    check_formats(chosen, config)
     inputs = "noise in -1..1" if network.config.noise_input else "pictures of any size, values 0..1"
     print(f"{network.name}: takes {inputs}; {rounds} rounds of back projection, moving averages folded")
     for name in chosen:
         export_one(name, network, rounds, config.output)
-    # the training's own beside the files makes the folder one for --checkpoint_dir
+    # with the training's config.json beside the files, --checkpoint_dir can name the folder
     _copy(files.join(config.checkpoint_dir, CONFIG), files.join(config.output, CONFIG))
     for name, form in FORMATS.items():
         if not config.export_formats and form.missing:
@@ -61,7 +62,7 @@ def export(config: Config) -> int:
     return EXIT_DONE
 
 
-def refuse(chosen: Sequence[str], config: Config) -> None:
+def check_formats(chosen: Sequence[str], config: Config) -> None:
     """Raise UserError where a format cannot be written, before any is."""
     for form in (FORMATS[name] for name in chosen):
         if form.missing:
@@ -74,33 +75,31 @@ def refuse(chosen: Sequence[str], config: Config) -> None:
 def export_one(name: str, network: Network, rounds: int, folder: str) -> None:
     """Write one format aside, load it again, compare it with the network, then put it in its place."""
     form = FORMATS[name]
-    allowed = form.tolerance
+    allowed = f"{form.tolerance:.0e}"
     with tempfile.TemporaryDirectory() as aside:
         path = os.path.join(aside, form.file)
         with quiet_stderr():
             form.write(network, plain_network(network.generator, network.factor, rounds), path)
             worst = difference(form.load(path, network, rounds), network, rounds)
-        if not worst <= allowed:
+        if not worst <= form.tolerance:
             raise UserError(
-                f"{form.file} differs from the network by {worst:.1e}, not within {allowed:.0e}: not kept",
+                f"{form.file} differs from the network by {worst:.1e}, not within {allowed}: not kept",
                 f"leave {name} out of --export_formats, and report it as a fault of srez",
             )
-        for top, _, names in os.walk(aside):
-            for name in names:
-                inside = os.path.relpath(os.path.join(top, name), aside)
-                _copy(os.path.join(top, name), files.join(folder, inside))
+        for source in filter(Path.is_file, Path(aside).rglob("*")):
+            _copy(str(source), files.join(folder, str(source.relative_to(aside))))
     target = files.join(folder, form.file)
-    print(f"{target}: loaded again, differs by {worst:.1e} at most (tolerance {allowed:.0e})", flush=True)
+    print(f"{target}: loaded again, differs by {worst:.1e} at most (tolerance {allowed})", flush=True)
 
 
-def difference(run: Run, network: Network, rounds: int) -> float:
+def difference(predict: Predict, network: Network, rounds: int) -> float:
     """Largest difference between an exported network and the original on random pictures."""
     random = np.random.default_rng(0)
     found = []
     for shape in TRIALS:
         pictures = random.uniform(-1 if network.config.noise_input else 0, 1, (*shape, 3)).astype(np.float32)
         expected = np.clip(network.infer(pictures, rounds), 0, 1)
-        found.append(np.abs(run(pictures) - expected).max())
+        found.append(np.abs(predict(pictures) - expected).max())
     return float(np.max(found))
 
 
@@ -110,7 +109,7 @@ def _copy(source: str, target: str) -> None:
         files.write_whole(target, files.read_bytes(source))
 
 
-def _load_saved(path: str, *_: object) -> Run:
+def _load_saved(path: str, *_: object) -> Predict:
     loaded = tf.saved_model.load(path)
     return lambda pictures: loaded.serve(pictures).numpy()
 
@@ -121,18 +120,18 @@ def _write_tflite(network: Network, plain: keras.Model, path: str) -> None:
         files.write_whole(path, tf.lite.TFLiteConverter.from_saved_model(folder).convert())
 
 
-def _load_tflite(path: str, *_: object) -> Run:
+def _load_tflite(path: str, *_: object) -> Predict:
     interpreter = tf.lite.Interpreter(path)
     source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
 
-    def run(pictures: np.ndarray) -> np.ndarray:
+    def predict(pictures: np.ndarray) -> np.ndarray:
         interpreter.resize_tensor_input(source, pictures.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(source, pictures)
         interpreter.invoke()
         return interpreter.get_tensor(target)
 
-    return run
+    return predict
 
 
 def _write_onnx(network: Network, plain: keras.Model, path: str) -> None:
@@ -140,7 +139,7 @@ def _write_onnx(network: Network, plain: keras.Model, path: str) -> None:
     plain.export(path, format="onnx", verbose=False, input_signature=signature)
 
 
-def _load_onnx(path: str, *_: object) -> Run:
+def _load_onnx(path: str, *_: object) -> Predict:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
@@ -148,7 +147,7 @@ def _load_onnx(path: str, *_: object) -> Run:
     return lambda pictures: session.run(None, {name: pictures})[0]
 
 
-def _load_keras(path: str, *_: object) -> Run:
+def _load_keras(path: str, *_: object) -> Predict:
     return keras.models.load_model(path).predict_on_batch
 
 
@@ -173,7 +172,7 @@ def _write_half_weights(network: Network, plain: keras.Model, path: str) -> None
             source.visititems(copy)
 
 
-def _load_weights(path: str, network: Network, rounds: int) -> Run:
+def _load_weights(path: str, network: Network, rounds: int) -> Predict:
     again = Network(network.config, path)
     return lambda pictures: np.clip(again.infer(pictures, rounds), 0, 1)
 

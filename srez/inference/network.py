@@ -49,9 +49,7 @@ class Network:
         """How far beyond a tile its input must go, pixels."""
         return self.reach + PROJECTION_REACH * rounds
 
-    @tf.function(
-        input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)],
-    )
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)])
     def infer(self, feature: tf.Tensor, rounds: tf.Tensor) -> tf.Tensor:
         """[B, h, w, 3] in [0, 1] (noise: in [-1, 1]) -> [B, h*f, w*f, 3], not clipped."""
         pictures = self.generator(feature, training=False)
@@ -79,20 +77,16 @@ class Network:
                 "take one trained with --input=scaled",
             )
         count, height, width, _ = pictures.shape
-        factor = self.factor
+        factor, margin = self.factor, self.margin(rounds)
         whole = np.empty((count, height * factor, width * factor, 3), pictures.dtype)
-        margin = self.margin(rounds)
         for rows, columns in itertools.product(spans(height, tile, margin), spans(width, tile, margin)):
             area = (rows.stop - rows.start) * (columns.stop - columns.start)
             together = max(1, tile * tile // area)
+            y, x = (slice(span.start * factor, span.stop * factor) for span in (rows, columns))
             for i in range(0, count, together):
                 part = pictures[i : i + together, rows.first : rows.last, columns.first : columns.last]
                 output = self.infer(_to_float(part), rounds)[:, rows.inner(factor), columns.inner(factor)]
-                whole[
-                    i : i + together,
-                    rows.start * factor : rows.stop * factor,
-                    columns.start * factor : columns.stop * factor,
-                ] = _like(output.numpy(), pictures.dtype)
+                whole[i : i + together, y, x] = _like(output.numpy(), pictures.dtype)
                 progress(area * len(part))
         return whole
 
@@ -169,6 +163,5 @@ def _needed(after: int, layer: keras.layers.Layer) -> int:
         # output o takes inputs (o + pad - j) / 2, j = 0 .. size - 1; the block begins at an even pixel
         size = layer.size + isinstance(layer, UpscaleConv)
         pad = (size - 2) // 2
-        left, right = (after - pad + size - 1) // 2, (after + pad + 1) // 2
-        return max(left, right)
+        return max((after - pad + size - 1) // 2, (after + pad + 1) // 2)
     return after

@@ -79,7 +79,7 @@ def _title(row: Row) -> str:
 
 
 def write(rows: list[Row], about: dict[str, object], folder: str) -> None:
-    """eval.json (with `about` and the protocol) and eval.csv; those of an earlier eval are replaced."""
+    """Write eval.json (with `about` and the protocol) and eval.csv; those of an earlier eval are replaced."""
     results = [
         {"checkpoint": row.checkpoint, "method": row.method}
         | {name: dict(zip(("mean", "low", "high"), f, strict=True)) for name, f in row.figures.items()}

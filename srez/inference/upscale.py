@@ -59,7 +59,10 @@ def upscale(config: Config) -> int:
         outcome = Outcome(screen)
         for word, reason in missing:
             outcome.skip(word, reason)
-        wanted = [task for task in tasks if _is_to_be_done(task, config, outcome)]
+        wanted = [task for task in tasks if config.overwrite or not files.exists(task.target)]
+        outcome.kept = len(tasks) - len(wanted)
+        for _ in range(outcome.kept):
+            screen.step()
         (upscale_faces if config.face else upscale_pictures)(wanted, config, network, outcome)
     said = [f"{outcome.done} upscaled {network.factor} times with {network.name} into {config.output}"]
     said += [f"{outcome.kept} were there already (--overwrite replaces them)"] if outcome.kept else []
@@ -72,32 +75,21 @@ def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
     """A task for every picture, each with a target of its own; what this command writes is not read again."""
     taken: set[str] = set()
     tasks = []
+    ending = f"_x{factor}{ENDINGS[config.format]}"
     output = files.real(config.output) + "/"
     for path, name in found.items():
         folder = files.real(path.removesuffix(name)) + "/"
         if folder != output and output.startswith(folder) and files.real(path).startswith(output):
             continue  # the output lies below a folder that was named
         stem = files.join(config.output, os.path.splitext(name)[0])
-        number = 1
-        while (target := _target(stem, number, factor, config)) in taken:
+        target, number = stem + ending, 1
+        while target in taken:
             number += 1
+            target = f"{stem}_{number}{ending}"
         taken.add(target)
         tasks.append(Task(path, target))
     written = {files.real(task.target) for task in tasks}
     return [task for task in tasks if files.real(task.path) not in written]
-
-
-def _target(stem: str, number: int, factor: int, config: Config) -> str:
-    again = f"_{number}" if number > 1 else ""
-    return f"{stem}{again}_x{factor}{ENDINGS[config.format]}"
-
-
-def _is_to_be_done(task: Task, config: Config, outcome: Outcome) -> bool:
-    if config.overwrite or not files.exists(task.target):
-        return True
-    outcome.kept += 1
-    outcome.screen.step()
-    return False
 
 
 def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
@@ -114,11 +106,8 @@ def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcom
         if pixels[key] + rgb.shape[0] * rgb.shape[1] > room:
             _upscale(waiting.pop(key), config, network, outcome)
         elif sum(pixels.values()) > MAX_TILES_WAITING * room:
-            _flush(waiting, config, network, outcome)
-    _flush(waiting, config, network, outcome)
-
-
-def _flush(waiting: dict[tuple, list[Task]], config: Config, network: Network, outcome: Outcome) -> None:
+            while waiting:
+                _upscale(waiting.popitem()[1], config, network, outcome)
     while waiting:
         _upscale(waiting.popitem()[1], config, network, outcome)
 
