@@ -27,14 +27,8 @@ from srez.training.replicas import Replicas, WorkerLost, open_replicas
 from srez_input import open_stream
 from srez_model import Gan
 
-WORKERS_MAY_DIFFER = {
-    "dataset",
-    "checkpoint_dir",
-    "train_dir",
-    "summary_dir",
-    "resume",
-    "log_device_placement",
-}
+FOLDER_OPTIONS = {"dataset", "checkpoint_dir", "train_dir", "summary_dir"}
+WORKERS_MAY_DIFFER = FOLDER_OPTIONS | {"resume", "log_device_placement"}
 MAX_RESTORES = 3  # times that --on_divergence=restore goes back
 
 
@@ -46,23 +40,19 @@ def train(config: Config, stop: Stop, run: Run | None = None) -> int:
     replicas = open_replicas(config)
     stop.take()
     try:
-        if replicas.chief:
-            return train_as_chief(config, replicas, run or Run(config).open(), stop)
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            return train_and_restore(config, replicas, None, stop)
+        if not replicas.chief:
+            with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+                return train_and_restore(config, replicas, None, stop)
+        run = run or Run(config).open()
+        run.lock()
+        try:
+            return train_and_restore(config, replicas, run, stop)
+        finally:
+            run.unlock()
     except WorkerLost as lost:
         remedy = "start all workers again with the same command, to go on from the last checkpoint"
         print(f"srez: {lost}: {remedy}", file=sys.stderr)
         return EXIT_INTERRUPTED
-
-
-def train_as_chief(config: Config, replicas: Replicas, run: Run, stop: Stop) -> int:
-    """Train into an opened run, locked against a second training; the exit code."""
-    run.lock()
-    try:
-        return train_and_restore(config, replicas, run, stop)
-    finally:
-        run.unlock()
 
 
 def train_and_restore(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -> int:
@@ -114,15 +104,12 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
 def check_workers_agree(config: Config, dataset: Dataset, replicas: Replicas) -> None:
     """Raise UserError where the workers have different options or pictures."""
     options = {name: value for name, value in to_dict(config).items() if name not in WORKERS_MAY_DIFFER}
-    told = repr((sorted(options.items()), dataset.source.fingerprint)).encode()
-    mine = int.from_bytes(hashlib.sha256(told).digest()[:6])
+    text = repr((sorted(options.items()), dataset.source.fingerprint)).encode()
+    mine = int.from_bytes(hashlib.sha256(text).digest()[:6])
     (chiefs,) = replicas.of_chief(mine)
-    (differing,) = replicas.any(mine != chiefs)
-    if differing:
-        raise UserError(
-            "the workers have different options or pictures",
-            "give all the same command and the same dataset",
-        )
+    if any(replicas.any(mine != chiefs)):
+        remedy = "give all the same command and the same dataset"
+        raise UserError("the workers have different options or pictures", remedy)
 
 
 def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) -> Due:
@@ -194,10 +181,8 @@ def report_divergence(record: Record, bad: tuple[int, str], saved: int) -> int:
     """Say which number was not finite at which batch, and which checkpoint is left; the exit code."""
     batch, name = bad
     left = f"the checkpoint of batch {saved} is good" if saved else "no checkpoint had been saved"
-    record.say(
-        f"srez: diverged: {name} was not finite at batch {batch}; {left}. "
-        "Lower --learning_rate_start or choose another --loss_func"
-    )
+    remedy = "Lower --learning_rate_start or choose another --loss_func"
+    record.say(f"srez: diverged: {name} was not finite at batch {batch}; {left}. {remedy}")
     return EXIT_DIVERGED
 
 
@@ -210,8 +195,7 @@ def print_end(config: Config, dataset: Dataset, budget: Budget, last: Due, stop:
         print(f"{signal}: stopped after batch {budget.batch}, saved; the same command goes on")
         return EXIT_INTERRUPTED
     print(f"done: {budget.spent} reached at batch {budget.batch} after {budget.minutes:.1f} minutes")
-    print(
-        f"grids: {config.train_dir}, checkpoints: {config.checkpoint_dir}, TensorBoard: {config.summary_dir}"
-    )
+    checkpoints = f"checkpoints: {config.checkpoint_dir}"
+    print(f"grids: {config.train_dir}, {checkpoints}, TensorBoard: {config.summary_dir}")
     print("next: the same command with --run demo makes a film; a larger limit trains on")
     return EXIT_DONE

@@ -30,11 +30,12 @@ class Budget:
 
     @property
     def minutes(self) -> float:
+        """Minutes trained, in earlier sessions and this one."""
         return self.earlier + (time.monotonic() - self._start) / 60
 
     @property
     def progress(self) -> float:
-        """0..1, by whichever limit is nearer."""
+        """How much of the training is done, 0..1, by whichever limit is nearer."""
         shares = [self.batch / self.config.max_batches] if self.config.max_batches else []
         shares += [self.minutes / self.config.train_time] if self.config.train_time else []
         return min(1.0, max(shares))
@@ -50,7 +51,7 @@ class Budget:
 
     @property
     def spent(self) -> str:
-        """The limit that is reached, or nothing."""
+        """The limit that is reached, as an option with its value; "" while there is none."""
         if self.config.max_batches and self.batch >= self.config.max_batches:
             return f"--max_batches={self.config.max_batches}"
         if self.config.train_time and self.minutes >= self.config.train_time:

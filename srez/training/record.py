@@ -110,7 +110,7 @@ class Record:
             budget.saved()
 
     def say(self, text: str) -> None:
-        """A line of text."""
+        """Show a line of text, above the bar where there is one; nothing before `begin`."""
         if self._screen is not None:
             self._screen.say(text)
 
@@ -129,14 +129,10 @@ class Record:
         now = time.monotonic()
         speed = self._pictures / max(now - self._since, 1e-9)
         self._pictures, self._since = 0, now
-        finite = {name: value for name, loss in losses.items() if math.isfinite(value := float(loss))}
-        return {
-            "batch": budget.batch,
-            "minutes": budget.minutes,
-            **finite,
-            "learning_rate": learning_rate(self.config, budget.batch),
-            "images_per_second": speed,
-        }
+        figures = {"batch": budget.batch, "minutes": budget.minutes}
+        figures |= {name: value for name, loss in losses.items() if math.isfinite(value := float(loss))}
+        rate = learning_rate(self.config, budget.batch)
+        return figures | {"learning_rate": rate, "images_per_second": speed}
 
     def _log(self, figures: dict[str, float]) -> None:
         """One batch's figures to metrics.jsonl and TensorBoard."""

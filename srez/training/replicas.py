@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
+from tensorflow import Tensor
 
 from srez.errors import UserError, one_line
 from srez.networks.replica import assign, of_first_replica, replica_index, sum_over_replicas
@@ -80,14 +81,14 @@ class Replicas:
             return numbers
         return self._exchange(of_first_replica, numbers)
 
-    def _exchange(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: Sequence[float]) -> tuple[float, ...]:
-        """What becomes of all replicas' numbers."""
+    def _exchange(self, combine: Callable[[Tensor], Tensor], numbers: Sequence[float]) -> tuple[float, ...]:
+        """The numbers of all workers, combined element by element; the same on all."""
         with self.detecting_lost_workers():
-            return tuple(self._exchange_on_replicas(how, tf.constant(numbers, tf.float64)).numpy().tolist())
+            return tuple(self._run_compiled(combine, tf.constant(numbers, tf.float64)).numpy().tolist())
 
     @tf.function(autograph=False)
-    def _exchange_on_replicas(self, how: Callable[[tf.Tensor], tf.Tensor], numbers: tf.Tensor) -> tf.Tensor:
-        return self.run(how, numbers)
+    def _run_compiled(self, combine: Callable[[Tensor], Tensor], numbers: Tensor) -> Tensor:
+        return self.run(combine, numbers)
 
     def follow_chief(self, variables: Iterable[tf.Variable]) -> None:
         """Give all workers the chief's values. All workers must call it, with the same variables."""
@@ -118,15 +119,15 @@ class Replicas:
         found = self.strategy.run(function, args)
         return tf.nest.map_structure(lambda value: self.strategy.experimental_local_results(value)[0], found)
 
-    def part_of_share(self, samples: tf.Tensor) -> tf.Tensor:
+    def part_of_share(self, samples: Tensor) -> Tensor:
         """A replica's part of what its process was given, [share, ...]."""
         return self._part(samples, self.local)
 
-    def part_of_batch(self, samples: tf.Tensor) -> tf.Tensor:
+    def part_of_batch(self, samples: Tensor) -> Tensor:
         """A replica's part of a whole batch, [batch_size, ...]."""
         return self._part(samples, self.count)
 
-    def _part(self, samples: tf.Tensor, parts: int) -> tf.Tensor:
+    def _part(self, samples: Tensor, parts: int) -> Tensor:
         if parts == 1:
             return samples
         size = tf.shape(samples)[0] // parts
