@@ -174,7 +174,7 @@ def test_shares_of_a_batch():
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("", "it is ''"),
+        ("", "TF_CONFIG is ''"),
         ("{", "JSONDecodeError"),
         ('{"cluster": {"worker": ["a:1"]}}', "task"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "IndexError"),
