@@ -86,13 +86,13 @@ class FrameMaker:
         label, feature = test.label[:GRID_FACES], test.feature[:GRID_FACES]
         found = {}
         for path in paths:
-            batch, _ = self.checkpoints.load(path)
+            batch, _ = self.checkpoints.restore_from(path)
             found[batch] = layout.to_uint8(grid(self.gan.sample(feature), label, feature, self.config))
         return found
 
     def walk(self) -> list[np.ndarray]:
         """Frames between random points of noise and back to the first, two rows of five faces."""
-        self.checkpoints.load(self.checkpoints.paths[-1])
+        self.checkpoints.restore_from(self.checkpoints.paths[-1])
         side = self.config.noise_dimension
         random = np.random.default_rng(self.config.random_seed)
         stops = random.uniform(-1, 1, (WALK_STOPS, GRID_FACES, side, side, 3)).astype(np.float32)

@@ -57,7 +57,7 @@ class Checkpoints:
         problems = []
         for batch in reversed(saved_batches(self.folder)):
             try:
-                done = self.load(self._path(batch))
+                done = self.restore_from(self._path(batch))
             except UserError as error:
                 problems.append((batch, error))
                 continue
@@ -72,7 +72,7 @@ class Checkpoints:
             raise problems[0][1]
         return 0, 0.0
 
-    def load(self, path: str) -> tuple[int, float]:
+    def restore_from(self, path: str) -> tuple[int, float]:
         """Take up one checkpoint; batches done and minutes trained. Raises UserError."""
         try:
             self._checkpoint.restore(path).assert_consumed()
