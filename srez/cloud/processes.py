@@ -15,11 +15,17 @@ COULD_NOT_START = 126
 
 
 class Log:
-    """A file that everything is added to, and a copy of what is added on the screen."""
+    """A file that everything is added to, and a thread that copies what is added to standard output.
+
+    Where standard output is gone or stalls, only the copy ends or waits.
+    """
 
     def __init__(self, path: str):
         self.file = open(path, "ab", buffering=0)  # noqa: SIM115  (open as long as the process)
-        self._viewer = LogViewer(path)
+        self._copied = open(path, "rb")  # noqa: SIM115
+        self._copied.seek(0, os.SEEK_END)
+        self._closing = threading.Event()
+        self._viewer = threading.Thread(target=self._view, daemon=True)
         self._viewer.start()
 
     def say(self, text: str) -> None:
@@ -30,34 +36,21 @@ class Log:
 
     def close(self) -> None:
         """Give the screen a moment to take the rest."""
-        self._viewer.finish()
+        self._closing.set()
+        self._viewer.join(timeout=2)
 
-
-class LogViewer(threading.Thread):
-    """Copies a growing file to standard output. Where that is gone or stalls, only the copy ends or waits."""
-
-    def __init__(self, path: str):
-        super().__init__(daemon=True)
-        self._file = open(path, "rb")  # noqa: SIM115  (open as long as the process)
-        self._file.seek(0, os.SEEK_END)
-        self._last = threading.Event()
-
-    def run(self) -> None:
+    def _view(self) -> None:
         with contextlib.suppress(OSError):  # the terminal is gone, or standard output was closed
-            if os.path.samestat(os.fstat(1), os.fstat(self._file.fileno())):
+            if os.path.samestat(os.fstat(1), os.fstat(self._copied.fileno())):
                 return  # nohup ./run_script.sh >run_1.log
             while True:
-                last = self._last.is_set()
-                text = self._file.read()
+                last = self._closing.is_set()
+                text = self._copied.read()
                 while text:
                     text = text[os.write(1, text) :]
                 if last:
                     return
-                self._last.wait(0.1)
-
-    def finish(self) -> None:
-        self._last.set()
-        self.join(timeout=2)
+                self._closing.wait(0.1)
 
 
 class Child:

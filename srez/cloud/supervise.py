@@ -33,7 +33,6 @@ EXIT_MEANINGS = {
     EXIT_INTERRUPTED: "interrupted; the same command goes on",
     128 + signal.SIGKILL: "killed, by a lack of memory perhaps",
 }
-CTRL_C = signal.Signals.SIGINT.name  # Ctrl-C
 MAX_WAIT_SECONDS = 3600.0  # seconds between two tries
 # what ends a session or a machine signals all its processes, and some twice: the first counts
 TRAINING_ENVIRONMENT = {"PYTHONUNBUFFERED": "1", "SREZ_GRACE": "3600"}
@@ -85,7 +84,7 @@ class Sync:
         self._seen = newest_checkpoint(folder)
 
     def tick(self) -> None:
-        """Take note of its end; start it where there is something new."""
+        """Take note of the end of a SYNC; start the next where there is a new checkpoint."""
         if self._child is not None and (code := self._child.poll()) is not None:
             self._child = None
             if code:
@@ -94,7 +93,7 @@ class Sync:
             self._seen, self._child = newest, self._start()
 
     def take(self) -> Child | None:
-        """The one that still runs, for somebody else to wait for."""
+        """The SYNC that still runs, if any, which the caller then waits for."""
         child, self._child = self._child, None
         return child
 
@@ -122,7 +121,7 @@ class Supervisor:
         self.runner = Runner(log, watcher)
 
     def run(self) -> int:
-        """All of it; the exit code."""
+        """Fetch, train, film, save and power off; the exit code."""
         if self.fetch():
             code = self.train() or self.film()
             safe = self.save()
@@ -176,10 +175,8 @@ class Supervisor:
         """Tell how the training ended; whether it is to go on, after the wait before that."""
         if code == EXIT_DONE:
             return False
-        end, tries = (
-            f"training ended with code {code} ({EXIT_MEANINGS.get(code, 'a crash')})",
-            self.settings.retries,
-        )
+        end = f"training ended with code {code} ({EXIT_MEANINGS.get(code, 'a crash')})"
+        tries = self.settings.retries
         if self.runner.stop or code in FINAL_EXITS:
             self.log.say(end)
             return False
@@ -196,10 +193,9 @@ class Supervisor:
         if self.runner.stop:
             return EXIT_INTERRUPTED
         code = self.runner.run(lambda: self._srez("demo", []))
-        folders = self.settings.folders
         self.log.say(
             "film and grids: {train_dir}   checkpoints and figures: {checkpoint_dir}   "
-            "TensorBoard: {summary_dir}".format(**folders)
+            "TensorBoard: {summary_dir}".format(**self.settings.folders)
         )
         return EXIT_INTERRUPTED if self.runner.stop else code
 
@@ -219,7 +215,7 @@ class Supervisor:
         """Power the machine off if nothing speaks against it."""
         reasons = {
             "the results are not safe": not safe,
-            "somebody is at the keyboard": self.runner.stop == CTRL_C,
+            "somebody is at the keyboard": self.runner.stop == "SIGINT",
             "another run is going on here": others_run(self.settings.runnum),
         }
         if against := [reason for reason, true in reasons.items() if true]:
@@ -284,8 +280,7 @@ def take_lock(path: str) -> int | None:
 
 def others_run(number: str) -> bool:
     """Whether another run of this checkout goes on."""
-    others = set(glob.glob(lock_path("*"))) - {lock_path(number)}
-    locks = [take_lock(path) for path in others]
+    locks = [take_lock(path) for path in glob.glob(lock_path("*")) if path != lock_path(number)]
     for lock in locks:
         if lock is not None:
             os.close(lock)
