@@ -34,19 +34,15 @@ def one_line(error: object) -> str:
     return textwrap.shorten(_GRAPH.sub("", str(error)), 300, placeholder=" ...")
 
 
-# ---- errors of the operating system and of TensorFlow ----------------------------------------------
-
 _MEMORY = "lower --batch_size, --width or --test_vectors (--run upscale: --tile), or end other programs"
 _GPU_MEMORY = "lower --batch_size or --width, take --precision=bfloat16, or end what else runs on it"
 _PERMISSION = "change its permissions, or choose one that you may read and write"
 _NOT_THERE = "put it back, or name one that is there"
 _NETWORK = "see to the network and the credentials, or use a local folder"
 _FILE_SYSTEM = "use a local or mounted folder; beside gs:// each needs a file system plug-in of TensorFlow"
+_NO_SPACE = "free some space on its disk and give the same command again, or choose another folder"
 _REMEDIES = {
-    (
-        errno.ENOSPC,
-        errno.EDQUOT,
-    ): "free some space on its disk and give the same command again, or choose another folder",
+    (errno.ENOSPC, errno.EDQUOT): _NO_SPACE,
     (errno.EFBIG,): "raise the limit (ulimit -f), or choose a disk that takes larger files",
     (errno.ENOMEM,): _MEMORY,
     (errno.EACCES, errno.EPERM): _PERMISSION,
@@ -84,7 +80,7 @@ def as_user_error(error: Exception) -> UserError | None:
 
 
 def _of_tensorflow(text: str, code: int) -> UserError:
-    """The same for an OpError's message and code."""
+    """What to tell the user of an OpError with this message and code."""
     if found := re.match(rf"(.*); ({'|'.join(_BY_TEXT)})", text):  # the operating system's
         return UserError(f"{found[1]}: {found[2]}", _BY_TEXT[found[2]])
     if found := re.match(r"File system scheme '(.*)' not implemented \(file: '(.*)'\)", text):

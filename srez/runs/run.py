@@ -17,7 +17,6 @@ from srez.system import files
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
 METRICS, LOCK = "metrics.jsonl", "lock"
-
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 
@@ -84,12 +83,10 @@ class Run:
 
     def _compare(self, old: dict[str, Any]) -> None:
         before, now = to_dict(from_dict(old["options"])), to_dict(self.config)
-        fixed = [f.name for f in fields() if f.metadata["fixed"] and before[f.name] != now[f.name]]
-        if fixed:
-            self._refuse([f"{name} was {before[name]}, now {now[name]}" for name in fixed])
-        self.changes = [
-            f"--{name} was {before[name]}, now {now[name]}" for name in now if before[name] != now[name]
-        ]
+        changed = {n: f"{n} was {before[n]}, now {now[n]}" for n in now if before[n] != now[n]}
+        if fixed := [changed[f.name] for f in fields() if f.metadata["fixed"] and f.name in changed]:
+            self._refuse(fixed)
+        self.changes = [f"--{text}" for text in changed.values()]
 
     def _refuse(self, differences: list[str]) -> None:
         raise UserError(
@@ -190,9 +187,8 @@ class Run:
         if has_checkpoint(self.config.checkpoint_dir):
             old = read_description(self.config.checkpoint_dir)["dataset"]
             if old["fingerprint"] != fingerprint:
-                self._refuse(
-                    [f"dataset had {old['pictures']} pictures, now {pictures}, or their sizes differ"]
-                )
+                was = old["pictures"]
+                self._refuse([f"dataset had {was} pictures, now {pictures}, or their sizes differ"])
         content = {
             "options": to_dict(self.config),
             "dataset": {"fingerprint": fingerprint, "pictures": pictures},

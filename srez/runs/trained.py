@@ -15,8 +15,7 @@ CONFIG, CHECKPOINT_NAME = "config.json", "srez"
 # written by --run export; the second with kernels in float16
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
 PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
-# what decides which weights a generator has
-GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # and the factor
+GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # decide its weights, with the factor
 
 
 def has_checkpoint(folder: str) -> bool:
@@ -45,9 +44,8 @@ def checkpoint_path(folder: str, which: str) -> str:
     for path in (which, files.join(folder, which)):
         if files.exists(f"{path}.index") or (path.endswith(".h5") and files.exists(path)):
             return path
-    there = (
-        f"it has those of batches {', '.join(map(str, batches))}" if batches else "train first (--run train)"
-    )
+    saved = ", ".join(map(str, batches))
+    there = f"it has those of batches {saved}" if batches else "train first (--run train)"
     raise UserError(f"'{folder}' has no checkpoint '{which}'", f"{there}, or name a .weights.h5 file")
 
 

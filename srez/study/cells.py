@@ -85,17 +85,12 @@ class Study:
 
     def runs(self) -> list[StudyRun]:
         """All trainings: the first seed of every cell comes before the second of any."""
-        return [
-            StudyRun(
-                "-".join(filter(None, (cell.name, f"s{seed}"))),
-                cell,
-                seed,
-                cell.options | {"random_seed": seed},
-            )
-            for seed in self.seeds
-            for cell in self.cells()
-            if not cell.excluded
-        ]
+        found = []
+        for seed, cell in itertools.product(self.seeds, self.cells()):
+            if not cell.excluded:
+                name = f"{cell.name}-s{seed}" if cell.name else f"s{seed}"
+                found.append(StudyRun(name, cell, seed, cell.options | {"random_seed": seed}))
+        return found
 
 
 def slug(label: str) -> str:

@@ -42,7 +42,7 @@ class Progress:
         self.overheads.append(max(0.0, took - (minutes - job.minutes_before)))
 
     def batches(self, run: StudyRun) -> int:
-        """Batches that a training has told of."""
+        """The last batch in a training's metrics; 0 before the first."""
         return int(self.told[run.name].get("batch", 0))
 
     @property
