@@ -37,10 +37,7 @@ class Amazon:
     """EC2: spot instances, two minutes ahead. Version 2 of the service: every question carries a token."""
 
     address, first_timeout = "http://169.254.169.254", TIMEOUT
-    lifetime = "21600"  # seconds, the longest that is granted
-
-    def __init__(self) -> None:
-        self._token = ""
+    _token = ""
 
     def notice(self, ask: Ask) -> str:
         """The notice in words, or nothing. Raises one of NO_ANSWER."""
@@ -54,7 +51,7 @@ class Amazon:
 
     def _action(self, ask: Ask) -> tuple[int, str]:
         if not self._token:
-            headers = {"X-aws-ec2-metadata-token-ttl-seconds": self.lifetime}
+            headers = {"X-aws-ec2-metadata-token-ttl-seconds": "21600"}  # the longest that is granted
             self._token = expect(ask("/latest/api/token", headers, "PUT")).strip()
         return ask("/latest/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": self._token})
 
@@ -70,9 +67,7 @@ class Azure:
     address, first_timeout = "http://169.254.169.254", 130.0
     headers: dict[str, str] = {"Metadata": "true"}  # noqa: RUF012  (never changed)
     events = ("Preempt", "Terminate")
-
-    def __init__(self) -> None:
-        self._name = ""
+    _name = ""
 
     def notice(self, ask: Ask) -> str:
         """The notice in words, or nothing. Raises one of NO_ANSWER."""

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError
+from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, PREFIX, UserError
 from srez.options.config import Config
 from srez.runs.trained import start_weights
-from srez.study.cells import Cell, Study, StudyRun
+from srez.study.cells import Study, StudyRun
 from srez.study.grid import override, read_study
 from srez.study.jobs import Job, ReportJob, machine_share
 from srez.study.lease import EXPIRY_SECONDS, Lease, Leases, State, holder
@@ -42,21 +42,16 @@ def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str
     store = StudyStore(config.study_dir)
     runs = shard(study.runs(), config.study_shard)
     for run in runs:
-        check_start(run.cell)
+        try:
+            start_weights(run.cell.config(0))
+        except UserError as error:
+            raise UserError(f"cell {run.cell.title}: {error.problem}", error.remedy) from None
     if not config.dry_run:
         store.open(study)
     print("\n".join(plan(study, runs, store, cells=config.dry_run)), flush=True)
     if config.dry_run:
         return EXIT_DONE
     return StudyRunner(config, runs, store, stop, program).run_all()
-
-
-def check_start(cell: Cell) -> None:
-    """Raise UserError where a cell's trainings cannot start from what start_from means."""
-    try:
-        start_weights(cell.config(0))
-    except UserError as error:
-        raise UserError(f"cell {cell.title}: {error.problem}", error.remedy) from None
 
 
 def shard(runs: list[StudyRun], which: str) -> list[StudyRun]:
@@ -156,10 +151,13 @@ class StudyRunner:
         self.elsewhere = {name for name, state in states.items() if state is State.HELD}
         self._scan_at = time.monotonic() + RESCAN_SECONDS
         if unknown := [name for name, state in states.items() if state is State.UNKNOWN]:
-            self.say_once(
+            text = (
                 f"watching for up to {EXPIRY_SECONDS / 60:.0f} minutes whether the holders of "
                 f"{trainings(len(unknown))} live ({holder(Path(self.store.run(unknown[0])))}, ...)"
             )
+            if text not in self._said:
+                self._said.add(text)
+                self.screen.say(text)
 
     def start_one(self, run: StudyRun, lease: Lease) -> None:
         """Start a training whose lease is held, unless another has ended it meanwhile."""
@@ -208,14 +206,13 @@ class StudyRunner:
             )
             self.report.wanted = True
         elif code == EXIT_USER:
-            raise UserError(
-                f"{run.name} cannot be trained", f"{job.complaint()} ({self.store.run(run.name, LOG)})"
-            )
+            complaint = outcome["message"].removeprefix(PREFIX)
+            raise UserError(f"{run.name} cannot be trained", f"{complaint} ({self.store.run(run.name, LOG)})")
         elif not self.stop.requested:
             self.crashed(job, outcome)
 
     def crashed(self, job: Job, outcome: dict[str, Any]) -> None:
-        """Try once more, then go on without it."""
+        """Put a training that crashed back in the queue once, then go on without it."""
         run = job.run
         self.attempts[run.name] += 1
         log = self.store.run(run.name, LOG)
@@ -292,23 +289,16 @@ class StudyRunner:
         return f"{finished}, ETA {minutes_text(remaining)}" if remaining else finished
 
     def show(self) -> None:
-        """How far it is, every few seconds."""
-        if time.monotonic() >= self._show_at:
-            self._show_at = time.monotonic() + REFRESH_SECONDS
-            self.progress.refresh(self.names())
-            running = [
-                f"{job.run.name} {self.progress.batches(job.run)}/{job.run.options['max_batches']}"
-                for job in self.jobs.values()
-            ]
-            text = ": ".join(filter(None, (self.summary(), ", ".join(running))))
-            percent = int(100 * self.progress.share)
-            line = ""
-            if percent > self._percent and time.monotonic() - self._percent_at >= LINE_SECONDS:
-                line = f"{percent:3d}% of the study, {text}"
-                self._percent, self._percent_at = percent, time.monotonic()
-            self.screen.show(percent, text, line)
-
-    def say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self.screen.say(text)
+        """Show how far the study is, at most once in REFRESH_SECONDS."""
+        if time.monotonic() < self._show_at:
+            return
+        self._show_at = time.monotonic() + REFRESH_SECONDS
+        self.progress.refresh(self.names())
+        runs = [job.run for job in self.jobs.values()]
+        running = [f"{run.name} {self.progress.batches(run)}/{run.options['max_batches']}" for run in runs]
+        text = ": ".join(filter(None, (self.summary(), ", ".join(running))))
+        percent, line = int(100 * self.progress.share), ""
+        if percent > self._percent and time.monotonic() - self._percent_at >= LINE_SECONDS:
+            line = f"{percent:3d}% of the study, {text}"
+            self._percent, self._percent_at = percent, time.monotonic()
+        self.screen.show(percent, text, line)

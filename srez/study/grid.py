@@ -40,12 +40,9 @@ from srez.study.cells import Cell, Exclusion, Study, slug
 
 STUDIES = Path(str(resources.files("srez"))) / "studies"
 OPTIONS = {f.name: f for f in fields()}
+OF_THE_COMMAND = [name for name, f in OPTIONS.items() if f.metadata["group"] in ("command", "use", "study")]
 NOT_IN_A_STUDY = {
-    **{
-        name: "it belongs on the command line"
-        for name, f in OPTIONS.items()
-        if f.metadata["group"] in ("command", "use", "study")
-    },
+    **dict.fromkeys(OF_THE_COMMAND, "it belongs on the command line"),
     **dict.fromkeys(("checkpoint_dir", "train_dir", "summary_dir"), "each training has folders of its own"),
     "resume": "a study always goes on where it stopped",
     "random_seed": "the study's seeds are for that",
@@ -80,13 +77,10 @@ def read_study(path: str) -> Study:
 def override(study: Study, options: dict[str, Any]) -> Study:
     """The study with options of the command line in its base. Raises UserError on those of an axis."""
     for name in options:
-        if name in NOT_IN_A_STUDY:
-            raise UserError(f"--{name} with --run=study: {NOT_IN_A_STUDY[name]}", "leave it out")
-        for axis, labels in study.settings.items():
-            if any(name in settings for settings in labels.values()):
-                raise UserError(
-                    f"--{name} with --run=study: axis {axis} of the study sets it", "leave it out"
-                )
+        axes = [axis for axis, labels in study.settings.items() if any(name in o for o in labels.values())]
+        why = f"axis {axes[0]} of the study sets it" if axes else NOT_IN_A_STUDY.get(name)
+        if why:
+            raise UserError(f"--{name} with --run=study: {why}", "leave it out")
     changed = dataclasses.replace(study, base=study.base | options)
     _check(changed, study.name)
     return changed
@@ -151,10 +145,8 @@ class _Reader:
             table = self.table(axis, value)
             label = table.pop("label", table.get("preset"))
             if not isinstance(label, str) or not slug(label) or len(label) > MAX_LABEL_LENGTH:
-                self.fail(
-                    f"{place}: {value}",
-                    f"needs a label of at most {MAX_LABEL_LENGTH} letters, digits and dots",
-                )
+                remedy = f"needs a label of at most {MAX_LABEL_LENGTH} letters, digits and dots"
+                self.fail(f"{place}: {value}", remedy)
             if label in found:
                 self.fail(f"{place}: two values are labelled {label}", "give one another label")
             found[label] = self.options(table, f"{place}, {label}")
@@ -177,7 +169,10 @@ class _Reader:
 
     def options(self, table: Any, place: str) -> dict[str, Any]:
         table = dict(self.typed(table, dict, place, "a table of options"))
-        preset = self.preset(table.pop("preset"), place) if "preset" in table else {}
+        try:
+            preset = flags.read_preset(str(table.pop("preset"))) if "preset" in table else {}
+        except UserError as error:
+            self.fail(f"{place}: {error.problem}", error.remedy)
         self.known(table, OPTIONS, place)
         for name in (*preset, *table):
             if name in NOT_IN_A_STUDY:
@@ -191,12 +186,6 @@ class _Reader:
         if type(value) is not kind:  # not isinstance: true is an int, too
             self.fail(f"{place}: {name} = {value!r}", f"must be {TYPES[kind]}")
         return value
-
-    def preset(self, name: Any, place: str) -> dict[str, Any]:
-        try:
-            return flags.read_preset(str(name))
-        except UserError as error:
-            self.fail(f"{place}: {error.problem}", error.remedy)
 
     def exclusion(self, table: Any, settings: dict[str, dict[str, Any]]) -> Exclusion:
         table = dict(self.typed(table, dict, "exclude", "tables, [[exclude]]"))

@@ -68,10 +68,6 @@ class Job:
         telling = (line for line in reversed(lines) if line.startswith(ENDING_LINES))
         return next(telling, lines[-1] if lines else "it said nothing")
 
-    def complaint(self) -> str:
-        """That line without the program's name."""
-        return self.message().removeprefix(PREFIX)
-
 
 class ReportJob:
     """Renders a study's report in a process of its own, so that neither trainings nor signals wait for it."""

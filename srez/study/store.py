@@ -50,9 +50,8 @@ class StudyStore:
 
     def outcome(self, name: str) -> dict[str, Any] | None:
         """How a training ended or None: exit (0 done, 3 diverged, else failed), batches, minutes, message."""
-        path = self.run(name, OUTCOME)
         try:
-            found = json.loads(files.read_bytes(path))
+            found = json.loads(files.read_bytes(self.run(name, OUTCOME)))
             return found if {"exit", "batches"} <= found.keys() else None
         except (FileNotFoundError, ValueError, AttributeError):  # none, or damaged: to be made again
             return None
@@ -74,7 +73,7 @@ class StudyStore:
         return read_metrics(path) if os.path.exists(path) else []
 
     def last_metrics(self, name: str) -> dict[str, float]:
-        """The last whole line of them, without reading the others; empty where there is none."""
+        """The last whole line of metrics.jsonl, without reading the others; empty where there is none."""
         path = self.run(name, FOLDERS[0], METRICS)
         if not os.path.exists(path):
             return {}
