@@ -17,7 +17,7 @@ from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME
 from srez.images.picture import decode
 from srez.options.config import Config
-from srez.runs.trained import has_checkpoint, load_config, replace_folders
+from srez.runs.trained import load_config, replace_folders, saved_batches
 from srez.system import files
 from srez.training.checkpoints import Checkpoints
 from srez_model import Gan
@@ -31,7 +31,7 @@ WALK_STOPS, WALK_STEPS = 5, 2 * FRAME_RATE
 def demo(config: Config) -> int:
     """Make the films of a training in train_dir; the exit code. Raises UserError without anything to show."""
     frames = read_grids(config.train_dir)
-    maker = FrameMaker(config) if has_checkpoint(config.checkpoint_dir) else None
+    maker = FrameMaker(config) if saved_batches(config.checkpoint_dir) else None
     if maker is not None:
         frames |= maker.frames(newest_only=bool(frames), known=frames)
     if not frames:

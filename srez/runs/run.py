@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from srez.errors import UserError, one_line
 from srez.options.config import SCRATCH, Config, fields, from_dict, to_dict
-from srez.runs.trained import CHECKPOINT_NAME, CONFIG, has_checkpoint, read_description, start_weights
+from srez.runs.trained import CHECKPOINT_NAME, CONFIG, read_description, saved_batches, start_weights
 from srez.system import files
 
 MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
@@ -33,7 +33,7 @@ class Run:
 
     def open(self) -> "Run":
         """Refuse what does not fit together, move an old run aside if asked to, make the folders."""
-        if self.config.resume and has_checkpoint(self.config.checkpoint_dir):
+        if self.config.resume and saved_batches(self.config.checkpoint_dir):
             self._compare(read_description(self.config.checkpoint_dir))
         else:
             self._check_start()
@@ -66,7 +66,7 @@ class Run:
     def _move_aside(self) -> None:
         """Rename the folders that srez made to NAME.1, or the first number that is free for all."""
         ours = [f.rstrip("/") for f in self.folders if files.exists(files.join(f, MARKER))]
-        if has_checkpoint(self.config.checkpoint_dir) and self.config.checkpoint_dir.rstrip("/") not in ours:
+        if saved_batches(self.config.checkpoint_dir) and self.config.checkpoint_dir.rstrip("/") not in ours:
             raise UserError(
                 f"--noresume: '{self.config.checkpoint_dir}' holds checkpoints but was not made by srez",
                 "choose another --checkpoint_dir",
@@ -184,7 +184,7 @@ class Run:
 
     def describe(self, fingerprint: str, pictures: int) -> None:
         """Write config.json; refuses to go on with other pictures than the checkpoints were trained on."""
-        if has_checkpoint(self.config.checkpoint_dir):
+        if saved_batches(self.config.checkpoint_dir):
             old = read_description(self.config.checkpoint_dir)["dataset"]
             if old["fingerprint"] != fingerprint:
                 was = old["pictures"]

@@ -18,11 +18,6 @@ PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
 GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # decide its weights, with the factor
 
 
-def has_checkpoint(folder: str) -> bool:
-    """Whether a folder holds a checkpoint of srez."""
-    return bool(saved_batches(folder))
-
-
 def saved_batches(folder: str) -> list[int]:
     """The batches whose checkpoints lie in a folder, oldest first."""
     found = (re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", name) for name in files.names(folder))
