@@ -38,6 +38,7 @@ _MEMORY = "lower --batch_size, --width or --test_vectors (--run upscale: --tile)
 _GPU_MEMORY = "lower --batch_size or --width, take --precision=bfloat16, or end what else runs on it"
 _PERMISSION = "change its permissions, or choose one that you may read and write"
 _NOT_THERE = "put it back, or name one that is there"
+_DISK = "see to its disk or mount it again, then the same command goes on"
 _NETWORK = "see to the network and the credentials, or use a local folder"
 _FILE_SYSTEM = "use a local or mounted folder; beside gs:// each needs a file system plug-in of TensorFlow"
 _NO_SPACE = "free some space on its disk and give the same command again, or choose another folder"
@@ -53,9 +54,7 @@ _REMEDIES = {
     (errno.EISDIR,): "name a file, not a folder",
     (errno.ENAMETOOLONG,): "choose a shorter name",
     (errno.EMFILE, errno.ENFILE): "raise the limit (ulimit -n), or end other programs",
-    (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ENOTCONN): (
-        "see to its disk or mount it again, then the same command goes on"
-    ),
+    (errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.ENOTCONN): _DISK,
 }
 _BY_ERRNO = {number: remedy for numbers, remedy in _REMEDIES.items() for number in numbers}
 _BY_TEXT = {os.strerror(number): remedy for number, remedy in _BY_ERRNO.items()}
@@ -75,7 +74,8 @@ def as_user_error(error: Exception) -> UserError | None:
         remedy = _BY_ERRNO.get(error.errno, "mend that, then give the same command again")
         return UserError(where + one_line(error.strerror or error), remedy)
     if tensorflow is not None and isinstance(error, tensorflow.errors.OpError):
-        return _of_tensorflow(one_line(error.message) or type(error).__name__, error.error_code)
+        text = " ".join(_GRAPH.sub("", error.message).split())
+        return _of_tensorflow(text or type(error).__name__, error.error_code)
     return None
 
 
@@ -92,4 +92,4 @@ def _of_tensorflow(text: str, code: int) -> UserError:
     if re.search(r"XLA_|tf2xla|libdevice", text):
         return UserError("--xla: TensorFlow cannot compile an operation of the step", "leave --xla out")
     report = "give the same command again; if this comes again, report it as a fault of srez"
-    return UserError(text, _NETWORK if "HTTP" in text else _BY_CODE.get(code, report))
+    return UserError(one_line(text), _NETWORK if "HTTP" in text else _BY_CODE.get(code, report))

@@ -170,6 +170,15 @@ def test_an_error_of_tensorflow(case):
     assert parts(kind(None, None, message)) == expected
 
 
+def test_a_long_path_does_not_hide_what_is_wrong_with_it():
+    path = "/x/" + "a" * 400
+    error = tf.errors.ResourceExhaustedError(None, None, f"{path}; No space left on device")
+    assert parts(error) == (f"{path}: No space left on device", SPACE)
+    told = as_user_error(tf.errors.InternalError(None, None, "many words " * 100))
+    assert 280 < len(told.problem) <= 300
+    assert told.problem.endswith(" ...")
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), KeyError("x"), RuntimeError("No space left on device")])
 def test_a_fault_of_the_program_is_none_of_the_users(error):
     assert as_user_error(error) is None
