@@ -19,7 +19,7 @@ from srez.system.signals import Stop
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command line; the exit code (DESIGN: 0 done, 2 user, 3 diverged, 75 interrupted)."""
+    """Run one command line; the exit code (0 done, 2 the user can mend it, 3 diverged, 75 interrupted)."""
     stop = Stop().install()
     flags.define_flags()
     try:

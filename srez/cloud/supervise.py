@@ -92,7 +92,7 @@ class Sync:
         if self._child is None and (newest := newest_checkpoint(self._folder)) not in ("", self._seen):
             self._seen, self._child = newest, self._start()
 
-    def take(self) -> Child | None:
+    def detach(self) -> Child | None:
         """The SYNC that still runs, if any, which the caller then waits for."""
         child, self._child = self._child, None
         return child
@@ -167,7 +167,7 @@ class Supervisor:
             if not self._try_again(code, crashes):
                 break
             words = [*words, "--resume"]  # --noresume is obeyed once
-        if child := sync.take():
+        if child := sync.detach():
             self.runner.run(lambda: child, heeded=[signal.SIGINT], last=True)
         return EXIT_INTERRUPTED if self.runner.stop and code not in FINAL_EXITS else code
 

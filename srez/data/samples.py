@@ -98,7 +98,7 @@ def aligned_bytes(*shape: int) -> np.ndarray:
 
 
 def shared_tensor(numbers: np.ndarray) -> tf.Tensor:
-    """A tensor on an `aligned_bytes` array's memory, kept alive; a copy would be a tenth of the work."""
+    """A tensor in the memory of an `aligned_bytes` array, not copied: it must not be changed any more."""
     return tf.experimental.dlpack.from_dlpack(numbers.__dlpack__())
 
 

@@ -85,7 +85,7 @@ class Broken(Exception):
 
 
 def fault_of(path: Path, archive: Archive) -> str:
-    """What tells a file from the archive, "" if nothing does. Raises OSError."""
+    """Why a file is not the archive, "" if it is. Raises OSError."""
     with open(path, "rb") as file:
         if looks_like_page(file.read(64)):
             return "is a web page, not a zip"

@@ -31,7 +31,7 @@ def consistency(output: tf.Tensor, feature: tf.Tensor) -> tf.Tensor:
 
 
 def beyond_neighbours(pictures: tf.Tensor) -> tf.Tensor:
-    """How far each value lies above or below all eight neighbours, else 0; [B, h, w, c], border mirrored."""
+    """How far each value lies outside the range of its eight neighbours, 0 inside; [B, h, w, c]."""
     height, width = pictures.shape[1:3]
     padded = tf.pad(pictures, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT")
     places = [(y, x) for y in range(3) for x in range(3) if (y, x) != (1, 1)]

@@ -47,7 +47,7 @@ def band(batches: np.ndarray, table: np.ndarray) -> Band:
 def pool_cells(
     cells: Sequence[CellResult], axes: Sequence[str], most: int
 ) -> dict[tuple[str, ...], list[CellResult]]:
-    """Cells by their labels on the first of `axes`, as many axes as give at most `most` groups, but one."""
+    """Groups of cells by their labels on the first of `axes`: all that give at most `most` groups, or one."""
     for length in range(len(axes), -1, -1):
         pools: dict[tuple[str, ...], list[CellResult]] = {}
         for cell in cells:

@@ -142,7 +142,7 @@ class Run:
             self._lock = None
 
     def make_again(self) -> list[str]:
-        """Make folders that were deleted, moved or emptied in the middle of a training again; which they are.
+        """Make the run's folders that have vanished or were emptied during the training anew; their names.
 
         Raises UserError where another training has taken checkpoint_dir meanwhile, or where a folder's disk
         has gone: what would be written below its mount point could not be seen later.

@@ -45,7 +45,7 @@ def checkpoint_path(folder: str, which: str) -> str:
 
 
 def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
-    """The folder, or that of the generator that comes with srez where it holds nothing and none is named."""
+    """A checkpoint folder, or that of the generator that comes along if it is empty and none is named."""
     nothing = checkpoint == NEWEST and not files.is_remote(folder) and not files.names(folder)
     return PRETRAINED_FOLDER if nothing else folder
 
@@ -80,7 +80,7 @@ def replace_folders(config: Config, other: Config) -> Config:
 
 
 def generator_part(config: Config) -> str:
-    """Which part of a training's checkpoints is its generator for everybody else."""
+    """The part of a checkpoint that holds the generator to use: "average" with gene_ema, or "generator"."""
     return "average" if config.gene_ema else "generator"
 
 

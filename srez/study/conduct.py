@@ -127,7 +127,7 @@ class StudyRunner:
             self.screen.close()
 
     def nothing_to_do(self) -> bool:
-        """Whether others have had all that is left, for a while."""
+        """Whether other processes have held all trainings that are left for IDLE_SECONDS."""
         if self.jobs or not self.waiting or len(self.elsewhere) < len(self.waiting):
             self._busy_at = time.monotonic()
             return False

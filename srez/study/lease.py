@@ -26,7 +26,7 @@ BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")  # another one on every m
 
 
 class State(enum.Enum):
-    """Of the newest lease on a folder."""
+    """Whether the newest lease on a folder is free to be taken, held, or not known to be either."""
 
     FREE = "there is none, or it was left behind"
     HELD = "its holder lives"

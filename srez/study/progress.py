@@ -18,7 +18,7 @@ FIGURES = {
 
 
 class Progress:
-    """Of the trainings that one process is to do, `runs`, with `jobs` at once."""
+    """How far the trainings of one process are, `jobs` of them at once, and how long they will take."""
 
     def __init__(self, store: StudyStore, runs: Sequence[StudyRun], jobs: int):
         self.store, self.runs, self.jobs = store, runs, jobs

@@ -86,7 +86,7 @@ def temporary_path(path: str) -> str:
 
 @contextlib.contextmanager
 def named(path: str) -> Iterator[None]:
-    """Let an error of the block tell which file it is about: that of a full disk does not by itself."""
+    """Add a path to an OSError of the block that names no file, as that of a full disk does not."""
     try:
         yield
     except OSError as error:

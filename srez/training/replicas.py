@@ -70,13 +70,13 @@ class Replicas:
         return self.index * size, size
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        """Which flags are set on any worker. All workers must call it, at the same place."""
+        """For each flag whether it is set on any worker. All workers must call it, at the same place."""
         if self.workers == 1:
             return flags
         return tuple(n > 0 for n in self._exchange(sum_over_replicas, flags))
 
     def of_chief(self, *numbers: float) -> tuple[float, ...]:
-        """The chief's numbers (float64). All workers must call it, at the same place."""
+        """The chief's numbers (float64), on every worker. All workers must call it, at the same place."""
         if self.workers == 1:
             return numbers
         return self._exchange(of_first_replica, numbers)
