@@ -131,7 +131,7 @@ class Run:
             path = files.join(self.config.checkpoint_dir, name)
             if re.fullmatch(rf"{CHECKPOINT_NAME}-\d+_temp", name):
                 shutil.rmtree(path)
-            elif re.fullmatch(rf"\.({CONFIG}|{METRICS})\..+\.\d+\.tmp", name):
+            elif re.fullmatch(rf"\.({CONFIG}|{METRICS}|checkpoint)\..+\.\d+\.tmp", name):
                 os.remove(path)
 
     def unlock(self) -> None:

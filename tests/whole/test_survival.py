@@ -128,7 +128,11 @@ def test_what_a_kill_left_half_written_is_cleared_away(copy):
     folder = Path(copy.checkpoint_dir)
     (folder / "srez-7_temp").mkdir()
     (folder / "srez-7_temp" / "part-00000-of-00001.data-00000-of-00001.tempstate1").write_text("half")
-    ours = [".config.json.some-host.123.tmp", ".metrics.jsonl.other.host.4.tmp"]
+    ours = [
+        ".checkpoint.some-host.123.tmp",
+        ".config.json.some-host.123.tmp",
+        ".metrics.jsonl.other.host.4.tmp",
+    ]
     others = ["notes.tmp", ".notes.5.tmp", "srez-7_temporary", "config.json.6.tmp"]
     for name in (*ours, *others):
         (folder / name).write_text("x")
