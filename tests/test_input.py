@@ -16,6 +16,7 @@ from srez.data import samples
 from srez.data.dataset import Dataset, open_dataset, uniforms
 from srez.data.samples import Batch
 from srez.data.sources import SYNTHETIC_FACES, Framing, Source
+from srez.data.windows import aligned_bytes
 from srez.errors import UserError
 from srez.images.picture import UnusablePicture, decode
 from srez.options.config import Config
@@ -393,18 +394,18 @@ def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (5, 128, 128, 3)])
 def test_bytes_begin_where_tensorflow_wants_them(shape):
     for _ in range(20):
-        found = samples.aligned_bytes(*shape)
+        found = aligned_bytes(*shape)
         assert (found.shape, found.dtype) == (shape, np.uint8)
         assert found.ctypes.data % 64 == 0
         assert found.flags.c_contiguous
 
 
 def test_a_shared_tensor_outlives_its_array():
-    numbers = samples.aligned_bytes(4, 64, 64, 3)
+    numbers = aligned_bytes(4, 64, 64, 3)
     numbers[:] = expected = np.random.RandomState(0).randint(0, 256, numbers.shape, np.uint8)
     tensor = samples.shared_tensor(numbers)
     del numbers
-    others = [samples.aligned_bytes(4, 64, 64, 3) for _ in range(8)]
+    others = [aligned_bytes(4, 64, 64, 3) for _ in range(8)]
     for other in others:
         other[:] = 0
     np.testing.assert_array_equal(tensor, expected)

@@ -1,6 +1,7 @@
 """A dataset: the pictures of one source, which of them train and which are held out."""
 
 import itertools
+import math
 import os
 import threading
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from absl import logging
 
 from srez.data.samples import Batch, average_down, centre_crop
 from srez.data.sources import Source, open_source
+from srez.data.windows import Store, Windows
 from srez.errors import UserError
 from srez.images.picture import UnusablePicture
 from srez.options.config import Config
 from srez.system import files
+from srez.system.machine import free_memory
 
 CELEBA_COUNT = 202_599
 # the sixteen faces which the 2017 study looked at
@@ -23,6 +26,7 @@ CELEBA_TEST_FACES = (
     *(79512, 106152, 127384, 134028, 67874, 10613, 198694, 100990),
 )
 
+CACHE_SHARE = 0.25  # of the free memory, at most, for windows that are kept by --cache=auto
 REPLACEMENT_TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
 
 
@@ -38,6 +42,7 @@ class Dataset:
 
     def __post_init__(self):
         self._lock = threading.Lock()
+        self._kept = self._store()
         self.test = self._hold_out(self.config.test_vectors)
         held_out = {*self.test, *self.damaged}
         self.train = np.array([i for i in range(len(self.source)) if i not in held_out], np.int64)
@@ -62,12 +67,31 @@ class Dataset:
             )
         return chosen if fixed else chosen[::-1]
 
+    def _store(self) -> Store | None:
+        """Where the windows are kept that have been decoded, as --cache says. Raises UserError."""
+        config, count, side = self.config, len(self.source), self.config.window_side
+        if self.source.located:
+            return None  # which are in memory already
+        needed = Store.bytes_needed(count, side)
+        room = free_memory() * CACHE_SHARE / config.jobs if config.cache == "auto" else math.inf
+        if not self.source.drawn and (config.cache == "off" or needed > room):
+            return None
+        try:
+            return Store(count, side)
+        except MemoryError:
+            raise UserError(
+                f"--cache={config.cache}: {count} pictures would take {needed / 1e9:.1f} GB of memory",
+                "set --cache=off, or make a pack of them (download_data.py --pack)",
+            ) from None
+
     def window(self, index: int) -> np.ndarray | None:
         """A picture's window, uint8 [h, w, 3]; None where it cannot be used, which is logged once."""
         if index in self.damaged:
             return None
+        if self._kept and (kept := self._kept.get(index)) is not None:
+            return kept
         try:
-            return self.source.window(index)
+            window = self.source.window(index)
         except UnusablePicture as reason:
             with self._lock:
                 if index not in self.damaged:
@@ -75,11 +99,38 @@ class Dataset:
                     name = files.join(self.source.where, self.source.names[index])
                     logging.warning("skipped %s: %s", name, reason)
             return None
+        if self._kept:
+            self._kept.put(np.array([index]), window[None])
+        return window
+
+    def windows(self, indices: np.ndarray) -> Windows:
+        """Where windows of pictures, int [n], lie; height 0: it cannot be used, which is logged once."""
+        if self.source.located:
+            found = self.source.located(indices)
+            for place in np.flatnonzero(found.heights == 0):
+                self.window(int(indices[place]))
+            return found
+        store, places = self._kept, indices
+        if store is None:
+            store, places = Store(len(indices), self.config.window_side), np.arange(len(indices))
+        self._fill(store, places, indices)
+        return store.windows(places)
+
+    def _fill(self, store: Store, places: np.ndarray, indices: np.ndarray) -> None:
+        """Put windows of pictures into those of their places in a store that are empty."""
+        empty = np.flatnonzero(store.windows(places).heights == 0)
+        if len(empty) and self.source.together:
+            for which, windows in self.source.together(indices[empty].tolist()):
+                store.put(places[empty[which]], windows)
+            empty = empty[store.windows(places[empty]).heights == 0]
+        for place in empty:
+            if (window := self.window(int(indices[place]))) is not None:
+                store.put(places[place : place + 1], window[None])
 
     def test_batch(self) -> Batch:
         """All held-out faces, cropped in the centre, without augmentation; fixed noise for noise input."""
         size = self.config.crop_size
-        crops = np.stack([centre_crop(self.source.window(i), size) for i in self.test])
+        crops = np.stack([centre_crop(self.window(i), size) for i in self.test])
         label, feature = average_down(tf.cast(crops, tf.float32) / 255.0, self.config)
         if self.config.noise_input:
             feature = self.noise(2**63, len(self.test))

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from srez.data.windows import Windows
 from srez.errors import UserError, one_line
 from srez.images.picture import UnusablePicture
 from srez.system import files
@@ -48,7 +49,9 @@ class Pack:
         self.names: list[str] = header["names"]
         self.fingerprint: str = header["fingerprint"]
         self._windows: list[list[int] | str] = header["windows"]
-        self._checked = bytearray(len(self.names))
+        places = ((0, 0, 0) if isinstance(entry, str) else entry[:3] for entry in self._windows)
+        self._places = np.array(list(places), np.int64).reshape(-1, 3)
+        self._checked = np.zeros(len(self.names), bool)
         for name, wanted in options.items():
             if header["options"][name] != wanted:
                 raise UserError(
@@ -65,13 +68,28 @@ class Pack:
         entry = self._windows[index]
         if isinstance(entry, str):
             raise UnusablePicture(entry)
-        offset, height, width, checksum = entry
-        window = self._bytes[offset : offset + height * width * 3]
-        if not self._checked[index]:
-            if zlib.crc32(window) != checksum:
-                raise self._unusable(f"{self.names[index]} was altered in it")
-            self._checked[index] = 1
-        return window.reshape(height, width, 3)
+        self._check(index)
+        offset, height, width, _ = entry
+        return self._bytes[offset : offset + height * width * 3].reshape(height, width, 3)
+
+    def windows(self, indices: np.ndarray) -> Windows:
+        """Where the windows of pictures, int [n], lie; height 0 where the folder's picture could not be used.
+
+        Raises UserError where one was altered since.
+        """
+        starts, heights, widths = self._places[indices].T
+        for index in indices[~self._checked[indices] & (heights > 0)].tolist():
+            self._check(index)
+        return Windows(self._bytes, starts, widths * 3, heights, widths)
+
+    def _check(self, index: int) -> None:
+        """Raise UserError where a window was altered, when it is first read."""
+        if self._checked[index]:
+            return
+        offset, height, width, checksum = self._windows[index]
+        if zlib.crc32(self._bytes[offset : offset + height * width * 3]) != checksum:
+            raise self._unusable(f"{self.names[index]} was altered in it")
+        self._checked[index] = 1
 
     def _unusable(self, reason: str) -> UserError:
         return UserError(

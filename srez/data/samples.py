@@ -1,6 +1,5 @@
 """Crops -> labels and features: colour jitter, area averaging, flips, on whole batches."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +8,6 @@ import tensorflow as tf
 from srez.images import layout
 from srez.options.config import Config
 
-ALIGNMENT = 64  # bytes: TensorFlow ends the process at a tensor that begins elsewhere
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -18,6 +15,11 @@ class Batch:
 
     label: tf.Tensor
     feature: tf.Tensor
+
+
+def sample_shapes(config: Config) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    """Shapes of one sample's label and feature."""
+    return (config.sample_size, config.sample_size, 3), (config.input_size, config.input_size, 3)
 
 
 def centre_crop(window: np.ndarray, size: int) -> np.ndarray:
@@ -87,14 +89,6 @@ def prepare_batch(crops: tf.Tensor, random: tf.Tensor, config: Config) -> tuple[
     label, _ = average_down(jittered, config)
     label = tf.where((random[:, 0] < 0.5)[:, None, None, None], label[:, :, ::-1], label)
     return label, area_resize(label, config.input_size)
-
-
-def aligned_bytes(*shape: int) -> np.ndarray:
-    """uint8 [shape], not set, that begins where TensorFlow wants its tensors to begin."""
-    count = math.prod(shape)
-    raw = np.empty(count + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + count].reshape(shape)
 
 
 def shared_tensor(numbers: np.ndarray) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,9 @@ import tensorflow as tf
 from absl import logging
 
 from srez.data.drawn import faces
+from srez.data.jpegs import windows_of_jpegs
 from srez.data.pack import Pack, is_pack, write_pack
+from srez.data.windows import Windows
 from srez.errors import UserError, as_user_error, one_line
 from srez.images import find
 from srez.images.picture import UnusablePicture, decode
@@ -67,13 +69,19 @@ class Framing:
 class Source:
     """Numbered pictures; `where`: the folder or pack they are in, as --dataset names it.
 
-    `window(i)` is the window of picture i, uint8 [h, w, 3]; thread-safe. It may raise UnusablePicture.
+    `window(i)` is the window of picture i, uint8 [h, w, 3]; it may raise UnusablePicture.
+    `together(indices)` makes some of these windows at once: which, int [k], and uint8 [k, h, w, 3].
+    `located(indices)` says where windows lie that need not be made. All are thread-safe.
+    drawn: a window takes long to make, and is always kept.
     """
 
     names: list[str]
     fingerprint: str
     window: Callable[[int], np.ndarray]
     where: str
+    together: Callable[[Sequence[int]], Iterable[tuple[np.ndarray, np.ndarray]]] | None = None
+    located: Callable[[np.ndarray], Windows] | None = None
+    drawn: bool = False
 
     def __len__(self) -> int:
         return len(self.names)
@@ -105,13 +113,16 @@ def folder_source(folder: str, framing: Framing) -> Source:
             raise UnusablePicture(one_line(error)) from None
         return framing.window(decode(data))
 
-    return Source(names, fingerprint, window, folder)
+    def together(indices: Sequence[int]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        return windows_of_jpegs([paths[i] for i in indices], framing.place)
+
+    return Source(names, fingerprint, window, folder, together)
 
 
 def pack_source(path: str, framing: Framing) -> Source:
     """A pack's windows, with the names and fingerprint of the folder it was made of. Raises UserError."""
     pack = Pack(path, framing.options())
-    return Source(pack.names, pack.fingerprint, pack.window, path)
+    return Source(pack.names, pack.fingerprint, pack.window, path, located=pack.windows)
 
 
 def pack_folder(
@@ -137,20 +148,17 @@ def pack_folder(
 
 
 def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
-    """The built-in drawn faces. Each is drawn once and kept: a window takes 62 kB. Raises UserError."""
+    """The built-in drawn faces. Raises UserError."""
     try:
         framing.place(*CELEBA_SIZE)
     except UnusablePicture as reason:
         raise UserError(f"dataset '{SYNTHETIC}': {reason}", "lower --crop_size, or set no --crop_x") from None
-    kept: dict[int, np.ndarray] = {}
 
     def window(index: int) -> np.ndarray:
-        if index not in kept:
-            kept[index] = framing.window(faces.draw(index)).copy()
-        return kept[index]
+        return framing.window(faces.draw(index))
 
     names = [f"drawn {i:06d}" for i in range(count)]
-    return Source(names, f"drawn faces {faces.VERSION}, {count}", window, SYNTHETIC)
+    return Source(names, f"drawn faces {faces.VERSION}, {count}", window, SYNTHETIC, drawn=True)
 
 
 def open_source(config: Config) -> Source:

@@ -23,6 +23,7 @@ PICTURE_ERRORS = (  # what Pillow raises of damaged or unsuitable pictures
 )
 # parts of a JPEG file; OTHER_FRAMES: all but baseline and extended sequential coding
 JPEG_START, START_OF_SCAN, APP1, EXIF = b"\xff\xd8", b"\xff\xda", b"\xff\xe1", b"Exif\0\0"
+END_OF_JPEG = b"\xff\xd9"
 OTHER_FRAMES = {bytes([0xFF, n]) for n in range(0xC2, 0xD0) if n not in (0xC4, 0xC8, 0xCC)}
 ENDINGS = {"png": ".png", "jpg": ".jpg", "webp": ".webp", "tiff": ".tif"}
 _SAVE_OPTIONS = {
@@ -195,20 +196,25 @@ def decode(data: bytes) -> np.ndarray:
 
 
 def is_plain_jpeg(data: bytes) -> bool:
-    """Whether a file's content is a JPEG of which simplejpeg makes the same numbers as `read`.
+    """Whether `plain_jpeg_size` knows a size. Raises ValueError where the JPEG is damaged."""
+    return plain_jpeg_size(data) is not None
+
+
+def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(width, height) of a JPEG of which simplejpeg and TensorFlow make the numbers of `read`, else None.
 
     That is one without EXIF data, in YCbCr, not progressive: of one of these with a hole in it the two make
     different numbers. Raises ValueError where it is damaged.
     """
     if not data.startswith(JPEG_START):
-        return False
+        return None
     position = len(JPEG_START)
     while (marker := data[position : position + 2]) != START_OF_SCAN:
         length = int.from_bytes(data[position + 2 : position + 4])
         if marker[:1] != b"\xff" or length < 2 or marker in OTHER_FRAMES:
-            return False
+            return None
         if marker == APP1 and data[position + 4 : position + 10] == EXIF:
-            return False
+            return None
         position += 2 + length
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    return colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS
+    return (width, height) if colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS else None

@@ -104,6 +104,11 @@ class Config:
     train_noise: float = data_option(
         0.03, "standard deviation of noise added to the generator's input in training", low=0
     )
+    cache: str = data_option(
+        "auto",
+        "keep decoded pictures in memory; auto: where all need at most a quarter of what is free",
+        choices=("auto", "memory", "off"),
+    )
     test_vectors: int = data_option(16, "held-out faces, never trained on", unit="pictures", low=1)
 
     gen_architect: str = networks_option("resnet", "generator", choices=("resnet", "deconv"), fixed=True)
@@ -213,7 +218,11 @@ class Config:
         "studies/paper.toml", "grid of trainings: a name of srez/studies, or the path of a file"
     )
     study_dir: str = study_option("study", "folder for a study's trainings and its report")
-    jobs: int = study_option(1, "trainings at once, each on a GPU of its own where there are several", low=1)
+    jobs: int = study_option(
+        1,
+        "trainings at once, each on a GPU of its own where there are several; they share --cache's memory",
+        low=1,
+    )
     study_shard: str = study_option("1/1", "I/N: only every N-th training, from the I-th (counted from 1)")
 
     @property
@@ -230,6 +239,11 @@ class Config:
     def input_size(self) -> int:
         """Side of the generator's input, pixels."""
         return self.sample_size // self.factor
+
+    @property
+    def window_side(self) -> int:
+        """Largest side of the part of a picture in which the crop may move, pixels."""
+        return self.crop_size + 2 * self.crop_wiggle
 
     @property
     def clips_weights(self) -> bool:

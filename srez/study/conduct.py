@@ -171,7 +171,7 @@ class StudyRunner:
         slot = next(slot for slot in itertools.count() if slot not in self.jobs)
         machine = machine_share(slot, self.config.jobs, self.devices)
         try:
-            job = Job(run, self.store, lease, machine, self.program)
+            job = Job(run, self.store, lease, machine, self.program, self.config.jobs)
         except BaseException:
             lease.release()
             raise

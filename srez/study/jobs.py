@@ -22,17 +22,24 @@ ENDING_LINES = (PREFIX, "done:", "finished already:")  # lines that say how a tr
 
 
 class Job:
-    """A training that runs. `environment` is added to this process's own; `program`: path of srez_main.py."""
+    """A training that runs."""
 
     def __init__(
-        self, run: StudyRun, store: StudyStore, lease: Lease, environment: dict[str, str], program: str
+        self,
+        run: StudyRun,
+        store: StudyStore,
+        lease: Lease,
+        environment: dict[str, str],
+        program: str,
+        jobs: int = 1,
     ):
+        """`environment` is added to this process's own; program: path of srez_main.py; jobs: trainings at once."""
         self.run, self.lease, self._store = run, lease, store
         self._log_path = store.run(run.name, LOG)
         before = store.last_metrics(run.name)
         self.first_batch, self.minutes_before = int(before.get("batch", 0)), before.get("minutes", 0.0)
         self.since = time.monotonic()
-        words = command(run, store, program)
+        words = command(run, store, program, jobs)
         with open(self._log_path, "ab") as log:
             log.write(f"$ {shlex.join(words)}\n".encode())
             log.flush()
@@ -110,9 +117,10 @@ class ReportJob:
             )
 
 
-def command(run: StudyRun, store: StudyStore, program: str) -> list[str]:
-    """The words of a training's command line; `program`: path of srez_main.py."""
+def command(run: StudyRun, store: StudyStore, program: str, jobs: int) -> list[str]:
+    """The words of a training's command line; program: path of srez_main.py; jobs: how many run at once."""
     options = {f"{name}_dir": store.run(run.name, name) for name in FOLDERS} | run.options
+    options |= {"jobs": jobs} if jobs > 1 else {}
     return [sys.executable, program, "--run=train", *(_word(n, v) for n, v in options.items())]
 
 

@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 CUDA_LIBRARIES = "nvidia-cudnn-cu12"  # comes with tensorflow[and-cuda]
 
@@ -49,3 +50,52 @@ def why_no_gpu() -> str:
         f"{what}: TensorFlow cannot use them, with an old driver perhaps; "
         "--log_device_placement shows what it says"
     )
+
+
+def free_memory(root: str = "/") -> int:
+    """Bytes that this process may still take, a container's limit counted; 0 where that cannot be told.
+
+    root: the folder that holds Linux' proc and sys.
+    """
+    try:
+        found = [_numbers(os.path.join(root, "proc/meminfo"))["MemAvailable"] * 1024]
+    except (OSError, KeyError):
+        return 0
+    for folder, limit, used in _memory_groups(root):
+        try:
+            most, taken = (int(_text(os.path.join(folder, name))) for name in (limit, used))
+            found.append(most - taken + _numbers(os.path.join(folder, "memory.stat")).get("inactive_file", 0))
+        except (OSError, ValueError):  # not there, or no limit: "max"
+            continue
+    return max(0, min(found))
+
+
+def _memory_groups(root: str) -> Iterator[tuple[str, str, str]]:
+    """Folders of the control groups that limit this process's memory; names of limit and use in them."""
+    try:
+        lines = _text(os.path.join(root, "proc/self/cgroup")).splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, path = line.split(":", 2)
+        if kinds and "memory" not in kinds.split(","):
+            continue
+        top = os.path.join(root, "sys/fs/cgroup", "memory" if kinds else "")
+        names = path.strip("/").split("/")
+        for depth in range(len(names) + 1):  # in a container the own group is the topmost
+            folder = os.path.join(top, *names[:depth])
+            if kinds:
+                yield folder, "memory.limit_in_bytes", "memory.usage_in_bytes"
+            else:
+                yield folder, "memory.max", "memory.current"
+
+
+def _text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def _numbers(path: str) -> dict[str, int]:
+    """The whole numbers of a file with a name and a number a line, as /proc/meminfo is."""
+    rows = (line.replace(":", " ").split() for line in _text(path).splitlines())
+    return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdecimal()}

@@ -37,6 +37,12 @@ def stream(config: Config) -> str:
     return digest(batch.label, batch.feature, test.label, test.feature)
 
 
+def kept(config: Config) -> bool:
+    """Whether the windows of pictures are kept in memory."""
+    dataset = open_dataset(config)
+    return np.shares_memory(dataset.window(0), dataset.window(0))
+
+
 def networks(config: Config) -> list:
     """Layers and shapes of both networks."""
     gan = Gan(config)
@@ -124,6 +130,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "input": (stream, "noise", {}),
     "noise_dimension": (stream, 8, {"input": "noise"}),
     "test_vectors": (stream, 3, {}),
+    "cache": (kept, "off", {"cache": "memory"}),
     "random_seed": (stream, 1, {}),
     "batch_size": (stream, 3, {}),
     "dataset": (stream, "synthetic", {}),

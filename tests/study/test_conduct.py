@@ -175,10 +175,10 @@ def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeyp
     monkeypatch.setattr(conduct, "Job", lambda run, *rest: broken_once(run, *rest))
     tries = []
 
-    def broken_once(run, store, lease, environment, program):
+    def broken_once(run, store, lease, environment, *rest):
         tries.append(run.name)
         plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
-        return jobs.Job(run, store, lease, environment | plan, program)
+        return jobs.Job(run, store, lease, environment | plan, *rest)
 
     assert study() == 0
     assert tries == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
@@ -439,11 +439,11 @@ def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch
     monkeypatch.setenv("FAKE_PACE", "0.05")
     real = jobs.Job
 
-    def taken_over(run, store, lease, environment, program):
+    def taken_over(run, store, *rest):
         if run.name == "0.5-s0":
             other = Path(store.run(run.name)) / "claim.2"
             other.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-        return real(run, store, lease, environment, program)
+        return real(run, store, *rest)
 
     monkeypatch.setattr(conduct, "Job", taken_over)
     assert study() == 0
