@@ -8,7 +8,14 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
-from srez.networks.build import build_critic, build_generator, generate, shrink, trainable
+from srez.networks.build import (
+    build_critic,
+    build_generator,
+    generate,
+    in_groups,
+    shrink,
+    trainable,
+)
 from srez.networks.replica import assign, mean_over_replicas
 from srez.options.config import Config
 from srez.training.losses import OBJECTIVES, critic_losses, gradient_penalty
@@ -23,6 +30,7 @@ LOSSES = (
     "gradient_penalty",
 )
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
+FIGURES = (*LOSSES, "wasserstein_estimate", *GRADIENT_NORMS)  # of each step
 ALL_FINITE = (-1, -1)
 
 
@@ -35,11 +43,14 @@ class Gradients(NamedTuple):
 
 
 class Gan(tf.Module):
-    """Both networks, their optimizers and the step that trains them."""
+    """Both networks, their optimizers and the step that trains them.
 
-    def __init__(self, config: Config, replicas: Replicas | None = None):
+    compiled: the step is made for `steps`, which XLA compiles, of fewer and larger operations.
+    """
+
+    def __init__(self, config: Config, replicas: Replicas | None = None, compiled: bool = False):
         super().__init__()
-        self.config, self.objective = config, OBJECTIVES[config.loss_func]
+        self.config, self.objective, self.compiled = config, OBJECTIVES[config.loss_func], compiled
         self.replicas = replicas or Replicas()
         with self.replicas.strategy.scope():
             self.generator, self.critic = build_generator(config), build_critic(config)
@@ -54,11 +65,12 @@ class Gan(tf.Module):
             self.loss_scale = LossScale() if config.precision == "float16" else None
             # (batch, index into `watched`) of the first number that was not finite
             self.first_bad = tf.Variable(ALL_FINITE, trainable=False, dtype=tf.int64)
-            # replicas meet in the middle of a step, which an inner function may not unless it is compiled
-            if config.xla or self.replicas.count == 1:
-                compiled = tf.function(autograph=False, jit_compile=config.xla or None)
-                self.gradients = compiled(self.gradients)
-                self.critic_gradients = compiled(self.critic_gradients)
+            self.critic_of_both = in_groups(self.critic, 2) if compiled else None
+            if (
+                self.replicas.count == 1
+            ):  # replicas meet in the middle of a step, which an inner function may not
+                self.gradients = tf.function(self.gradients, autograph=False)
+                self.critic_gradients = tf.function(self.critic_gradients, autograph=False)
 
     @property
     def watched(self) -> list[str]:
@@ -104,7 +116,7 @@ class Gan(tf.Module):
     def _critic_losses(
         self, label: Tensor, output: Tensor, alpha: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
-        real, fake = self.critic(label, training=True), self.critic(output, training=True)
+        real, fake = self._critic_outputs(label, output)
         real_loss, fake_loss, total = critic_losses(self.objective, real, fake)
         penalty = tf.zeros([])
         if self.objective.penalized:
@@ -113,6 +125,12 @@ class Gan(tf.Module):
         losses = dict(zip(LOSSES[1:], (real_loss, fake_loss, total, penalty), strict=True))
         losses["wasserstein_estimate"] = tf.reduce_mean(fake) - tf.reduce_mean(real)
         return losses, fake
+
+    def _critic_outputs(self, label: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
+        """The critic's outputs of real and generated pictures, each normalized by themselves."""
+        if self.critic_of_both is None:
+            return self.critic(label, training=True), self.critic(output, training=True)
+        return tuple(tf.split(self.critic_of_both(tf.concat([label, output], 0), training=True), 2))
 
     def _generator_loss(self, output: Tensor, fake: Tensor, label: Tensor, feature: Tensor) -> Tensor:
         adversarial = self.objective.generator(fake)
@@ -188,6 +206,59 @@ class Gan(tf.Module):
         """Train the critic alone, before the step of `batch`; `turn` counts from 1."""
         self.replicas.run(partial(self._train, self.critic_gradients), label, feature, batch, rate, turn)
 
+    @tf.function(autograph=False, jit_compile=True)
+    def steps(
+        self,
+        label: Tensor,
+        feature: Tensor,
+        noise: Tensor,
+        alpha: Tensor,
+        first: Tensor,
+        count: Tensor,
+        rates: Tensor,
+    ) -> Tensor:
+        """Train on up to K batches in one compiled loop; each step's FIGURES [K, F], zeros beyond `count`.
+
+        label [K, critic_iters, B, S, S, 3] and feature likewise: of each step the critic's own batches, then
+        that of both networks. noise, like feature, and alpha [K, critic_iters, B]: see `random_of_steps`.
+        first: the first batch's number, int64; count: how many of the K steps to do, int32; rates [K].
+        """
+        turns = feature.shape[1]
+
+        def train(gradients: Callable[..., Gradients], i: Tensor, turn: Tensor | int) -> dict[str, Tensor]:
+            x = feature[i, turn]
+            found = gradients(label[i, turn], x, x + noise[i, turn], alpha[i, turn])
+            return found.losses | self.update(found, first + tf.cast(i, tf.int64), rates[i])
+
+        def step(i: Tensor, figures: Tensor) -> tuple[Tensor, Tensor]:
+            def critic_step(turn: Tensor) -> tuple[Tensor]:
+                train(self.critic_gradients, i, turn)
+                return (turn + 1,)
+
+            if turns > 1:
+                tf.while_loop(lambda turn: turn < turns - 1, critic_step, (0,))
+            found = train(self.gradients, i, turns - 1)
+            row = tf.stack([found[name] for name in FIGURES])
+            return i + 1, tf.tensor_scatter_nd_update(figures, [[i]], row[None])
+
+        start = (0, tf.zeros([rates.shape[0], len(FIGURES)]))
+        return tf.while_loop(lambda i, _: i < count, step, start)[1]
+
+    @tf.function(autograph=False)
+    def random_of_steps(self, first: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """Training noise [K, critic_iters, B, s, s, 3] and penalty points [K, critic_iters, B] of K steps.
+
+        From batch `first` on, in the order in which `steps` uses them. XLA's random numbers are others.
+        """
+        config = self.config
+        turns, shape = config.critic_iters, [config.batch_size, config.input_size, config.input_size, 3]
+        with tf.device("CPU"):  # where the seeds are: a GPU would be waited for
+            pairs = [
+                self._random(shape, first + i, turn) for i in range(steps) for turn in (*range(1, turns), 0)
+            ]
+            noise, alpha = (tf.stack(numbers) for numbers in zip(*pairs, strict=True))
+            return tf.reshape(noise, [steps, turns, *shape]), tf.reshape(alpha, [steps, turns, shape[0]])
+
     def _train(
         self,
         gradients: Callable[..., Gradients],
@@ -207,20 +278,34 @@ class Gan(tf.Module):
 
         Pure functions of (random_seed, batch, turn); turn counts the critic's own steps before a step from 1.
         """
+        shape = tf.shape(feature) * [self.replicas.count, 1, 1, 1]  # the whole batch's
+        noise, alpha = self._random(shape, batch, turn)
+        return feature + self.replicas.part_of_batch(noise), self.replicas.part_of_batch(alpha)
+
+    def _random(self, shape: Tensor, batch: Tensor, turn: Tensor | int) -> tuple[Tensor, Tensor]:
+        """Training noise of a batch of features' shape, and penalty points [B]."""
         place = batch * self.config.critic_iters + tf.cast(turn, tf.int64)
         seed = tf.stack([tf.constant(self.config.random_seed, tf.int64), 2 * place])
-        shape = tf.shape(feature) * [self.replicas.count, 1, 1, 1]  # the whole batch's
         noise = tf.random.stateless_normal(shape, seed, stddev=self.config.train_noise)
-        alpha = tf.random.stateless_uniform(shape[:1], tf.stack([seed[0], seed[1] + 1]))
-        return feature + self.replicas.part_of_batch(noise), self.replicas.part_of_batch(alpha)
+        return noise, tf.random.stateless_uniform(shape[:1], tf.stack([seed[0], seed[1] + 1]))
 
     def update(self, found: Gradients, batch: Tensor, rate: Tensor) -> dict[str, Tensor]:
         """Update both networks, then clip, unless a number is not finite; both gradients' norms by name."""
         finite, norms = self.check_finite(found, batch)
         if self.loss_scale is not None:
             self.loss_scale.update(finite)
-        tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
+        if self.compiled:  # in a loop `tf.cond` would copy every variable
+            self._apply_where(finite, found, batch, rate)
+        else:
+            tf.cond(finite, lambda: self._apply(found, batch, rate), lambda: None)
         return norms
+
+    def _apply_where(self, finite: Tensor, found: Gradients, batch: Tensor, rate: Tensor) -> None:
+        """`_apply`, after which the variables get their old values back unless `finite`."""
+        old = [tf.identity(variable) for variable in self.state]
+        self._apply(found, batch, rate)
+        for variable, value in zip(self.state, old, strict=True):
+            assign(variable, tf.where(finite, variable, value))
 
     def check_finite(self, found: Gradients, batch: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Whether all losses and gradients of a batch are finite, and both gradients' norms by name.
@@ -231,7 +316,7 @@ class Gan(tf.Module):
         # a generator without gradients (critic step) counts as finite
         count = len(self.generator_variables)
         gradients = [*(found.generator or [tf.zeros([])] * count), *found.critic]
-        squares = tf.stack([2 * tf.nn.l2_loss(gradient) for gradient in gradients])
+        squares = sums_of_squares(gradients, together=self.compiled)
         gradients_finite = tf.math.is_finite(squares)
         self._note_bad(losses_finite, gradients_finite, batch)
         norms = (tf.sqrt(tf.reduce_sum(part)) for part in (squares[:count], squares[count:]))
@@ -264,3 +349,20 @@ class Gan(tf.Module):
         here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
         unseen = tf.reduce_all(self.first_bad < 0)
         assign(self.first_bad, tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
+
+
+BLOCK = 1024  # numbers whose squares are summed in one go
+
+
+def sums_of_squares(tensors: Sequence[Tensor], together: bool) -> Tensor:
+    """The sum of squares of each of n tensors, [n]; together: in few operations, for a GPU."""
+    if not together:
+        return tf.stack([2 * tf.nn.l2_loss(tensor) for tensor in tensors])
+    parts, owners = [], []
+    for i, tensor in enumerate(tensors):
+        size = tensor.shape.num_elements()
+        blocks = -(-size // BLOCK)
+        parts.append(tf.pad(tf.reshape(tensor, [-1]), [[0, blocks * BLOCK - size]]))
+        owners += [i] * blocks
+    sums = tf.reduce_sum(tf.square(tf.reshape(tf.concat(parts, 0), [-1, BLOCK])), 1)
+    return tf.math.unsorted_segment_sum(sums, owners, len(tensors))

@@ -3,10 +3,11 @@
 import contextlib
 import dataclasses
 import hashlib
-import itertools
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -20,15 +21,16 @@ from srez.options.config import SYNTHETIC, Config, to_dict
 from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
 from srez.system.signals import Stop
-from srez.training.budget import Budget
+from srez.training.budget import Budget, chunks
 from srez.training.optimizers import learning_rate
-from srez.training.record import Due, Record
+from srez.training.record import Due, Losses, Record
 from srez.training.replicas import Replicas, WorkerLost, open_replicas
-from srez_input import open_stream
-from srez_model import Gan
+from srez_input import open_chunks, open_stream
+from srez_model import FIGURES, Gan
 
 FOLDER_OPTIONS = {"dataset", "checkpoint_dir", "train_dir", "summary_dir"}
 WORKERS_MAY_DIFFER = FOLDER_OPTIONS | {"resume", "log_device_placement"}
+STEPS_AT_ONCE = 20  # of a compiled chunk, where --steps_at_once is auto
 MAX_RESTORES = 3  # times that --on_divergence=restore goes back
 
 
@@ -74,7 +76,8 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     dataset = open_dataset(config)
     check_workers_agree(config, dataset, replicas)
     with replicas.detecting_lost_workers():  # variables begin with the chief's values
-        gan = Gan(config, replicas)
+        compiled = is_compiled(config, replicas)
+        gan = Gan(config, replicas, compiled)
     record = Record(config, run, dataset, gan)
     batch, minutes = replicas.of_chief(*record.restore())
     replicas.follow_chief(gan.state)
@@ -83,16 +86,19 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
     if replicas.of_chief(bool(budget.spent))[0]:
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
-    position = budget.batch * config.critic_iters * config.batch_size
-    stream = open_stream(dataset, position, *replicas.share(config.batch_size))
-    with contextlib.closing(record), contextlib.closing(stream):
+    engine, most = ENGINES[compiled], steps_at_once(config, compiled)
+    with (
+        contextlib.closing(record),
+        contextlib.closing(engine.open(gan, dataset, budget.batch, most)) as data,
+    ):
         record.begin(budget)
-        for batch in itertools.count(budget.batch + 1):
-            losses = train_batch(gan, stream, batch)
-            budget.batch = batch
+        for chunk in chunks(config, budget.batch, most):
+            losses = engine.train(gan, data, chunk, lambda: must_end(budget, stop, replicas))
+            budget.advance(max(losses))
             stop.defer = True
-            due = what_is_due(config, budget, stop, replicas)
+            due = what_is_due(config, budget, losses, stop, replicas)
             if due.check_finite and (bad := gan.first_not_finite()):
+                record.write_lines([batch for batch in due.lines if batch < bad[0]], budget, losses)
                 return report_divergence(record, bad, budget.saved_batch)
             record.write(due, budget, losses)
             if due.last:
@@ -112,15 +118,53 @@ def check_workers_agree(config: Config, dataset: Dataset, replicas: Replicas) ->
         raise UserError("the workers have different options or pictures", remedy)
 
 
-def what_is_due(config: Config, budget: Budget, stop: Stop, replicas: Replicas) -> Due:
-    """What is to be done after this batch: by the chief's clock, or because of a signal to any worker."""
+def what_is_due(config: Config, budget: Budget, done: Iterable[int], stop: Stop, replicas: Replicas) -> Due:
+    """What is to be done after these batches: by the chief's clock, or because of a signal to any worker."""
     chief = replicas.chief
     spent, checkpoint, interrupted = replicas.any(
         chief and bool(budget.spent), chief and budget.checkpoint_due, bool(stop.requested)
     )
     sample = spent or budget.batch % config.summary_period == 0
-    figures = sample or budget.batch % config.log_period == 0
-    return Due(figures, sample, checkpoint or spent or interrupted, spent, interrupted)
+    lines = [n for n in done if n % config.log_period == 0 or (sample and n == budget.batch)]
+    return Due(lines, sample, checkpoint or spent or interrupted, spent, interrupted)
+
+
+def must_end(budget: Budget, stop: Stop, replicas: Replicas) -> bool:
+    """Whether time is up or a signal has come, while a chunk is trained step by step."""
+    stop.defer = True
+    return any(replicas.any(replicas.chief and bool(budget.spent), bool(stop.requested)))
+
+
+# ---- engines: how the steps of a chunk are trained ----------------------------------------------
+
+
+class Engine(NamedTuple):
+    """`open(gan, dataset, batch, most)`: the data of chunks of at most so many steps after a batch.
+
+    `train(gan, data, chunk, must_end)`: train on the next chunk's batches; each step's losses by its batch.
+    """
+
+    open: Callable[[Gan, Dataset, int, int], Iterator]
+    train: Callable[[Gan, Iterator, range, Callable[[], bool]], dict[int, Losses]]
+
+
+def open_batches(gan: Gan, dataset: Dataset, batch: int, most: int) -> Iterator[Batch]:
+    """Batches one by one, of each this process's share."""
+    config = gan.config
+    position = batch * config.critic_iters * config.batch_size
+    return open_stream(dataset, position, *gan.replicas.share(config.batch_size))
+
+
+def train_one_by_one(
+    gan: Gan, data: Iterator[Batch], chunk: range, must_end: Callable[[], bool]
+) -> dict[int, Losses]:
+    """Step by step; where `must_end`, the rest of the chunk is left out."""
+    losses = {}
+    for batch in chunk:
+        losses[batch] = train_batch(gan, data, batch)
+        if batch != chunk[-1] and must_end():
+            break
+    return losses
 
 
 def train_batch(gan: Gan, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
@@ -134,6 +178,58 @@ def train_batch(gan: Gan, stream: Iterator[Batch], batch: int) -> dict[str, tf.T
             gan.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
         data = next(stream)
         return gan.step(data.label, data.feature, number, rate)
+
+
+Chunk = tuple[Batch, tf.Tensor, tf.Tensor]  # data, training noise and penalty points of the steps of a chunk
+
+
+def open_chunks_ahead(gan: Gan, dataset: Dataset, batch: int, most: int) -> Iterator[Chunk]:
+    """Whole chunks on the GPU, the next one made while one is used."""
+    config = gan.config
+    planned, position = chunks(config, batch, most), batch * config.critic_iters * config.batch_size
+    (device, *_) = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+
+    def chunk_data() -> Iterator[Chunk]:
+        lengths = (len(chunk) for chunk in chunks(config, batch, most))
+        with contextlib.closing(open_chunks(dataset, position, lengths, most, device.name)) as stream:
+            for chunk, data in zip(planned, stream, strict=False):
+                yield data, *gan.random_of_steps(tf.constant(chunk[0], tf.int64), most)
+
+    data = chunk_data()
+    with contextlib.closing(data), ThreadPoolExecutor(1) as maker:
+        following = maker.submit(next, data)
+        while True:
+            chunk = following.result()
+            following = maker.submit(next, data)
+            yield chunk
+
+
+def train_compiled(
+    gan: Gan, data: Iterator[Chunk], chunk: range, must_end: Callable[[], bool]
+) -> dict[int, Losses]:
+    """All steps of a chunk in one compiled program."""
+    batch, noise, alpha = next(data)
+    most = len(batch.label)
+    rates = np.float32([learning_rate(gan.config, n) for n in range(chunk[0], chunk[0] + most)])
+    first, count = tf.constant(np.int64(chunk[0])), tf.constant(np.int32(len(chunk)))
+    figures = gan.steps(batch.label, batch.feature, noise, alpha, first, count, tf.constant(rates)).numpy()
+    return {n: dict(zip(FIGURES, row, strict=True)) for n, row in zip(chunk, figures, strict=False)}
+
+
+# by whether the step is compiled
+ENGINES = {False: Engine(open_batches, train_one_by_one), True: Engine(open_chunks_ahead, train_compiled)}
+
+
+def is_compiled(config: Config, replicas: Replicas) -> bool:
+    """Whether the training runs in compiled chunks: on a single GPU, unless --noxla."""
+    return config.xla and replicas.count == 1 and bool(tf.config.list_physical_devices("GPU"))
+
+
+def steps_at_once(config: Config, compiled: bool) -> int:
+    """The most steps in a chunk."""
+    if config.steps_at_once == "auto":
+        return STEPS_AT_ONCE if compiled else 1
+    return int(config.steps_at_once)
 
 
 def dry_run(config: Config) -> int:
@@ -168,7 +264,9 @@ def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: l
     """Print what is trained on, on which devices, from which batch on, and which options have changed."""
     kind = "drawn faces (not photographs)" if dataset.config.dataset == SYNTHETIC else "pictures"
     print(f"{len(dataset.train)} {kind} to train on, {len(dataset.test)} held out")
-    print(f"training on {replicas.described}")
+    compiled = is_compiled(budget.config, replicas)
+    how = f", in compiled chunks of {steps_at_once(budget.config, True)} steps" if compiled else ""
+    print(f"training on {replicas.described}{how}")
     if not tf.config.list_physical_devices("GPU") and (why := why_no_gpu()):
         print(why)
     if budget.batch:

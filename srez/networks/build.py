@@ -1,9 +1,11 @@
 """Generator and critic: Keras functional models, written as x = block(x)."""
 
+import functools
 import zlib
 from collections.abc import Callable
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
@@ -120,6 +122,14 @@ def build_critic(config: Config) -> keras.Model:
     return keras.Model(inputs, x, name="critic")
 
 
+def in_groups(critic: keras.Model, groups: int) -> keras.Model:
+    """The same critic, for batches of so many equal groups that are each normalized by themselves."""
+    x = inputs = keras.Input(critic.input.shape[1:])
+    for layer in critic.layers[1:]:
+        x = layer(x, groups=groups) if isinstance(layer, SpectralConv | CriticNorm) else layer(x)
+    return keras.Model(inputs, x)
+
+
 def generate(
     generator: keras.Model, noisy: Tensor, clean: Tensor, rounds: int, training: bool = False
 ) -> Tensor:
@@ -135,11 +145,28 @@ def back_project(pictures: Tensor, feature: Tensor, rounds: int, factor: int | N
 
     `factor`, output side / input side, is needed where the shapes are not known yet.
     """
-    size = tf.shape(pictures)[1:3]
+    factor = factor or pictures.shape[1] // feature.shape[1]
     for _ in range(rounds):
-        rest = feature - shrink(pictures, factor or pictures.shape[1] // feature.shape[1])
-        pictures += tf.image.resize(rest, size, method="bicubic")
+        pictures += enlarge(feature - shrink(pictures, factor), factor)
     return pictures
+
+
+def enlarge(pictures: Tensor, factor: int) -> Tensor:
+    """Bicubic interpolation as `tf.image.resize` does it: [B, h, w, c] -> [B, h*factor, w*factor, c]."""
+    height, width = pictures.shape[1:3]
+    if height is None or width is None:
+        return tf.image.resize(pictures, tf.shape(pictures)[1:3] * factor, method="bicubic")
+    # for which XLA has no kernel
+    rows, columns = bicubic_matrix(height, factor), bicubic_matrix(width, factor)
+    return tf.einsum("yi,bijc,xj->byxc", rows, pictures, columns)
+
+
+@functools.cache
+def bicubic_matrix(side: int, factor: int) -> np.ndarray:
+    """What a line of `side` pixels is multiplied with to be enlarged: [side*factor, side], float32."""
+    with tf.init_scope(), tf.device("CPU"):
+        units = np.eye(side, dtype=np.float32)[..., None]
+        return tf.image.resize(units, [side * factor, side], method="bicubic")[..., 0].numpy()
 
 
 def shrink(pictures: Tensor, factor: int) -> Tensor:

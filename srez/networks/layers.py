@@ -73,7 +73,17 @@ class SpectralConv(Conv):
             name="direction",
         )
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Tensor, training: bool = False, groups: int = 1) -> Tensor:
+        """groups: how many equal parts of the batch each have a step, and so a kernel, of their own."""
+        if groups == 1:
+            kernel = tf.cast(self.kernel / tf.cast(self._largest(training), self.kernel.dtype), x.dtype)
+            return tf.nn.bias_add(tf.nn.conv2d(x, kernel, self.stride, "SAME"), self.offset)
+        parts = tf.split(tf.nn.conv2d(x, self.kernel, self.stride, "SAME"), groups)
+        y = tf.concat([part / tf.cast(self._largest(training), x.dtype) for part in parts], 0)
+        return tf.nn.bias_add(y, self.offset)
+
+    def _largest(self, training: bool) -> Tensor:
+        """The estimate of the largest singular value, float32; in training after a step of the iteration."""
         matrix = tf.reshape(tf.cast(self.kernel, tf.float32), [-1, self.width])
         right = tf.convert_to_tensor(self.direction)
         left = tf.math.l2_normalize(tf.stop_gradient(tf.matmul(right, matrix, transpose_b=True)))
@@ -82,9 +92,7 @@ class SpectralConv(Conv):
             assign(self.direction, right)
         else:
             right = tf.math.l2_normalize(right)
-        largest = tf.reduce_sum(tf.matmul(left, matrix) * right)
-        kernel = tf.cast(self.kernel / tf.cast(largest, self.kernel.dtype), x.dtype)
-        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, self.stride, "SAME"), self.offset)
+        return tf.reduce_sum(tf.matmul(left, matrix) * right)
 
 
 @keras.saving.register_keras_serializable("srez")
@@ -211,9 +219,15 @@ class CriticNorm(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
 
-    def call(self, x: Tensor) -> Tensor:
-        y, *_ = normalize(x, self.axes, self.epsilon, tf.cast(self.offset, tf.float32))
-        return y
+    def call(self, x: Tensor, groups: int = 1) -> Tensor:
+        """groups: how many equal parts of the batch are each normalized by themselves."""
+        offset = tf.cast(self.offset, tf.float32)
+        if groups == 1 or 0 not in self.axes:
+            y, *_ = normalize(x, self.axes, self.epsilon, offset)
+            return y
+        parts = tf.reshape(x, [groups, -1, *x.shape[1:]])
+        y, *_ = normalize(parts, [axis + 1 for axis in self.axes], self.epsilon, offset)
+        return tf.reshape(y, tf.shape(x))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}

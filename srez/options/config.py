@@ -15,6 +15,7 @@ USE_DEFAULTS = {"back_projection": 2}  # other defaults of these
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *USE_RUNS, "study", "report")
 KERAS_CACHE = "cache"
+AUTO = "auto"
 OBJECTIVES = ("dcgan", "wgan", "wgangp", "lsgan", "hinge")
 
 # an option of each group of --help
@@ -179,7 +180,12 @@ class Config:
         "TF_CONFIG, auto: mirrored where there are two GPUs or more",
         choices=("none", "mirrored", "multiworker", "auto"),
     )
-    xla: bool = machine_option(False, "compile the training step with XLA (GPUs)")
+    xla: bool = machine_option(
+        True, "on a single GPU: train in chunks of steps that XLA compiles; elsewhere step by step"
+    )
+    steps_at_once: str = machine_option(
+        AUTO, "most steps in a chunk; auto: 20 where XLA compiles them, else 1", unit="steps"
+    )
     log_device_placement: bool = machine_option(False, "print on which device every operation runs")
 
     images: tuple = use_option(

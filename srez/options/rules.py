@@ -86,6 +86,8 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
             "--strategy=multiworker with --run=study: machines share a study by its trainings",
             "give each machine the same --study_dir or a --study_shard",
         )
+    if c.steps_at_once != "auto" and not re.fullmatch(r"0*[1-9]\d{0,4}", c.steps_at_once):
+        yield f"--steps_at_once={c.steps_at_once}", "must be auto or a whole number from 1 to 99999"
     share = re.fullmatch(r"(\d+)/(\d+)", c.study_shard)
     if share is None or not 1 <= int(share[1]) <= int(share[2]):
         yield f"--study_shard={c.study_shard}", "must be I/N with I from 1 to N, as in 2/4"

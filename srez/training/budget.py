@@ -1,6 +1,7 @@
 """How long a training lasts, and when it saves."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from srez.options.config import Config
@@ -16,7 +17,18 @@ class Budget:
 
     def __post_init__(self):
         self._start, self._first = time.monotonic(), self.batch
+        self._chunk = [(self.batch, self.earlier)] * 2  # batch and minutes before the last chunk and after it
         self.saved()
+
+    def advance(self, batch: int) -> None:
+        """Note that all batches up to this one are done."""
+        self.batch = batch
+        self._chunk = [self._chunk[1], (batch, self.minutes)]
+
+    def minutes_at(self, batch: int) -> float:
+        """Minutes trained when a batch of the last chunk was done, as if all its steps took as long."""
+        (first, start), (last, end) = self._chunk
+        return end - (end - start) * (last - batch) / max(1, last - first)
 
     def saved(self) -> None:
         """Note that a checkpoint holds all that was done so far."""
@@ -33,20 +45,18 @@ class Budget:
         """Minutes trained, in earlier sessions and this one."""
         return self.earlier + (time.monotonic() - self._start) / 60
 
-    @property
-    def progress(self) -> float:
-        """How much of the training is done, 0..1, by whichever limit is nearer."""
-        shares = [self.batch / self.config.max_batches] if self.config.max_batches else []
-        shares += [self.minutes / self.config.train_time] if self.config.train_time else []
+    def progress(self, batch: int, minutes: float) -> float:
+        """How much of the training is done at a batch, 0..1, by whichever limit is nearer."""
+        shares = [batch / self.config.max_batches] if self.config.max_batches else []
+        shares += [minutes / self.config.train_time] if self.config.train_time else []
         return min(1.0, max(shares))
 
-    @property
-    def remaining(self) -> float | None:
-        """Minutes to go; None before this session's first batch where only batches are limited."""
-        limits = [self.config.train_time - self.minutes] if self.config.train_time else []
-        if self.config.max_batches and self.batch > self._first:
-            pace = (self.minutes - self.earlier) / (self.batch - self._first)
-            limits.append(pace * (self.config.max_batches - self.batch))
+    def remaining(self, batch: int, minutes: float) -> float | None:
+        """Minutes to go at a batch; None before this session's first where only batches are limited."""
+        limits = [self.config.train_time - minutes] if self.config.train_time else []
+        if self.config.max_batches and batch > self._first:
+            pace = (minutes - self.earlier) / (batch - self._first)
+            limits.append(pace * (self.config.max_batches - batch))
         return max(0.0, min(limits)) if limits else None
 
     @property
@@ -57,3 +67,16 @@ class Budget:
         if self.config.train_time and self.minutes >= self.config.train_time:
             return f"--train_time={self.config.train_time:g}"
         return ""
+
+
+def chunks(config: Config, batch: int, most: int) -> Iterator[range]:
+    """The batches after `batch`, in chunks of at most so many that end at grids, checkpoints and max_batches."""
+    while True:
+        ends = [
+            batch + most,
+            *(batch - batch % n + n for n in (config.summary_period, config.checkpoint_period)),
+        ]
+        if config.max_batches > batch:
+            ends.append(config.max_batches)
+        yield range(batch + 1, min(ends) + 1)
+        batch = min(ends)

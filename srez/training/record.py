@@ -1,8 +1,7 @@
 """What a training writes and says: checkpoints, metrics.jsonl, TensorBoard, grids, lines on the screen."""
 
 import math
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +26,15 @@ from srez.training.optimizers import learning_rate
 
 SWD_FACES = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
 
+Losses = Mapping[str, tf.Tensor | float]  # of one step, by name
+
 
 @dataclass(frozen=True)
 class Due:
-    """What is to be done after a batch."""
+    """What is to be done after a chunk of batches."""
 
-    figures: bool  # a line of figures
-    sample: bool  # grids of the held-out faces, and their figures
+    lines: list[int]  # the batches whose figures are written
+    sample: bool  # grids of the held-out faces, and their figures, of the last one
     checkpoint: bool
     spent: bool  # the training's limit is reached
     interrupted: bool  # a signal asked to stop
@@ -46,7 +47,7 @@ class Due:
     @property
     def check_finite(self) -> bool:
         """Whether to look for numbers that are not finite, which waits for the device."""
-        return self.figures or self.checkpoint
+        return bool(self.lines) or self.checkpoint
 
 
 class Record:
@@ -60,7 +61,7 @@ class Record:
         self.config, self.run, self.dataset, self.networks = config, run, dataset, networks
         self.checkpoints = Checkpoints(config.checkpoint_dir, networks.parts, config.checkpoint_keep)
         self._screen: Screen | None = None
-        self._pictures, self._since = 0, 0.0  # trained on since the last line of figures, and when that was
+        self._last_line = (0, 0.0)  # batch and minutes of the last line of figures
 
     def restore(self) -> tuple[int, float]:
         """Take up the newest good checkpoint; batches done and minutes trained. Raises UserError.
@@ -85,29 +86,37 @@ class Record:
         self._open_summary()
         self._screen = Screen()
         self._test = self.dataset.test_batch()
-        self._since = time.monotonic()
+        self._last_line = (budget.batch, budget.minutes)
         if budget.batch == 0:
             self._log({"batch": 0, **self._sample(0)})
 
-    def write(self, due: Due, budget: Budget, losses: dict[str, tf.Tensor]) -> None:
-        """Note a batch that is done; write figures, samples and a checkpoint where they are due."""
+    def write(self, due: Due, budget: Budget, losses: Mapping[int, Losses]) -> None:
+        """Write the figures that are due of batches that are done, samples and a checkpoint."""
         if self.run is None:
             return
-        self._pictures += self.config.batch_size * self.config.critic_iters
         checkpoint = due.checkpoint
         if due.check_finite and (vanished := self.run.make_again()):
             self.say(f"vanished, made again: {', '.join(vanished)}; saving batch {budget.batch} at once")
             self._open_summary()
             checkpoint = True
-        if due.figures:
-            figures = self._figures(budget, losses)
-            if due.sample:
-                figures |= self._sample(budget.batch)
-            self._log(figures)
-            self._show(figures, budget)
+        self.write_lines(due.lines, budget, losses, sample=due.sample)
         if checkpoint:
             self.checkpoints.save(budget.batch, budget.minutes)
             budget.saved()
+
+    def write_lines(
+        self, batches: Iterable[int], budget: Budget, losses: Mapping[int, Losses], sample: bool = False
+    ) -> None:
+        """Write the figures of batches that are done, with a sample of the last one that is done if wanted."""
+        if self.run is None:
+            return
+        for batch in batches:
+            minutes = budget.minutes_at(batch)
+            figures = self._figures(batch, minutes, losses[batch])
+            if sample and batch == budget.batch:
+                figures |= self._sample(batch)
+            self._log(figures)
+            self._show(figures, budget.progress(batch, minutes), budget.remaining(batch, minutes))
 
     def say(self, text: str) -> None:
         """Show a line of text, above the bar where there is one; nothing before `begin`."""
@@ -124,14 +133,15 @@ class Record:
         """Begin a TensorBoard file; one that was deleted would take figures and show nothing."""
         self._summary = tf.summary.create_file_writer(self.config.summary_dir)
 
-    def _figures(self, budget: Budget, losses: dict[str, tf.Tensor]) -> dict[str, float]:
+    def _figures(self, batch: int, minutes: float, losses: Losses) -> dict[str, float]:
         """A batch's figures by name; none of a float16 gradient that overflows, which its scale mends."""
-        now = time.monotonic()
-        speed = self._pictures / max(now - self._since, 1e-9)
-        self._pictures, self._since = 0, now
-        figures = {"batch": budget.batch, "minutes": budget.minutes}
+        last, since = self._last_line
+        pictures = (batch - last) * self.config.batch_size * self.config.critic_iters
+        speed = pictures / max(60 * (minutes - since), 1e-9)
+        self._last_line = (batch, minutes)
+        figures = {"batch": batch, "minutes": minutes}
         figures |= {name: value for name, loss in losses.items() if math.isfinite(value := float(loss))}
-        rate = learning_rate(self.config, budget.batch)
+        rate = learning_rate(self.config, batch)
         return figures | {"learning_rate": rate, "images_per_second": speed}
 
     def _log(self, figures: dict[str, float]) -> None:
@@ -143,16 +153,16 @@ class Record:
                     tf.summary.scalar(name, np.float32(value))  # see srez_train.train_batch
         self._summary.flush()
 
-    def _show(self, figures: dict[str, float], budget: Budget) -> None:
-        """One batch's figures on the screen."""
-        eta = "   ?" if budget.remaining is None else f"{budget.remaining:4.0f}"
+    def _show(self, figures: dict[str, float], progress: float, remaining: float | None) -> None:
+        """One batch's figures on the screen; progress 0..1, minutes that remain where they are known."""
+        eta = "   ?" if remaining is None else f"{remaining:4.0f}"
         line = (
             f"ETA[{eta}m], Batch [{figures['batch']:4d}], G_Loss[{figures['generator_loss']:.3f}], "
             f"D_Real_Loss[{figures['discriminator_real_loss']:.3f}], "
             f"D_Fake_Loss[{figures['discriminator_fake_loss']:.3f}], "
             f"images/s[{figures['images_per_second']:.1f}]"
         )
-        percent = 100 * budget.progress
+        percent = 100 * progress
         self._screen.show(percent, line, f"Progress[{percent:3.0f}%], {line}")
 
     def _sample(self, batch: int) -> dict[str, float]:

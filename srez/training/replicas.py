@@ -139,11 +139,6 @@ def open_replicas(config: Config) -> Replicas:
     """The replicas that --strategy asks for; before TensorFlow's first operation. Raises UserError."""
     replicas = Replicas(STRATEGIES[config.strategy]())
     replicas.share(config.batch_size)
-    if config.xla and replicas.count > 1 and not tf.config.list_logical_devices("GPU"):
-        raise UserError(
-            f"--xla with --strategy={config.strategy} on CPUs: TensorFlow compiles for several GPUs only",
-            "leave --xla out",
-        )
     return replicas
 
 
