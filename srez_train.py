@@ -22,7 +22,7 @@ from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
 from srez.system.signals import Stop
 from srez.training.budget import Budget, chunks
-from srez.training.optimizers import learning_rate
+from srez.training.optimizers import describe_end_of_schedule, learning_rate
 from srez.training.record import Due, Losses, Record
 from srez.training.replicas import Replicas, WorkerLost, open_replicas
 from srez_input import open_chunks, open_stream
@@ -269,6 +269,8 @@ def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: l
     print(f"training on {replicas.described}{how}")
     if not tf.config.list_physical_devices("GPU") and (why := why_no_gpu()):
         print(why)
+    if end := describe_end_of_schedule(dataset.config):
+        print(end)
     if budget.batch:
         print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
         for change in changes:

@@ -162,7 +162,17 @@ class Config:
     )
     learning_rate_start: float = optimizer_option(1e-4, "first learning rate", above=0)
     learning_rate_half_life: int = optimizer_option(
-        5000, "the learning rate is halved every so many", unit="batches", low=1
+        5000, "the learning rate is halved every so many (half_life)", unit="batches", low=1
+    )
+    learning_rate_schedule: str = optimizer_option(
+        "half_life",
+        "how the learning rate goes on: half_life: halved again and again; cosine: down to a hundredth over "
+        "learning_rate_batches, and stays there; constant",
+        choices=("half_life", "cosine", "constant"),
+        fixed=True,
+    )
+    learning_rate_batches: int = optimizer_option(
+        0, "how long the learning rate falls (cosine); 0: not given", unit="batches", low=0, fixed=True
     )
     learning_beta1: float = optimizer_option(0.5, "Adam's beta1", low=0, below=1)
     learning_beta2: float = optimizer_option(0.9, "Adam's beta2", low=0, below=1)

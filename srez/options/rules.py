@@ -69,6 +69,15 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     if c.noise_input and c.gene_pixel_factor:
         problem = f"--gene_pixel_factor={c.gene_pixel_factor:g} with --input=noise: noise has no label"
         yield problem, "leave one of them out"
+    cosine = c.learning_rate_schedule == "cosine"
+    if cosine != bool(c.learning_rate_batches):
+        yield (
+            f"--learning_rate_schedule={c.learning_rate_schedule} "
+            f"with --learning_rate_batches={c.learning_rate_batches}",
+            "say over how many batches the rate falls, such as those of --max_batches"
+            if cosine
+            else "only cosine falls over so many; add --learning_rate_batches=0 or take cosine",
+        )
     if c.crop_size < c.sample_size:
         problem = f"--crop_size={c.crop_size} with --sample_size={c.sample_size}: the crop may not be smaller"
         yield problem, "raise the one or lower the other"

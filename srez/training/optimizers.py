@@ -1,5 +1,6 @@
 """Optimizers as TensorFlow 1 defined them, as a table; and the scale of float16 losses."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -77,9 +78,37 @@ OPTIMIZERS: dict[str, Callable[[Variables, Config], tf.Module]] = {
 }
 
 
+def _cosine(batch: int, config: Config) -> float:
+    """0.01 + 0.99 (1 + cos(pi t)) / 2 with t = (n - 1) / learning_rate_batches, at most 1."""
+    t = min((batch - 1) / config.learning_rate_batches, 1.0)
+    return 0.01 + 0.99 * (1 + math.cos(math.pi * t)) / 2
+
+
+# the share of learning_rate_start that batch n, counted from 1, is trained with
+SCHEDULES: dict[str, Callable[[int, Config], float]] = {
+    "half_life": lambda batch, c: 0.5 ** ((batch - 1) // c.learning_rate_half_life),
+    "cosine": _cosine,
+    "constant": lambda batch, c: 1.0,
+}
+
+
 def learning_rate(config: Config, batch: int) -> float:
-    """The rate of batch n, counted from 1: start * 0.5 ^ floor((n - 1) / half life)."""
-    return config.learning_rate_start * 0.5 ** ((batch - 1) // config.learning_rate_half_life)
+    """The rate of a batch, counted from 1, by learning_rate_schedule: learning_rate_start times its share."""
+    return config.learning_rate_start * SCHEDULES[config.learning_rate_schedule](batch, config)
+
+
+def describe_end_of_schedule(config: Config) -> str:
+    """From which batch on little is learned, in one line; empty where the training ends before, or never."""
+    first_small = 1 + 7 * config.learning_rate_half_life  # 0.5^7 is the first power below a hundredth
+    planned = config.max_batches or math.inf
+    if config.learning_rate_schedule == "half_life" and planned >= first_small:
+        after = f"after batch {first_small - 1} the learning rate is under a hundredth of its start"
+        return f"{after}: further batches change little"
+    if config.learning_rate_schedule == "cosine" and planned > config.learning_rate_batches:
+        return (
+            f"after batch {config.learning_rate_batches} the learning rate stays at a hundredth of its start"
+        )
+    return ""
 
 
 class LossScale(tf.Module):

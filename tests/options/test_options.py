@@ -152,6 +152,8 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "optimizer": (weights, "rmsprop", {}),
     "learning_rate_start": (weights, 1e-3, {}),
     "learning_rate_half_life": (weights, 1, {}),
+    "learning_rate_schedule": (weights, "cosine", {"learning_rate_batches": 4}),
+    "learning_rate_batches": (weights, 4, {"learning_rate_schedule": "cosine", "learning_rate_batches": 5}),
     "learning_beta1": (weights, 0.9, {}),
     "learning_beta2": (weights, 0.99, {}),
     "epsilon": (weights, 1e-2, {}),

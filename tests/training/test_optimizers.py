@@ -1,5 +1,6 @@
 """Optimizers against TensorFlow 1's formulas, the learning rate, the scale of float16 losses."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from srez.options.config import Config, fields
-from srez.training.optimizers import OPTIMIZERS, LossScale, learning_rate
+from srez.training.optimizers import OPTIMIZERS, LossScale, describe_end_of_schedule, learning_rate
 
 VALUES = [np.array([[1.0, -2.0, 0.5]]), np.array([3.0, 0.0])]
 GRADIENTS = [
@@ -120,6 +121,60 @@ def test_learning_rate(batch, rate):
 def test_learning_rate_of_the_defaults():
     rates = [learning_rate(Config(), batch) for batch in (1, 5000, 5001)]
     assert rates == pytest.approx([1e-4, 1e-4, 5e-5], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("batch", "share"),
+    [
+        (1, 1.0),
+        (26, 0.01 + 0.99 * (2 + math.sqrt(2)) / 4),
+        (51, 0.505),
+        (101, 0.01),
+        (102, 0.01),
+        (10**6, 0.01),
+    ],
+)
+def test_cosine_falls_to_a_hundredth_and_stays(batch, share):
+    config = Config(learning_rate_start=8e-4, learning_rate_schedule="cosine", learning_rate_batches=100)
+    for longer in (0, 500):  # a larger limit changes no batch
+        config = dataclasses.replace(config, max_batches=longer)
+        assert learning_rate(config, batch) == pytest.approx(8e-4 * share, rel=1e-12)
+
+
+def test_constant_never_changes():
+    config = Config(learning_rate_start=8e-4, learning_rate_schedule="constant", learning_rate_half_life=1)
+    assert [learning_rate(config, batch) for batch in (1, 2, 10**6)] == [8e-4] * 3
+
+
+SMALL = "after batch 35000 the learning rate is under a hundredth of its start"
+COSINE = {"learning_rate_schedule": "cosine", "learning_rate_batches": 100}
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {},
+            f"{SMALL}: further batches change little",
+        ),
+        ({"max_batches": 35_000}, ""),
+        ({"max_batches": 35_001}, SMALL),
+        ({"learning_rate_half_life": 1}, "after batch 7 the learning rate is under a hundredth"),
+        (COSINE, "after batch 100 the learning rate stays at a hundredth of its start"),
+        (COSINE | {"max_batches": 100}, ""),
+        (COSINE | {"max_batches": 101}, "after batch 100 the learning rate stays"),
+        ({"learning_rate_schedule": "constant"}, ""),
+    ],
+)
+def test_when_little_more_is_learned(options, told):
+    config = Config(**options)
+    found = describe_end_of_schedule(config)
+    assert found.startswith(told)
+    assert bool(found) == bool(told)
+    if "under a hundredth" in told:
+        last = int(told.split()[2])
+        rates = [learning_rate(config, batch) / config.learning_rate_start for batch in (last, last + 1)]
+        assert rates[1] < 0.01 <= rates[0]
 
 
 # ---- scale of float16 losses -----------------------------------------------------------------------
