@@ -4,10 +4,11 @@
 #
 RUNNUM="${RUNNUM:-1}"                   # number of the run: its folders are train_1, checkpoint_1, summary_1
 DATASET="${DATASET:-}"                  # what to train on; if not set: dataset/, drawn faces where that is not there
+PRESET="${PRESET-auto}"                 # recipe (auto: sharp, quick for drawn faces; empty: 2017's, as 2017-gan)
 TIME="${TIME:-}"                        # minutes of training (empty: the recipe's)
 SPERIOD="${SPERIOD:-}"                  # batches between sample grids (empty: the recipe's)
-L1FAC="${L1FAC:-0.9}"                   # gene_l1_factor
-NOISE="${NOISE:-0.03}"                  # train_noise
+L1FAC="${L1FAC:-}"                      # gene_l1_factor (empty: the recipe's)
+NOISE="${NOISE:-}"                      # train_noise (empty: the recipe's)
 # On a rented machine:
 LOG="${LOG:-run_$RUNNUM.log}"           # file that all output is added to
 RETRIES="${RETRIES:-5}"                 # tries more after a crash; a new checkpoint sets the count back
@@ -28,7 +29,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/venv.sh
 
 help() {
-    sed -nE '2,/^$/{s/^# ?//; s/^([A-Z0-9_]+)="\$\{[A-Z0-9_]+:-(.*)\}" *# (.*)/  \1=\2\t\3/; p}' run_script.sh |
+    sed -nE '2,/^$/{s/^# ?//; s/^([A-Z0-9_]+)="\$\{[A-Z0-9_]+:?-(.*)\}" *# (.*)/  \1=\2\t\3/; p}' run_script.sh |
         expand -t 26
 }
 
@@ -47,8 +48,8 @@ check_settings() {
     must RUNNUM '[0-9]+' 'a whole number'
     must TIME "|$number" 'a number of minutes'
     must SPERIOD '|[1-9][0-9]*' 'a whole number of batches'
-    must L1FAC "$number" 'a number'
-    must NOISE "$number" 'a number'
+    must L1FAC "|$number" 'a number'
+    must NOISE "|$number" 'a number'
     must RETRIES '[0-9]{1,4}' 'a whole number'
     must RETRY_WAIT "$number" 'a number of seconds'
     must SYNC_LIMIT "$number" 'a number of seconds'
@@ -106,13 +107,18 @@ elif grep -qwE 'avx512_bf16|amx_bf16' "${CPUINFO:-/proc/cpuinfo}" 2>/dev/null; t
 fi
 make_venv ${extra:+"$extra"} 2>&1 | { tee -ai "$LOG" || true; }
 
-options=("--gene_l1_factor=$L1FAC" "--train_noise=$NOISE")
 if [ -n "$DATASET" ] || [ -d dataset ]; then
-    options=("--dataset=${DATASET:-dataset}" "${options[@]}")
+    options=("--dataset=${DATASET:-dataset}")
+    recipe=sharp
 else
-    say "no folder 'dataset': training on drawn faces (not photographs) with --preset quick"
-    options=(--dataset=synthetic --preset=quick "${options[@]}")
+    say "no folder 'dataset': training on drawn faces (not photographs)"
+    options=(--dataset=synthetic)
+    recipe=quick
 fi
+if [ "$PRESET" != auto ]; then recipe=$PRESET; fi
+if [ -n "$recipe" ]; then options+=("--preset=$recipe"); fi
+if [ -n "$L1FAC" ]; then options+=("--gene_l1_factor=$L1FAC"); fi
+if [ -n "$NOISE" ]; then options+=("--train_noise=$NOISE"); fi
 if [ -n "$SPERIOD" ]; then options+=("--summary_period=$SPERIOD"); fi
 if [ -n "$TIME" ]; then options+=("--train_time=$TIME"); fi
 

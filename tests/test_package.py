@@ -36,7 +36,7 @@ def wheel(tmp_path_factory) -> list[str]:
 
 def test_a_wheel_holds_every_module_and_the_package_data(wheel):
     modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / "srez").rglob("*.py")]
-    data = [f"srez/presets/{name}.flags" for name in ("sharp", "quick", "gan")]
+    data = [f"srez/presets/{name}.flags" for name in ("sharp", "quick", "2017-gan")]
     data += ["srez/studies/smoke.toml", "srez/report/page.html"]
     data += [f"srez/pretrained/{name}" for name in ("config.json", "generator.float16.weights.h5")]
     root = [path.name for path in ROOT.glob("*.py")]
@@ -101,4 +101,10 @@ def test_a_name_that_is_not_there():
 
 
 def test_presets_are_found_from_any_folder():
-    assert {path.stem for path in PRESETS.glob("*.flags")} >= {"sharp", "quick", "gan", "wgan", "wgan-gp"}
+    assert {path.stem for path in PRESETS.glob("*.flags")} >= {
+        "sharp",
+        "quick",
+        "2017-gan",
+        "wgan",
+        "wgan-gp",
+    }

@@ -34,6 +34,7 @@ _DEFINE_FLAG = {
     tuple: flags.DEFINE_multi_string,
 }
 PICTURE_RUNS = ("upscale", "eval")  # leftover words are pictures there
+RENAMED_PRESETS = {"gan": "2017-gan"}  # old names, which go on working
 PRESETS = Path(str(resources.files("srez"))) / "presets"
 USAGE = f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE ...]"
 EXAMPLES = """
@@ -97,7 +98,7 @@ def given_options(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
 
 def read_preset(name: str) -> dict[str, object]:
     """The options of a preset of srez/presets, or of the flagfile at a path. Raises UserError."""
-    for path in (str(PRESETS / f"{name}.flags"), name):
+    for path in (str(PRESETS / f"{RENAMED_PRESETS.get(name, name)}.flags"), name):
         if os.path.isfile(path):
             return read_flagfile(path)
     raise UserError(

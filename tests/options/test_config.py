@@ -107,6 +107,14 @@ def test_presets_are_good_command_lines(preset):
     ("words", "parts"),
     [
         (["--resume", "false"], ["leftover word 'false'", "--noname"]),
+        (
+            ["--learning_rate_schedule=cosine"],
+            ["--learning_rate_schedule=cosine with --learning_rate_batches=0", "say over how many batches"],
+        ),
+        (
+            ["--preset=sharp", "--learning_rate_schedule=constant"],
+            ["=constant with --learning_rate_batches=100000", "add --learning_rate_batches=0 or take cosine"],
+        ),
         (["--learning_rate_half_life=0"], ["--learning_rate_half_life=0", "at least 1"]),
         (["--LAMBDA=0", "--loss_func=wgangp"], ["--LAMBDA", "--loss_func"]),
         (["--sample_size=50"], ["--sample_size=50", "64, 128"]),

@@ -161,7 +161,10 @@ ERRORS = {
     "own seed": ("[base]\nrandom_seed = 1", ["random_seed cannot be set in a study", "seeds"]),
     "own time": ("[base]\ntrain_time = 5", ["train_time cannot be set in a study", "max_batches"]),
     "not of a training": ("[base]\ntile = 32", ["tile cannot be set in a study", "command line"]),
-    "no preset": (f"{BASE}preset = 'wgann'", ["there is no preset 'wgann': take one of 2017-wgan, "]),
+    "no preset": (
+        f"{BASE}preset = 'wgann'",
+        ["there is no preset 'wgann': take one of 2017-gan, 2017-wgan, "],
+    ),
     "preset with a time": (f"{BASE}preset = 'quick'", ["train_time cannot be set in a study"]),
     "axis of one": (f"{BASE}[axes]\nwidth = 0.5", ["axis width: must be a list"]),
     "axis of none": (f"{BASE}[axes]\nwidth = []", ["axis width: has no values"]),
@@ -333,7 +336,6 @@ def test_what_a_folder_refuses(load, change, found):
 # ---- presets ---------------------------------------------------------------------------------------
 
 PUBLISHED = {
-    "gan": {"loss_func": "dcgan", "critic_iters": 1, "optimizer": "adam", "critic_norm": "batch"},
     # Arjovsky et al. 2017, algorithm 1
     "wgan": {
         **{"loss_func": "wgan", "clips_weights": True, "clip_value": 0.01, "critic_iters": 5},
@@ -346,6 +348,7 @@ PUBLISHED = {
         **{"critic_norm": "layer"},
     },
     # the 2017 code
+    "2017-gan": {"loss_func": "dcgan", "critic_iters": 1, "optimizer": "adam", "critic_norm": "batch"},
     "2017-wgan": {
         **{"loss_func": "wgan", "clips_weights": True, "clip_value": 0.01, "critic_iters": 1},
         **{"optimizer": "rmsprop", "learning_rate_start": 1e-4, "critic_norm": "batch"},
@@ -358,7 +361,14 @@ PUBLISHED = {
     "deconv": {"gen_architect": "deconv", "loss_func": "dcgan"},
     "noise": {"input": "noise", "noise_dimension": 4, "factor": 16, "loss_func": "wgangp", "critic_iters": 5},
     "quick": {"train_time": 5.0, "width": 0.5, "gene_pixel_factor": 10.0, "back_projection": 2},
-    "sharp": {"gene_pixel_factor": 30.0, "gene_ema": 0.99, "back_projection": 2, "width": 1.0},
+    "sharp": {
+        **{"gene_pixel_factor": 30.0, "gene_ema": 0.99, "back_projection": 2, "width": 1.0},
+        **{"learning_rate_schedule": "cosine", "learning_rate_batches": 100_000, "max_batches": 100_000},
+    },
+    "hinge": {
+        **{"loss_func": "hinge", "critic_norm": "spectral", "gene_pixel_factor": 10.0, "gene_ema": 0.999},
+        **{"back_projection": 2, "learning_rate_half_life": 3000, "max_batches": 9001},
+    },
 }
 
 
@@ -369,7 +379,8 @@ def test_presets_are_what_was_published(preset):
     assert {name: getattr(config, name) for name in PUBLISHED[preset]} == PUBLISHED[preset]
 
 
-def test_gan_spells_out_the_defaults_of_2017():
-    given = flags.read_flagfile(str(ROOT / "srez" / "presets" / "gan.flags"))
+@pytest.mark.parametrize("name", ["2017-gan", "gan"])
+def test_the_paper_s_recipe_spells_out_the_defaults(name):
+    given = flags.read_preset(name)
     assert given == {f.name: f.default for f in fields() if f.name in given}
     assert len(given) == 7

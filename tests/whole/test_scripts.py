@@ -21,13 +21,9 @@ def test_drawn_faces_where_there_is_no_dataset(machine):
     code, out = finish(machine("--loss_func=wgangp"))
     assert code == 0, out
     (train,), (demo,) = calls(machine.log, "train"), calls(machine.log, "demo")
-    for part in (
-        "--dataset=synthetic",
-        "--preset=quick",
-        "--gene_l1_factor=0.9",
-        "--train_noise=0.03",
-    ):
-        assert part in train
+    assert "--dataset=synthetic --preset=quick --loss_func=wgangp" in train
+    assert "--gene_l1_factor" not in train
+    assert "--train_noise" not in train
     assert train.endswith("--loss_func=wgangp")
     for folder in ("--train_dir=train_1", "--checkpoint_dir=checkpoint_1", "--summary_dir=summary_1"):
         assert folder in train
@@ -42,8 +38,22 @@ def test_drawn_faces_where_there_is_no_dataset(machine):
 def test_a_dataset_that_is_named_is_used_or_refused_but_never_replaced(machine, dataset):
     finish(machine(DATASET=dataset))
     (train,) = calls(machine.log, "train")
-    assert f"--dataset={dataset} " in train
-    assert "quick.flags" not in train
+    assert train.endswith(f" --dataset={dataset} --preset=sharp")
+
+
+@pytest.mark.parametrize(
+    ("preset", "dataset", "passed"),
+    [
+        ("2017-gan", "faces", "--dataset=faces --preset=2017-gan"),
+        ("", "faces", "--dataset=faces"),
+        ("wgan-gp", "", "--dataset=synthetic --preset=wgan-gp"),
+        ("auto", "", "--dataset=synthetic --preset=quick"),
+    ],
+)
+def test_another_recipe_or_none(machine, preset, dataset, passed):
+    finish(machine(PRESET=preset, DATASET=dataset))
+    (train,) = calls(machine.log, "train")
+    assert train.endswith(f" {passed}")
 
 
 def test_parameters_by_environment(machine):
@@ -55,7 +65,7 @@ def test_parameters_by_environment(machine):
         assert part in train
     assert "--train_noise=0 " in train
     assert "--train_time=3" in train
-    assert "quick.flags" not in train
+    assert "--preset=sharp" in train
 
 
 @pytest.mark.parametrize(("flags", "used"), [("avx512_bf16", True), ("amx_bf16", True), ("avx512f", False)])
