@@ -29,7 +29,7 @@ from srez_input import open_chunks, open_stream
 from srez_model import FIGURES, Gan
 
 FOLDER_OPTIONS = {"dataset", "checkpoint_dir", "train_dir", "summary_dir"}
-WORKERS_MAY_DIFFER = FOLDER_OPTIONS | {"resume", "log_device_placement"}
+WORKERS_MAY_DIFFER = FOLDER_OPTIONS | {"resume", "log_device_placement", "compile_cache"}
 STEPS_AT_ONCE = 20  # of a compiled chunk, where --steps_at_once is auto
 MAX_RESTORES = 3  # times that --on_divergence=restore goes back
 

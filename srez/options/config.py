@@ -196,6 +196,11 @@ class Config:
     steps_at_once: str = machine_option(
         AUTO, "most steps in a chunk; auto: 20 where XLA compiles them, else 1", unit="steps"
     )
+    compile_cache: str = machine_option(
+        AUTO,
+        "folder that keeps what XLA compiled for GPUs, for the next training; auto: the user's cache folder, "
+        "off: none",
+    )
     log_device_placement: bool = machine_option(False, "print on which device every operation runs")
 
     images: tuple = use_option(

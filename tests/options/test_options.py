@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
@@ -120,6 +121,17 @@ def started(config: Config) -> list:
     return [determinism.called, placement.call_args.args]
 
 
+def compile_cache(config: Config) -> str:
+    """Where programs for a GPU are kept."""
+    with (
+        mock.patch.dict(os.environ, CUDA_VISIBLE_DEVICES="0", XDG_CACHE_HOME="user"),
+        mock.patch.object(srez_main, "import_tensorflow", return_value=tf),
+        mock.patch.object(srez_main.flags, "verbose", return_value=False),
+    ):
+        srez_main.start_tensorflow(config)
+        return os.environ["TF_XLA_FLAGS"].partition("/2.")[0]
+
+
 OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "crop_size": (stream, 64, {}),
     "crop_wiggle": (stream, 0, {}),
@@ -159,6 +171,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "epsilon": (weights, 1e-2, {}),
     "strategy": (strategy, "mirrored", {}),
     "xla": (compiled, True, {}),
+    "compile_cache": (compile_cache, "elsewhere", {"xla": True}),
     "deterministic": (started, True, {}),
     "log_device_placement": (started, True, {}),
     "max_batches": (outcome, 3, {}),
