@@ -6,6 +6,8 @@ import io
 import os
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
@@ -125,6 +127,33 @@ class Screen:
         """Leave the bar as it is."""
         if self._bar is not None:
             self._bar.close()
+
+
+@contextlib.contextmanager
+def waiting(text: str, after: float = 3.0) -> Iterator[None]:
+    """Say what takes so long, once it takes longer than `after` seconds; with a clock on a terminal."""
+    done = threading.Event()
+    clock = threading.Thread(target=_show_clock, args=(text, after, done), daemon=True)
+    clock.start()
+    try:
+        yield
+    finally:
+        done.set()
+        clock.join()
+
+
+def _show_clock(text: str, after: float, done: threading.Event) -> None:
+    began = time.time()
+    if done.wait(after):
+        return
+    if not sys.stdout.isatty():
+        print(text, flush=True)
+        return
+    with tqdm(desc=text, bar_format="{desc}: {elapsed}", leave=False, file=sys.stdout) as bar:
+        bar.start_t = began
+        bar.refresh()
+        while not done.wait(1):
+            bar.refresh()
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
