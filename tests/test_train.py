@@ -342,12 +342,14 @@ def test_precisions_and_critic_steps_train(faces, tmp_path, options):
 
 
 def test_dry_run_trains_nothing(srez, faces, tmp_path):
-    done = srez("--run=train", "--dry_run", dataset=faces, max_batches=88, **SMALL, **folders(tmp_path))
+    options = SMALL | folders(tmp_path) | {"max_batches": 88, "learning_rate_half_life": 12}
+    done = srez("--run=train", "--dry_run", dataset=faces, **options)
     assert done.returncode == 0
     assert "--width=0.125" in done.stdout
     assert "generator: 61,161 parameters" in done.stdout
     assert "critic: 65,929 parameters" in done.stdout
     assert "44 pictures to train on, 16 held out" in done.stdout
+    assert "after batch 84 the learning rate is under a hundredth of its start: further" in done.stdout
     assert "planned: 88 batches of 16 pictures, 32.0 times the dataset" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
