@@ -22,6 +22,7 @@ from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
 from srez.system.signals import Stop
 from srez.training.budget import Budget, chunks
+from srez.training.memory import estimate_memory
 from srez.training.optimizers import describe_end_of_schedule, learning_rate
 from srez.training.record import Due, Losses, Record
 from srez.training.replicas import Replicas, WorkerLost, open_replicas
@@ -236,12 +237,15 @@ def dry_run(config: Config) -> int:
     """Print the resolved options, both networks, the dataset and the plan; the exit code."""
     for name, value in to_dict(config).items():
         print(f"--{name}={value}")
-    for network in (build_generator(config, config.input_size), build_critic(config)):
+    generator, critic = build_generator(config, config.input_size), build_critic(config)
+    for network in (generator, critic):
         print(table_of(network))
     dataset = open_dataset(config)
     # without the other workers, for which it would wait
     replicas = Replicas() if config.strategy == "multiworker" else open_replicas(config)
     print_start(dataset, Budget(config, 0, 0.0), replicas, [])
+    memory = estimate_memory(config, generator, critic, replicas.count)
+    print(f"GPU memory: about {memory / 1e9:.2g} GB in training")
     each = config.batch_size * config.critic_iters
     if config.max_batches:
         epochs = config.max_batches * each / len(dataset.train)

@@ -1,7 +1,7 @@
 """What a GPU does in a training step: kernels, copies, busy time, the most expensive kernels.
 
-`profile(run, steps)` works on any callable that runs `steps` steps; bench_step.py --profile calls it. Alone, with
-this code's steps, one by one: python3 bench/profile_gpu.py [--batch_size 16] [--precision float32]
+`profile(run, steps)` works on any callable that runs `steps` steps; bench_step.py --profile calls it. Alone,
+with this code's steps, one by one: python3 bench/profile_gpu.py [--batch_size 16] [--precision float32]
 """
 
 import argparse
@@ -50,7 +50,7 @@ def device_events(path: Path) -> Iterator[Event]:
     planes = [plane for plane in space.planes if plane.name.startswith("/device:GPU")]
     for plane in planes or [plane for plane in space.planes if plane.name.startswith("/host:CPU")]:
         for line in plane.lines:
-            # streams hold kernels and copies; other lines of a GPU name operations and steps over the same time
+            # streams hold kernels and copies; other lines of a GPU name operations over the same time
             if planes and not line.name.startswith("Stream"):
                 continue
             start = line.timestamp_ns * 1000

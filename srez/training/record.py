@@ -22,6 +22,7 @@ from srez.system import files
 from srez.system.screen import Screen
 from srez.training.budget import Budget
 from srez.training.checkpoints import Checkpoints
+from srez.training.memory import gpu_memory
 from srez.training.optimizers import learning_rate
 
 SWD_FACES = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
@@ -142,7 +143,7 @@ class Record:
         figures = {"batch": batch, "minutes": minutes}
         figures |= {name: value for name, loss in losses.items() if math.isfinite(value := float(loss))}
         rate = learning_rate(self.config, batch)
-        return figures | {"learning_rate": rate, "images_per_second": speed}
+        return figures | {"learning_rate": rate, "images_per_second": speed} | gpu_memory()
 
     def _log(self, figures: dict[str, float]) -> None:
         """One batch's figures to metrics.jsonl and TensorBoard."""
