@@ -16,8 +16,9 @@ from srez.data.samples import grid
 from srez.errors import EXIT_DONE, EXIT_USER, one_line
 from srez.images import find, layout
 from srez.images.picture import ENDINGS, Picture, read
-from srez.inference.network import Network, load
+from srez.inference.network import FastestNetwork, Network, load
 from srez.options.config import Config
+from srez.options.rules import AUTO
 from srez.system import files
 from srez.system.screen import Screen
 
@@ -57,6 +58,8 @@ def upscale(config: Config) -> int:
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
         outcome = Outcome(screen)
+        if config.precision == AUTO and tf.config.list_physical_devices("GPU"):
+            network = FastestNetwork(network, screen.say)
         for word, reason in missing:
             outcome.skip(word, reason)
         wanted = [task for task in tasks if config.overwrite or not files.exists(task.target)]

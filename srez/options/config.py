@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from srez.errors import UserError
-from srez.options.rules import NEWEST, contradictions, option, out_of_range
+from srez.options.rules import AUTO, NEWEST, contradictions, option, out_of_range
 
 SYNTHETIC = "synthetic"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
 USE_RUNS = ("upscale", "eval", "export")  # which use a trained network
-USE_DEFAULTS = {"back_projection": 2}  # other defaults of these
+USE_DEFAULTS = {"back_projection": 2, "precision": AUTO}  # other defaults of these
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *USE_RUNS, "study", "report")
 KERAS_CACHE = "cache"
@@ -180,8 +180,9 @@ class Config:
 
     precision: str = machine_option(
         "float32",
-        "arithmetic of the networks; weights stay float32",
-        choices=("float32", "bfloat16", "float16"),
+        "arithmetic of the networks; weights stay float32; auto: float32, but bfloat16 in upscale on a GPU "
+        "where the outputs differ by at most three levels of 255",
+        choices=("float32", "bfloat16", "float16", AUTO),
         fixed=True,
     )
     strategy: str = machine_option(

@@ -52,6 +52,7 @@ def out_of_range(value: Any, rule: Mapping[str, Any]) -> str:
 
 
 NEWEST = "newest"
+AUTO = "auto"
 
 
 def contradictions(c: Any) -> Iterator[tuple[str, str]]:
@@ -90,6 +91,8 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
         yield f"--all_checkpoints with --checkpoint={c.checkpoint}", "give one of them"
     if c.run == "train" and not c.train_time and not c.max_batches:
         yield "--train_time=0 with --max_batches=0: nothing says when to stop", "set one of them"
+    if c.precision == AUTO and c.run in ("train", "study"):
+        yield f"--precision=auto with --run={c.run}: it is for --run=upscale", "name one, bfloat16 for a GPU"
     if c.run == "study" and c.strategy == "multiworker":
         yield (
             "--strategy=multiworker with --run=study: machines share a study by its trainings",

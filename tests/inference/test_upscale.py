@@ -22,12 +22,14 @@ from srez.data import portraits
 from srez.errors import UserError
 from srez.images import find
 from srez.images.picture import Picture, UnusablePicture, read
+from srez.inference import network as network_module
 from srez.inference import upscale as upscaling
 from srez.inference.network import Network, load, reach, spans
 from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
-from srez.options.config import Config
+from srez.options.config import Config, check
+from srez.runs.trained import PRETRAINED_FOLDER
 
 
 def as_file(picture: Image.Image, format: str, **options) -> bytes:
@@ -648,3 +650,54 @@ def test_memory_of_a_large_picture(tmp_path):
         check=True,
     )
     assert int(done.stdout.split()[-1]) < 2_000_000  # kB
+
+
+# ---- bfloat16 where it does not show ---------------------------------------------------------------
+
+
+def smooth_picture(path: Path) -> Path:
+    across, down = np.meshgrid(np.linspace(40, 200, 16), np.linspace(60, 180, 16))
+    Image.fromarray(np.stack([across, down, across], -1).astype(np.uint8)).save(path)
+    return path
+
+
+def put_gpu(monkeypatch) -> None:
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
+
+
+@pytest.mark.parametrize("allowed", [3, 1e-6])
+def test_a_gpu_takes_bfloat16_where_it_does_not_show(tmp_path, monkeypatch, capsys, allowed):
+    put_gpu(monkeypatch)
+    monkeypatch.setattr(network_module, "MAX_DIFFERENCE", allowed)
+    picture, folder = smooth_picture(tmp_path / "a.png"), PRETRAINED_FOLDER
+    pixels = {}
+    for precision in ("auto", "float32", "bfloat16"):
+        assert upscale(folder, picture, output=str(tmp_path / precision), precision=precision) == 0
+        pixels[precision] = np.asarray(Image.open(tmp_path / precision / "a_x4.png")).astype(int)
+    assert 0 < np.abs(pixels["bfloat16"] - pixels["float32"]).max() <= 3
+    taken = "bfloat16" if allowed == 3 else "float32"
+    assert (pixels["auto"] == pixels[taken]).all()
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("precision")]
+    assert len(said) == 1
+    assert said[0].startswith(f"precision: {taken}, since bfloat16 differs from float32 by ")
+
+
+def test_bfloat16_is_compared_once(trained, album, tmp_path, monkeypatch, capsys):
+    put_gpu(monkeypatch)
+    assert upscale(trained, album / "face.jpg", album / "sub", output=str(tmp_path), precision="auto") == 0
+    assert capsys.readouterr().out.count("since bfloat16 differs") == 1
+
+
+def test_without_a_gpu_nothing_is_said(trained, album, tmp_path, capsys):
+    assert upscale(trained, album / "face.jpg", output=str(tmp_path), precision="auto") == 0
+    assert "precision" not in capsys.readouterr().out
+
+
+def test_auto_is_float32_elsewhere(trained):
+    assert load(trained, precision="auto").config.precision == "float32"
+
+
+@pytest.mark.parametrize("run", ["train", "study"])
+def test_auto_is_refused_in_training(run):
+    with pytest.raises(UserError, match=f"--precision=auto with --run={run}"):
+        check(Config(run=run, precision="auto"))
