@@ -2,16 +2,20 @@
 
 python3 bench/bench_quality.py FOLDER [--recipes sharp 2017] [--psnr 24.0] [--ssim 0.75] [--minutes 15]
     [--precision float32] [--test_vectors 240] [--period 100] [--output quality] [--all] [--json FILE]
+python3 bench/bench_quality.py FOLDER --recipes sharp --precision bfloat16 --after 1 3 10 [--step_rate 9000]
 
 Trains each recipe from scratch (a preset's name, or 2017: the defaults), one after the other, and stops it
 where both figures are reached, unless --all is given. The minutes are the training's own: from its first
 batch, with everything that it does in between, samples and checkpoints too. Writes curve.csv and curve.png
-into --output.
+into --output. --after: train for the longest of these minutes and print the last figures until each, images/s
+from the first line of figures to the last, beside the bare step's where --step_rate names them (images/s, as
+bench_step.py prints them), and seconds from the command to the first line.
 """
 
 import argparse
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -26,6 +30,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from srez.runs.run import read_metrics
+from srez.runs.trained import read_description
 
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ("psnr", "ssim", "consistency")
@@ -47,8 +52,31 @@ def reached(row: dict[str, float], psnr: float, ssim: float) -> bool:
     return row["psnr"] >= psnr and row["ssim"] >= ssim
 
 
+def last_until(rows: list[dict[str, float]], minutes: float) -> dict[str, float] | None:
+    """The last of the lines that were written within so many minutes."""
+    return next((row for row in reversed(rows) if row["minutes"] <= minutes), None)
+
+
+def images_per_second(lines: list[dict[str, float]], pictures: int) -> float:
+    """From the first line of figures after batch 0 to the last, for so many pictures a batch."""
+    first, last = lines[1], lines[-1]
+    if first == last:
+        return math.nan
+    return pictures * (last["batch"] - first["batch"]) / (60 * (last["minutes"] - first["minutes"]))
+
+
+def print_rates(recipe: str, folder: Path, first: float, step_rate: float) -> None:
+    """images/s of the whole training, and how long the first line took."""
+    options = read_description(str(folder / "checkpoint"))["options"]
+    pictures = options["batch_size"] * options["critic_iters"]
+    rate = images_per_second(read_metrics(str(folder / "checkpoint" / "metrics.jsonl")), pictures)
+    share = f", {rate / step_rate:.0%} of the bare step's" if step_rate else ""
+    print(f"{recipe}: {rate:.0f} images/s{share}; first line after {first:.1f} s")
+
+
 def train(recipe: str, args: argparse.Namespace, folder: Path) -> list[dict[str, float]]:
     """Train one recipe; its sampled lines after batch 0."""
+    start, first = time.monotonic(), 0.0
     words = [
         *options_of(recipe),  # first: what follows holds
         *("--run=train", f"--dataset={os.path.abspath(args.folder)}", f"--train_time={args.minutes}"),
@@ -58,10 +86,12 @@ def train(recipe: str, args: argparse.Namespace, folder: Path) -> list[dict[str,
     ]
     log = (folder / "output.log").open("w")
     process = subprocess.Popen([sys.executable, ROOT / "srez_main.py", *words], stdout=log, stderr=log)
-    told = 0
+    told, metrics = 0, folder / "checkpoint" / "metrics.jsonl"
     while process.poll() is None:
-        time.sleep(1)
-        rows = sampled(folder / "checkpoint" / "metrics.jsonl")
+        time.sleep(0.2)
+        if not first and metrics.exists() and any(row["batch"] for row in read_metrics(str(metrics))):
+            first = time.monotonic() - start
+        rows = sampled(metrics)
         for row in rows[max(told, 1) :]:
             print(
                 f"{recipe:<8}{row['minutes']:>7.1f} min {row['batch']:>6} batches "
@@ -76,7 +106,9 @@ def train(recipe: str, args: argparse.Namespace, folder: Path) -> list[dict[str,
         raise SystemExit(
             f"{recipe} ended with code {process.returncode}:\n{(folder / 'output.log').read_text()}"
         )
-    return sampled(folder / "checkpoint" / "metrics.jsonl")[1:]
+    if args.after:
+        print_rates(recipe, folder, first, args.step_rate)
+    return sampled(metrics)[1:]
 
 
 def write_curves(curves: dict[str, list[dict[str, float]]], args: argparse.Namespace) -> None:
@@ -112,14 +144,25 @@ def main() -> None:
     parser.add_argument("--period", type=int, default=100, help="batches between two looks")
     parser.add_argument("--output", default="quality")
     parser.add_argument("--all", action="store_true", help="train on where the figures are reached")
+    parser.add_argument("--after", type=float, nargs="+", default=[], help="minutes; implies --all")
+    parser.add_argument("--step_rate", type=float, default=0.0, help="images/s of the bare step")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
+    if args.after:
+        args.minutes, args.all = max(args.after), True
     curves = {}
     for recipe in args.recipes:
         with tempfile.TemporaryDirectory() as folder:
             curves[recipe] = train(recipe, args, Path(folder))
         write_curves(curves, args)
     for recipe, rows in curves.items():
+        for minutes in args.after:
+            # the last look of a training lies just beyond its limit
+            row = rows[-1] if minutes == args.minutes else last_until(rows, minutes)
+            figures = (
+                f"{row['psnr']:.2f} dB, {row['ssim']:.3f}, batch {row['batch']}" if row else "no look yet"
+            )
+            print(f"{recipe}: after {minutes:g} minutes {figures}")
         first = next((row for row in rows if reached(row, args.psnr, args.ssim)), None)
         best = max(rows, key=lambda row: row["psnr"])
         goal = f"{args.psnr:g} dB and {args.ssim:g}"

@@ -1,356 +1,60 @@
-"""How fast is a training step? The same work by this code, by stock Keras and by PyTorch.
+"""How fast is a training step? The same work by this code, by stock Keras, by PyTorch and by JAX.
 
 python3 bench/bench_step.py [--batch_size 16] [--rounds 7] [--precision float32] [--json FILE]
-python3 bench/bench_step.py --device gpu      on the first GPU, with --xla too; rounds of 20 steps
 python3 bench/bench_step.py --check           losses of this code and of stock Keras, from the same weights
+python3 bench/bench_step.py --device gpu [--batch_size 16 64 256] [--precision bfloat16]
+python3 bench/bench_step.py --device gpu --profile      what the GPU does in a step, kernel by kernel
 
 One step: batch 16, 16x16 to 64x64, both losses from one forward pass, both gradients, both updates (Adam).
-The contenders take turns within one process, so that all see the same machine; medians are to be compared.
-The peak is that of a large matrix multiplication, measured in the same turns; "of peak" is the step's least
-arithmetic, counted from the layers, over its time and that peak. On a GPU TensorFlow's and PyTorch's float32
-convolutions both use TF32, where the GPU has it.
+The contenders take turns in every round, so that all see the same machine; medians are to be compared.
+
+On a processor: one process, a step a round. The peak is that of a large matrix multiplication, measured in
+the same turns; "of peak" is the step's least arithmetic, counted from the layers, over time and that peak.
+
+On a GPU: a process each, rounds of 20 steps, which this code compiles into one call. PyTorch runs as it is
+(eager), with the whole step in a CUDA graph, and with its networks compiled inside such a graph; JAX compiles
+20 steps into one scan. float32 convolutions use TF32 in all of them, where the GPU has it. The first batch
+size is also timed with --objective, and step by step. GPU MB is the most that the framework's arrays took.
 """
 
 import argparse
-import dataclasses
-import json
-import math
-import os
-import resource
-import statistics
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-try:
-    import torch  # first: both bring a cuDNN for GPUs, and PyTorch refuses an older one than its own
-except ImportError:
-    torch = None
-import numpy as np
-
-from srez.networks.layers import Conv, Deconv, UpscaleConv
-from srez.options.config import Config
-from srez.system.machine import why_no_gpu
-from srez.system.screen import quiet_stderr
-from srez_model import Gan
-
-with quiet_stderr():
-    import keras
-    import tensorflow as tf
-
-
-PEAK_SIDE = {"cpu": 2048, "gpu": 8192}
-STEPS = {"cpu": 1, "gpu": 20}  # a round's
-CRITIC_LAYERS = (
-    (64, 3, 2),
-    (128, 3, 2),
-    (256, 3, 2),
-    (512, 3, 2),
-    (512, 3, 1),
-    (512, 1, 1),
-)  # width, kernel, stride
-
-
-# ---- arithmetic ------------------------------------------------------------------------------------
-
-
-def multiplications(model: keras.Model, size: int) -> tuple[int, int]:
-    """Multiply-adds of one picture's forward pass: of all layers, and of the first one with weights."""
-    counts = []
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.InputLayer):
-            side = size
-        if not isinstance(layer, (Conv, Deconv, UpscaleConv)):
-            continue
-        if isinstance(layer, Conv):
-            side = -(-side // layer.stride)
-        counts.append(side**2 * math.prod(layer.kernel.shape))  # the kernel once a pixel of its smaller side
-        if not isinstance(layer, Conv):
-            side *= 2
-    return sum(counts), counts[0]
-
-
-def least_operations(gan: Gan) -> float:
-    """Floating-point operations of one step without penalty: nothing twice, in the cheapest known form."""
-    generator, first = multiplications(gan.generator, gan.config.input_size)
-    critic, critic_first = multiplications(gan.critic, gan.config.sample_size)
-    # generator: forward, weights' gradient, and inputs' gradient but for the first layer
-    total = 3 * generator - first
-    # critic, real and fake: the same; for the generator's loss once more back to the picture
-    total += 2 * (3 * critic - critic_first) + critic
-    return 2.0 * total * gan.config.batch_size
-
-
-# ---- contenders ------------------------------------------------------------------------------------
-
-# one step; what it gives, losses by name, can be turned into numbers once the device has done it
-Step = Callable[[], dict[str, Any]]
-
-
-def ours(gan: Gan, label: tf.Tensor, feature: tf.Tensor) -> Step:
-    """This code's step."""
-    rate, batch = tf.constant(1e-4), iter(range(1, 10**9))
-    return lambda: gan.step(label, feature, tf.constant(next(batch), tf.int64), rate)
-
-
-def stock_keras(config: Config, label: tf.Tensor, feature: tf.Tensor, like: Gan | None = None) -> Step:
-    """A plain step from the layer list: UpSampling2D, Conv2D, BatchNormalization, Keras' Adam.
-
-    With the weights of `like`, where one is given.
-    """
-    layers = keras.layers
-
-    def norm_relu(x):
-        return layers.ReLU()(layers.BatchNormalization(scale=False, epsilon=1e-3)(x))
-
-    def block(x, width):
-        if x.shape[-1] != width:
-            x = layers.Conv2D(width, 1)(x)
-        y = layers.Conv2D(width, 3, padding="same")(norm_relu(x))
-        y = layers.Conv2D(width, 3, padding="same")(norm_relu(y))
-        return layers.Add()([x, y])
-
-    x = source = keras.Input((config.input_size, config.input_size, 3))
-    for width in (256, 128):
-        x = layers.UpSampling2D()(block(block(x, width), width))
-        x = layers.Conv2D(width, 3, padding="same")(norm_relu(x))
-    x = layers.Conv2D(96, 3, padding="same", activation="relu")(x)
-    x = layers.Conv2D(96, 1, activation="relu")(x)
-    generator = keras.Model(source, layers.Conv2D(3, 1, activation="sigmoid")(x))
-
-    y = picture = keras.Input((config.sample_size, config.sample_size, 3))
-    y = layers.Rescaling(2.0, -1.0)(y)
-    for width, kernel, stride in CRITIC_LAYERS:
-        y = norm_relu(layers.Conv2D(width, kernel, stride, padding="same")(y))
-    critic = keras.Model(picture, layers.GlobalAveragePooling2D()(layers.Conv2D(1, 1)(y)))
-
-    if like is not None:
-        for model, other in ((generator, like.generator), (critic, like.critic)):
-            copy_kernels(other, model)
-    optimizers = [keras.optimizers.Adam(1e-4, 0.5, 0.9, 1e-8) for _ in range(2)]
-    for optimizer, model in zip(optimizers, (generator, critic), strict=True):
-        optimizer.build(model.trainable_variables)
-
-    @tf.function
-    def step(label, feature):
-        noisy = feature + tf.random.normal(tf.shape(feature), stddev=config.train_noise)
-        with tf.GradientTape(persistent=True) as tape:
-            output = generator(noisy, training=True)
-            real, fake = critic(label, training=True), critic(output, training=True)
-            real_loss, fake_loss = tf.math.softplus(-real), tf.math.softplus(fake)
-            critic_loss = tf.reduce_mean(real_loss) + tf.reduce_mean(fake_loss)
-            small = tf.nn.avg_pool2d(output, config.factor, config.factor, "VALID")
-            adversarial = tf.reduce_mean(tf.math.softplus(-fake))
-            loss = 0.1 * adversarial + 0.9 * tf.reduce_mean(tf.abs(small - feature))
-        for optimizer, model, value in zip(optimizers, (generator, critic), (loss, critic_loss), strict=True):
-            variables = model.trainable_variables
-            optimizer.apply(tape.gradient(value, variables), variables)
-        return {"generator_loss": loss, "discriminator_tot_loss": critic_loss}
-
-    return lambda: step(label, feature)
-
-
-def copy_kernels(ours: keras.Model, stock: keras.Model) -> None:
-    """Kernels of this code's network into the stock one's; offsets are zero in both before training."""
-    layers = [layer for layer in ours.layers if hasattr(layer, "kernel")]
-    others = [layer for layer in stock.layers if hasattr(layer, "kernel")]
-    for layer, other in zip(layers, others, strict=True):
-        kernel = np.array(layer.kernel)
-        # a transposed convolution with stride 1 is an ordinary one whose kernel is turned by 180 degrees
-        other.kernel.assign(kernel[::-1, ::-1] if isinstance(layer, UpscaleConv) else kernel)
-
-
-def check(config: Config, label: tf.Tensor, feature: tf.Tensor, steps: int = 3) -> None:
-    """Print losses of this code and of stock Keras, from the same weights and without noise."""
-    gan = Gan(config)
-    stock = stock_keras(config, label, feature, like=gan)
-    step = ours(gan, label, feature)
-    for number in range(1, steps + 1):
-        one, other = step(), stock()
-        for name, value in other.items():
-            print(f"step {number} {name:<24} srez {one[name]:.6f}  stock Keras {value:.6f}")
-
-
-def pytorch(config: Config, label: tf.Tensor, feature: tf.Tensor, device: str) -> Step:
-    """The same networks in PyTorch, channels last, its autocast where the precision is a short one."""
-    nn, functional = torch.nn, torch.nn.functional
-    torch.set_num_threads(os.cpu_count())
-    place = "cuda" if device == "gpu" else "cpu"
-    half = config.precision != "float32"
-
-    def norm_relu(width):
-        return nn.Sequential(nn.BatchNorm2d(width, eps=1e-3), nn.ReLU())
-
-    class Block(nn.Module):
-        def __init__(self, inputs, width):
-            super().__init__()
-            self.bypass = nn.Conv2d(inputs, width, 1) if inputs != width else nn.Identity()
-            convolutions = [nn.Conv2d(width, width, 3, padding=1) for _ in range(2)]
-            self.body = nn.Sequential(
-                *(layer for c in convolutions for layer in (*norm_relu(width), c)),
-            )
-
-        def forward(self, x):
-            x = self.bypass(x)
-            return x + self.body(x)
-
-    parts, inputs = [], 3
-    for width in (256, 128):
-        parts += [Block(inputs, width), Block(width, width), nn.Upsample(scale_factor=2, mode="nearest")]
-        parts += [norm_relu(width), nn.Conv2d(width, width, 3, padding=1)]
-        inputs = width
-    parts += [
-        nn.Conv2d(128, 96, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(96, 96, 1),
-        nn.ReLU(),
-        nn.Conv2d(96, 3, 1),
-    ]
-    generator = nn.Sequential(*parts, nn.Sigmoid()).to(place, memory_format=torch.channels_last)
-    parts, inputs = [], 3
-    for width, kernel, stride in CRITIC_LAYERS:
-        parts += [nn.Conv2d(inputs, width, kernel, stride, padding=kernel // 2), *norm_relu(width)]
-        inputs = width
-    critic = nn.Sequential(*parts, nn.Conv2d(512, 1, 1)).to(place, memory_format=torch.channels_last)
-    optimizers = [torch.optim.Adam(m.parameters(), 1e-4, (0.5, 0.9), 1e-8) for m in (generator, critic)]
-    label, feature = (
-        torch.tensor(np.array(x), device=place)
-        .permute(0, 3, 1, 2)
-        .contiguous(memory_format=torch.channels_last)
-        for x in (label, feature)
-    )
-
-    def step() -> dict[str, Any]:
-        with torch.autocast(place, getattr(torch, config.precision) if half else None, enabled=half):
-            output = generator(feature + config.train_noise * torch.randn_like(feature))
-            real, fake = (critic(2 * x - 1).float().mean((1, 2, 3)) for x in (label, output))
-            critic_loss = functional.softplus(-real).mean() + functional.softplus(fake).mean()
-            small = functional.avg_pool2d(output.float(), config.factor)
-            loss = 0.1 * functional.softplus(-fake).mean() + 0.9 * (small - feature).abs().mean()
-        groups = [list(model.parameters()) for model in (generator, critic)]
-        for group, value in zip(groups, (loss, critic_loss), strict=True):
-            for variable, gradient in zip(
-                group, torch.autograd.grad(value, group, retain_graph=True), strict=True
-            ):
-                variable.grad = gradient
-        for optimizer in optimizers:
-            optimizer.step()
-        return {"generator_loss": loss.detach(), "discriminator_tot_loss": critic_loss.detach()}
-
-    return step
-
-
-def peak(dtype: tf.DType, side: int) -> Step:
-    """One large matrix multiplication."""
-    a, b = (tf.cast(tf.random.normal([side, side]), dtype) for _ in range(2))
-    multiply = tf.function(lambda: tf.reduce_sum(tf.matmul(a, b)[:1, :1]))
-    return lambda: {"product": multiply()}
-
-
-# ---- measuring -------------------------------------------------------------------------------------
-
-
-def take_turns(contenders: dict[str, Step], rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds of each contender's step, one after the other in every round; two rounds of warming up."""
-    seconds: dict[str, list[float]] = {name: [] for name in contenders}
-    for turn in range(rounds + 2):
-        for name, run in contenders.items():
-            start = time.perf_counter()
-            for _ in range(steps):
-                last = run()
-            float(next(iter(last.values())))  # waits for the device
-            if turn >= 2:
-                seconds[name].append((time.perf_counter() - start) / steps)
-    return seconds
+from srez.system.machine import gpus_of_driver
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--batch_size", type=int, default=16)
+    parser.add_argument("--batch_size", type=int, nargs="+", help="default 16; with --device gpu 16 64 256")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument(
-        "--precision", nargs="+", choices=("float32", "bfloat16", "float16"), default=["float32", "bfloat16"]
+        "--precision",
+        nargs="+",
+        choices=("float32", "bfloat16", "float16"),
+        help="default float32 and bfloat16; with --device gpu bfloat16",
     )
-    parser.add_argument("--check", action="store_true", help="compare losses instead of times")
+    parser.add_argument("--check", action="store_true", help="compare losses instead of times (processor)")
+    parser.add_argument("--profile", action="store_true", help="name kernels instead of timing (GPU)")
     parser.add_argument("--objective", default="wgangp", help="also timed, beside dcgan")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
-    if args.device == "gpu" and not tf.config.list_physical_devices("GPU"):
-        sys.exit(f"--device gpu: TensorFlow finds no GPU{f' ({reason})' if (reason := why_no_gpu()) else ''}")
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
-    random = np.random.RandomState(0)
-    config = Config(batch_size=args.batch_size)
-    size = config.input_size
-    with tf.device(f"/{args.device}:0"):
-        label = tf.constant(random.rand(args.batch_size, 64, 64, 3), tf.float32)
-        feature = tf.constant(random.rand(args.batch_size, size, size, 3), tf.float32)
-        if args.check:
-            check(dataclasses.replace(config, train_noise=0.0), label, feature)
-            return
-        contenders: dict[str, Step] = {}
-        for name in args.precision:
-            chosen = dataclasses.replace(config, precision=name)
-            contenders[f"peak {name}"] = peak(tf.as_dtype(name), PEAK_SIDE[args.device])
-            contenders[f"srez {name}"] = ours(Gan(chosen), label, feature)
-            if args.device == "gpu":
-                compiled = dataclasses.replace(chosen, xla=True)
-                contenders[f"srez {name} --xla"] = ours(Gan(compiled), label, feature)
-            if torch is not None:
-                contenders[f"PyTorch {name}"] = pytorch(chosen, label, feature, args.device)
-        other = dataclasses.replace(config, loss_func=args.objective, precision=args.precision[0])
-        contenders[f"srez {args.objective} {other.precision}"] = ours(Gan(other), label, feature)
-        contenders["stock Keras float32"] = stock_keras(config, label, feature)
-        seconds = take_turns(contenders, args.rounds, STEPS[args.device])
-    report(args, seconds, least_operations(Gan(config)))
+    if args.device == "gpu":
+        if not gpus_of_driver():
+            sys.exit("--device gpu: nvidia-smi lists no GPU")
+        args.batch_size, args.precision = args.batch_size or [16, 64, 256], args.precision or ["bfloat16"]
+        import gpu_step
 
+        (gpu_step.show_profile if args.profile else gpu_step.measure)(args)
+        return
+    args.batch_size, args.precision = args.batch_size or [16], args.precision or ["float32", "bfloat16"]
+    if len(args.batch_size) > 1 or args.profile:
+        parser.error("several --batch_size and --profile are for --device gpu")
+    import cpu_step
 
-def report(args: argparse.Namespace, seconds: dict[str, list[float]], operations: float) -> None:
-    """Print the table, and write it as JSON if asked to."""
-    median = {name: statistics.median(times) for name, times in seconds.items()}
-    product = 2.0 * PEAK_SIDE[args.device] ** 3
-    rows = []
-    for name, times in seconds.items():
-        if name.startswith("peak"):
-            continue
-        peak_seconds = next(
-            (median[f"peak {word}"] for word in name.split() if f"peak {word}" in median), math.nan
-        )
-        rows.append(
-            {
-                "contender": name,
-                "median": median[name],
-                "min": min(times),
-                "max": max(times),
-                "images_per_second": args.batch_size / median[name],
-                "ratio_to_stock_keras": median[name] / median["stock Keras float32"],
-                "share_of_peak": operations / median[name] * peak_seconds / product,
-            }
-        )
-    print(f"{'':<24}{'median s':>9}{'min':>9}{'max':>9}{'images/s':>10}{'/ Keras':>9}{'of peak':>9}")
-    for row in rows:
-        print(
-            f"{row['contender']:<24}{row['median']:>9.4f}{row['min']:>9.4f}{row['max']:>9.4f}"
-            f"{row['images_per_second']:>10.1f}{row['ratio_to_stock_keras']:>9.2f}{row['share_of_peak']:>9.0%}"
-        )
-    for half in args.precision:
-        if f"PyTorch {half}" in median:
-            ratio = median[f"srez {half}"] / median[f"PyTorch {half}"]
-            print(f"srez {half} / PyTorch {half}: {ratio:.2f}")
-        print(f"matmul peak {half}: {1e-9 * product / median[f'peak {half}']:.0f} GFLOP/s")
-    print(f"least arithmetic of a step: {operations / 1e9:.0f} GFLOP")
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    ratio = median[f"srez {args.objective} {args.precision[0]}"] / median[f"srez {args.precision[0]}"]
-    print(f"srez {args.objective} / srez: {ratio:.2f}")
-    print(f"peak memory of this process, all contenders: {memory:.1f} GB")
-    if args.json:
-        Path(args.json).write_text(json.dumps({"rows": rows, "operations": operations}, indent=1) + "\n")
+    cpu_step.measure(args)
 
 
 if __name__ == "__main__":
