@@ -1,11 +1,13 @@
 """How fast is the data stream? This code's, from a folder and from a pack, against 2017's per-image graph.
 
-python3 bench/bench_input.py FOLDER [--batch_size 16] [--images 2000] [--rounds 5] [--json FILE]
+python3 bench/bench_input.py FOLDER [--batch_size 16] [--images 2000] [--rounds 5] [--chunks 0] [--json FILE]
 
 All contenders read the same files with the same number of threads and take turns within one process; each
 makes labels and features with crop, flip and colour jitter. 2017's graph decodes and jitters whole pictures,
 then crops and resizes them one by one; it wants CelebA's 178x218 pictures. The processor time that an image
-takes, all threads together, is printed too: it suffers less from other work on the machine.
+takes, all threads together, is printed too: it suffers less from other work on the machine. "From files"
+decodes every picture each time; "kept in memory" has decoded all of them before. --chunks 20 adds the same
+streams as a GPU takes them, 20 batches at once, copied to it ahead of time (to the CPU where there is none).
 """
 
 import argparse
@@ -22,11 +24,14 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
-from srez.data.dataset import open_dataset
+from srez.data.dataset import Dataset, open_dataset
+from srez.data.samples import Batch
 from srez.data.sources import Framing, pack_folder
 from srez.options.config import Config
 from srez.system.machine import processors
-from srez_input import open_stream
+from srez_input import open_chunks, open_stream
+
+DEVICE = "GPU:0" if tf.config.list_physical_devices("GPU") else "CPU:0"
 
 
 def per_image_2017(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -47,6 +52,13 @@ def stream_2017(folder: str, batch_size: int) -> Iterator:
     files = tf.data.Dataset.list_files(f"{folder}/*.jpg").repeat().map(tf.io.read_file)
     samples = files.map(per_image_2017, num_parallel_calls=processors())
     return iter(samples.batch(batch_size).prefetch(3))
+
+
+def batches_of_chunks(dataset: Dataset, length: int) -> Iterator[Batch]:
+    """Endless chunks of so many batches, each as many times as it has batches: one is taken as a batch is."""
+    with contextlib.closing(open_chunks(dataset, 0, itertools.repeat(length), length, DEVICE)) as chunks:
+        for chunk in chunks:
+            yield from itertools.repeat(chunk, length)
 
 
 def seconds_of(stream: Iterator, batches: int) -> tuple[float, float]:
@@ -80,6 +92,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=16)
     parser.add_argument("--images", type=int, default=2000, help="in each round")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--chunks", type=int, default=0, metavar="N", help="also chunks of N batches")
     parser.add_argument("--json", metavar="FILE")
     args = parser.parse_args()
     batches = args.images // args.batch_size
@@ -87,9 +100,18 @@ def main() -> None:
         pack = os.path.join(folder, "faces.pack")
         pack_folder(args.folder, pack, Framing())
         streams = {"2017 graph": stream_2017(args.folder, args.batch_size)}
-        for name, dataset in (("srez from files", args.folder), ("srez from a pack", pack)):
-            config = Config(dataset=dataset, batch_size=args.batch_size)
-            streams[name] = stack.enter_context(contextlib.closing(open_stream(open_dataset(config), 0)))
+        for name, (folder_or_pack, cache) in {
+            "srez from files": (args.folder, "off"),
+            "srez kept in memory": (args.folder, "memory"),
+            "srez from a pack": (pack, "off"),
+        }.items():
+            dataset = open_dataset(Config(dataset=folder_or_pack, cache=cache, batch_size=args.batch_size))
+            if cache == "memory":
+                dataset.windows(dataset.train)
+            streams[name] = stack.enter_context(contextlib.closing(open_stream(dataset, 0)))
+            if args.chunks:
+                chunked = stack.enter_context(contextlib.closing(batches_of_chunks(dataset, args.chunks)))
+                streams[f"{name}, chunks"] = chunked
         for stream in streams.values():  # warm: traces, files in the page cache
             seconds_of(stream, batches)
         images = batches * args.batch_size
@@ -101,11 +123,11 @@ def main() -> None:
             costs[name].append(1e6 * busy / images)
     middle = {name: (statistics.median(rates[name]), statistics.median(costs[name])) for name in streams}
     base = middle["2017 graph"]
-    print(f"{'images/s':<20}{'median':>9}{'min':>9}{'max':>9}{'/ 2017':>9}{'CPU us/image':>15}{'2017 /':>9}")
+    print(f"{'images/s':<28}{'median':>9}{'min':>9}{'max':>9}{'/ 2017':>9}{'CPU us/image':>15}{'2017 /':>9}")
     for name, (rate, cost) in middle.items():
         found = rates[name]
         print(
-            f"{name:<20}{rate:>9.0f}{min(found):>9.0f}{max(found):>9.0f}{rate / base[0]:>9.1f}"
+            f"{name:<28}{rate:>9.0f}{min(found):>9.0f}{max(found):>9.0f}{rate / base[0]:>9.1f}"
             f"{cost:>15.0f}{base[1] / cost:>9.1f}"
         )
     if args.json:

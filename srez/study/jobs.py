@@ -33,7 +33,7 @@ class Job:
         program: str,
         jobs: int = 1,
     ):
-        """`environment` is added to this process's own; program: path of srez_main.py; jobs: trainings at once."""
+        """environment: beside this process's own; program: path of srez_main.py; jobs: how many at once."""
         self.run, self.lease, self._store = run, lease, store
         self._log_path = store.run(run.name, LOG)
         before = store.last_metrics(run.name)

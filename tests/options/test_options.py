@@ -41,6 +41,7 @@ def stream(config: Config) -> str:
 def kept(config: Config) -> bool:
     """Whether the windows of pictures are kept in memory."""
     dataset = open_dataset(config)
+    dataset.window(0)
     return np.shares_memory(dataset.window(0), dataset.window(0))
 
 
