@@ -3,6 +3,7 @@
 import io
 import itertools
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from srez.data.windows import aligned_bytes
 from srez.errors import UserError
 from srez.images.picture import UnusablePicture, decode
 from srez.options.config import Config
-from srez_input import open_stream
+from srez_input import open_chunks, open_stream
 
 
 def numbered(count: int, broken: tuple[int, ...] = (), names: list[str] | None = None) -> Source:
@@ -86,6 +87,59 @@ def test_a_stream_misses_no_batch_between_those_made_together(faces):
     dataset = open_dataset(Config(dataset=faces, batch_size=5))  # 25 are made together
     for number, batch in enumerate(itertools.islice(open_stream(dataset, 3), 27)):
         np.testing.assert_array_equal(batch.label, batch_at(dataset, 3 + 5 * number, 5).label)
+
+
+@pytest.mark.parametrize("kind", ["scaled", "noise"])
+@pytest.mark.parametrize("iters", [1, 2])
+def test_chunks_are_the_batches_of_the_stream(faces, tmp_path, kind, iters):
+    """Over two epochs' ends, with a damaged picture."""
+    folder = tmp_path / "some"
+    shutil.copytree(faces, folder)
+    (folder / "000003.jpg").write_bytes(jpeg(3)[:3000])
+    config = Config(dataset=str(folder), input=kind, critic_iters=iters, batch_size=3, test_vectors=30)
+    stream = open_stream(open_dataset(config), 20)
+    side, lengths = config.input_size, [7, 20, 3]
+    chunks = open_chunks(open_dataset(config), 20, iter(lengths), 20, "CPU:0")
+    for length, chunk in zip(lengths, chunks, strict=True):
+        assert chunk.label.shape == (20, iters, 3, 64, 64, 3)
+        assert chunk.feature.shape == (20, iters, 3, side, side, 3)
+        assert chunk.label.dtype == chunk.feature.dtype == tf.float32
+        assert "CPU:0" in chunk.label.device
+        for place, turn in itertools.product(range(length), range(iters)):
+            batch = next(stream)
+            np.testing.assert_array_equal(chunk.label[place, turn], batch.label)
+            np.testing.assert_array_equal(chunk.feature[place, turn], batch.feature)
+        assert not np.any(chunk.label[length:])
+        assert not np.any(chunk.feature[length:])
+    stream.close()
+
+
+def test_chunks_of_large_batches(faces):
+    config = Config(dataset=faces, batch_size=150)
+    (chunk,) = open_chunks(open_dataset(config), 7, [2], 2, "CPU:0")
+    for number in range(2):
+        expected = batch_at(open_dataset(config), 7 + number * 150, 150)
+        np.testing.assert_array_equal(chunk.label[number, 0], expected.label)
+
+
+def test_few_chunks_are_made_ahead_and_their_threads_end(faces):
+    before, asked = threading.active_count(), []
+    lengths = (asked.append(i) or 2 for i in itertools.count())
+    chunks = open_chunks(open_dataset(Config(dataset=faces, batch_size=2)), 0, lengths, 2, "CPU:0")
+    for number in range(4):
+        next(chunks)
+        assert len(asked) == number + 1 + srez_input.CHUNKS_AHEAD
+    assert threading.active_count() > before
+    chunks.close()
+    assert threading.active_count() == before
+
+
+def test_an_error_in_a_chunk_reaches_who_takes_it():
+    dataset = Dataset(Config(test_vectors=1, batch_size=2), numbered(20, broken=tuple(range(19))))
+    before = threading.active_count()
+    with pytest.raises(UserError, match="none of its pictures"):
+        next(open_chunks(dataset, 0, itertools.repeat(3), 3, "CPU:0"))
+    assert threading.active_count() == before
 
 
 def test_the_seed_changes_order_and_crops(faces):
@@ -389,15 +443,6 @@ def test_uniforms_of_a_position_do_not_depend_on_where_one_begins(count):
     whole = uniforms(3, 100, 8, count)
     np.testing.assert_array_equal(whole[5:], uniforms(3, 105, 3, count))
     assert len(np.unique(whole)) == 8 * count
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1, 3), (5, 128, 128, 3)])
-def test_bytes_begin_where_tensorflow_wants_them(shape):
-    for _ in range(20):
-        found = aligned_bytes(*shape)
-        assert (found.shape, found.dtype) == (shape, np.uint8)
-        assert found.ctypes.data % 64 == 0
-        assert found.flags.c_contiguous
 
 
 def test_a_shared_tensor_outlives_its_array():

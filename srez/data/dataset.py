@@ -100,7 +100,7 @@ class Dataset:
                     logging.warning("skipped %s: %s", name, reason)
             return None
         if self._kept:
-            self._kept.put(np.array([index]), window[None])
+            self._kept.put(index, window)
         return window
 
     def windows(self, indices: np.ndarray) -> Windows:
@@ -123,9 +123,10 @@ class Dataset:
             for which, windows in self.source.together(indices[empty].tolist()):
                 store.put(places[empty[which]], windows)
             empty = empty[store.windows(places[empty]).heights == 0]
-        for place in empty:
-            if (window := self.window(int(indices[place]))) is not None:
-                store.put(places[place : place + 1], window[None])
+        for place, index in zip(places[empty].tolist(), indices[empty].tolist(), strict=True):
+            window = self.window(index)
+            if window is not None and store is not self._kept:
+                store.put(place, window)
 
     def test_batch(self) -> Batch:
         """All held-out faces, cropped in the centre, without augmentation; fixed noise for noise input."""

@@ -33,12 +33,13 @@ def windows_of_jpegs(
                 x, y, width, height = place(*size)
             except UnusablePicture:
                 continue
-            sorts[height, width].append((i, data, (y, 0, height, size[0], x)))
-    for (_, width), members in sorts.items():
+            sorts[height, width].append((i, data, (y, 0, size[1] - y, size[0]), (0, x, 0)))
+    for (height, width), members in sorts.items():
         for part in _parts(members):
-            which, contents, rows = zip(*part, strict=True)
+            which, contents, rows, corners = zip(*part, strict=True)
+            shape = np.array([height, width, 3], np.int32)
             try:
-                windows = _decode(tf.constant(contents), tf.constant(rows), tf.constant(np.int32(width)))
+                windows = _decode(*map(tf.constant, (contents, rows, corners, shape)))
             except tf.errors.OpError:
                 continue
             yield np.array(which), np.asarray(memoryview(windows))
@@ -66,13 +67,15 @@ def _read(paths: tf.Tensor) -> tf.Tensor:
 
 
 @tf.function(autograph=False)
-def _decode(contents: tf.Tensor, rows: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
-    """Windows; of each file (y, 0, height, whole width, x): rows are decoded whole, since colours of their
-    ends would be interpolated otherwise."""
-    windows = []
-    for data, (*rectangle, x) in zip(tf.unstack(contents), map(tf.unstack, tf.unstack(rows)), strict=True):
-        picture = tf.io.decode_and_crop_jpeg(
-            data, tf.stack(rectangle), channels=3, dct_method="INTEGER_ACCURATE"
-        )
-        windows.append(picture[:, x : x + width])
+def _decode(contents: tf.Tensor, rows: tf.Tensor, corners: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    """Windows of n files; rows: (y, 0, height, width) of the part of each that is decoded; corners: in it.
+
+    That part is all from the window's first row on: at the ends of parts of rows the colours would be others,
+    and what is damaged behind the window counts too.
+    """
+    windows: list[tf.Tensor] = []
+    for data, rectangle, corner in zip(*map(tf.unstack, (contents, rows, corners)), strict=True):
+        with tf.control_dependencies(windows[-1:]):  # one at a time: not all are whole in memory at once
+            picture = tf.io.decode_and_crop_jpeg(data, rectangle, channels=3, dct_method="INTEGER_ACCURATE")
+            windows.append(tf.slice(picture, corner, shape))
     return tf.stack(windows)

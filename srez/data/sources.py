@@ -18,8 +18,11 @@ from srez.images import find
 from srez.images.picture import UnusablePicture, decode
 from srez.options.config import SYNTHETIC, Config
 from srez.system import files
+from srez.system.machine import processors
 
 SYNTHETIC_FACES = 5000
+FEW_PROCESSORS = 2  # on which one picture at a time costs less; on more, threads would wait for Python's lock
+LARGEST_TOGETHER = 2**18  # bytes of a file that is read together with others
 CELEBA_SIZE, CELEBA_CROP_CORNER, CELEBA_CROP_SIZE = (178, 218), (25, 60), 128
 
 
@@ -114,9 +117,11 @@ def folder_source(folder: str, framing: Framing) -> Source:
         return framing.window(decode(data))
 
     def together(indices: Sequence[int]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
-        return windows_of_jpegs([paths[i] for i in indices], framing.place)
+        small = np.array([k for k, i in enumerate(indices) if sizes[i] <= LARGEST_TOGETHER], int)
+        for which, windows in windows_of_jpegs([paths[indices[k]] for k in small], framing.place):
+            yield small[which], windows
 
-    return Source(names, fingerprint, window, folder, together)
+    return Source(names, fingerprint, window, folder, together if processors() > FEW_PROCESSORS else None)
 
 
 def pack_source(path: str, framing: Framing) -> Source:

@@ -52,9 +52,9 @@ class Store:
         """How much memory it takes when it is full."""
         return count * side * side * 3
 
-    def put(self, indices: np.ndarray, windows: np.ndarray) -> None:
-        """Keep the windows, uint8 [n, h, w, 3], of n pictures."""
-        height, width = windows.shape[1:3]
+    def put(self, indices: np.ndarray | int, windows: np.ndarray) -> None:
+        """Keep the windows, uint8 [n, h, w, 3], of n pictures, or one, [h, w, 3], of one."""
+        height, width = windows.shape[-3:-1]
         self._pixels[indices, :height, :width] = windows
         self._shapes[indices] = height, width  # at last: now others see them
 

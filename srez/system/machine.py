@@ -1,5 +1,6 @@
 """What this process may use of the machine; told without TensorFlow."""
 
+import contextlib
 import importlib.metadata
 import os
 import shutil
@@ -64,9 +65,11 @@ def free_memory(root: str = "/") -> int:
     for folder, limit, used in _memory_groups(root):
         try:
             most, taken = (int(_text(os.path.join(folder, name))) for name in (limit, used))
-            found.append(most - taken + _numbers(os.path.join(folder, "memory.stat")).get("inactive_file", 0))
         except (OSError, ValueError):  # not there, or no limit: "max"
             continue
+        with contextlib.suppress(OSError):  # what was read of files is given up when memory is wanted
+            taken -= _numbers(os.path.join(folder, "memory.stat")).get("inactive_file", 0)
+        found.append(most - taken)
     return max(0, min(found))
 
 
