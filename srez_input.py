@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from srez.data.dataset import REPLACEMENT_TRIES, Dataset, uniforms
 from srez.data.samples import Batch, prepare, sample_shapes, shared_tensor
-from srez.data.windows import aligned_zeros
+from srez.data.windows import aligned_floats
 from srez.errors import UserError
 from srez.system.machine import processors
 
@@ -59,7 +59,10 @@ def open_chunks(
         waiting: collections.deque = collections.deque()
         try:
             for length in lengths:
-                label, feature = (aligned_zeros(most * each, size, *shape) for shape in sample_shapes(config))
+                label, feature = (
+                    aligned_floats(most * each, size, *shape) for shape in sample_shapes(config)
+                )
+                label[length * each :] = feature[length * each :] = 0
                 makings = []
                 for first in range(0, length * each, together):
                     numbers = range(first, min(first + together, length * each))

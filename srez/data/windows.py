@@ -79,8 +79,6 @@ def aligned_bytes(*shape: int) -> np.ndarray:
     return raw[start : start + count].reshape(shape)
 
 
-def aligned_zeros(*shape: int) -> np.ndarray:
-    """float32 zeros [shape] that begin where TensorFlow wants its tensors to begin."""
-    numbers = aligned_bytes(*shape, 4).view(np.float32)[..., 0]
-    numbers[:] = 0
-    return numbers
+def aligned_floats(*shape: int) -> np.ndarray:
+    """float32 [shape], not set, that begins where TensorFlow wants its tensors to begin."""
+    return aligned_bytes(*shape, 4).view(np.float32)[..., 0]

@@ -14,7 +14,7 @@ from srez.data import dataset as datasets
 from srez.data import sources
 from srez.data.dataset import Dataset, open_dataset
 from srez.data.sources import Framing, pack_folder
-from srez.data.windows import Store, Windows, aligned_bytes, aligned_zeros
+from srez.data.windows import Store, Windows, aligned_bytes, aligned_floats
 from srez.errors import UserError
 from srez.options.config import Config
 from srez_input import batches
@@ -60,13 +60,12 @@ def test_a_store_gives_back_what_was_put_there():
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 3), (5, 128, 128, 3)])
 def test_memory_begins_where_tensorflow_wants_it(shape):
-    for made, kind in ((aligned_bytes, np.uint8), (aligned_zeros, np.float32)):
+    for made, kind in ((aligned_bytes, np.uint8), (aligned_floats, np.float32)):
         for _ in range(20):
             found = made(*shape)
             assert (found.shape, found.dtype) == (shape, kind)
             assert found.ctypes.data % 64 == 0
             assert found.flags.c_contiguous
-    assert not found.any()
 
 
 @pytest.fixture

@@ -717,7 +717,8 @@ def test_a_dataset_that_vanishes_is_one_line(tmp_path, monkeypatch, vanish):
         (pictures / f"{number}.jpg").write_bytes(jpeg(number))
     during(monkeypatch, 2, lambda: vanish(pictures))
     # more than are made ahead
-    config = quick(str(pictures), tmp_path, max_batches=400, checkpoint_period=10, summary_period=400)
+    often = {"checkpoint_period": 10, "summary_period": 400, "cache": "off"}
+    config = quick(str(pictures), tmp_path, max_batches=400, **often)
     with pytest.raises(UserError, match="pictures' has vanished: put it back, then the same command goes on"):
         train(config)
     assert newest(config.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] >= 2
