@@ -8,18 +8,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
-from srez.networks.build import (
-    build_critic,
-    build_generator,
-    generate,
-    in_groups,
-    shrink,
-    trainable,
-)
+from srez.networks.build import build_critic, build_generator, generate, in_groups, shrink, trainable
 from srez.networks.replica import assign, mean_over_replicas
 from srez.options.config import Config
 from srez.training.losses import OBJECTIVES, critic_losses, gradient_penalty
-from srez.training.optimizers import OPTIMIZERS, LossScale
+from srez.training.optimizers import OPTIMIZERS, LossScale, sums_of_squares
 from srez.training.replicas import Replicas
 
 LOSSES = (
@@ -66,9 +59,8 @@ class Gan(tf.Module):
             # (batch, index into `watched`) of the first number that was not finite
             self.first_bad = tf.Variable(ALL_FINITE, trainable=False, dtype=tf.int64)
             self.critic_of_both = in_groups(self.critic, 2) if compiled else None
-            if (
-                self.replicas.count == 1
-            ):  # replicas meet in the middle of a step, which an inner function may not
+            # replicas meet in the middle of a step, which an inner function may not
+            if self.replicas.count == 1:
                 self.gradients = tf.function(self.gradients, autograph=False)
                 self.critic_gradients = tf.function(self.critic_gradients, autograph=False)
 
@@ -349,22 +341,3 @@ class Gan(tf.Module):
         here = tf.stack([batch, tf.argmax(bad, output_type=tf.int64)])
         unseen = tf.reduce_all(self.first_bad < 0)
         assign(self.first_bad, tf.where(tf.reduce_any(bad) & unseen, here, self.first_bad))
-
-
-BLOCK = 1024  # numbers whose squares are summed in one go
-
-
-def sums_of_squares(tensors: Sequence[Tensor], together: bool) -> Tensor:
-    """The sum of squares of each of n tensors, [n]; together: in few operations, for a GPU."""
-    if not together:
-        return tf.stack([2 * tf.nn.l2_loss(tensor) for tensor in tensors])
-    parts, owners = [], []
-    for i, tensor in enumerate(tensors):
-        size = tensor.shape.num_elements()
-        blocks = -(-size // BLOCK)
-        parts.append(tf.pad(tf.reshape(tensor, [-1]), [[0, blocks * BLOCK - size]]))
-        owners += [i] * blocks
-    sums = tf.reduce_sum(tf.square(tf.reshape(tf.concat(parts, 0), [-1, BLOCK])), 1)
-    # a segment sum would be a scatter, which takes a tenth of the step
-    own = tf.equal(tf.constant(owners)[:, None], tf.range(len(tensors)))
-    return tf.reduce_sum(tf.where(own, sums[:, None], 0.0), 0)

@@ -88,10 +88,8 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
         print(f"finished already: {budget.spent} is reached; a larger value goes on from {budget.batch}")
         return EXIT_DONE
     engine, most = ENGINES[compiled], steps_at_once(config, compiled)
-    with (
-        contextlib.closing(record),
-        contextlib.closing(engine.open(gan, dataset, budget.batch, most)) as data,
-    ):
+    data = engine.open(gan, dataset, budget.batch, most)
+    with contextlib.closing(record), contextlib.closing(data):
         record.begin(budget)
         for chunk in chunks(config, budget.batch, most):
             losses = engine.train(gan, data, chunk, lambda: must_end(budget, stop, replicas))

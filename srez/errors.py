@@ -90,6 +90,6 @@ def _of_tensorflow(text: str, code: int) -> UserError:
             return UserError("out of memory on the GPU", _GPU_MEMORY)
         return UserError("out of memory", _MEMORY)
     if re.search(r"XLA_|tf2xla|libdevice", text):
-        return UserError("--xla: TensorFlow cannot compile an operation of the step", "leave --xla out")
+        return UserError("TensorFlow cannot compile the training step with XLA", "train with --noxla")
     report = "give the same command again; if this comes again, report it as a fault of srez"
     return UserError(one_line(text), _NETWORK if "HTTP" in text else _BY_CODE.get(code, report))

@@ -119,7 +119,7 @@ TENSORFLOW = {
     "XLA": (
         tf.errors.InvalidArgumentError,
         XLA,
-        ("--xla: TensorFlow cannot compile an operation of the step", "leave --xla out"),
+        ("TensorFlow cannot compile the training step with XLA", "train with --noxla"),
     ),
     "another": (
         tf.errors.InternalError,

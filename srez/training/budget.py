@@ -70,12 +70,13 @@ class Budget:
 
 
 def chunks(config: Config, batch: int, most: int) -> Iterator[range]:
-    """The batches after `batch`, in chunks of at most so many that end at grids, checkpoints and max_batches."""
+    """The batches after `batch`, in chunks of at most so many.
+
+    A chunk ends where a grid or a checkpoint is due by its period, and at max_batches.
+    """
+    periods = (config.summary_period, config.checkpoint_period)
     while True:
-        ends = [
-            batch + most,
-            *(batch - batch % n + n for n in (config.summary_period, config.checkpoint_period)),
-        ]
+        ends = [batch + most, *(batch - batch % period + period for period in periods)]
         if config.max_batches > batch:
             ends.append(config.max_batches)
         yield range(batch + 1, min(ends) + 1)

@@ -108,7 +108,7 @@ class Record:
     def write_lines(
         self, batches: Iterable[int], budget: Budget, losses: Mapping[int, Losses], sample: bool = False
     ) -> None:
-        """Write the figures of batches that are done, with a sample of the last one that is done if wanted."""
+        """Write the figures of batches that are done; sample: with grids, if of the last one."""
         if self.run is None:
             return
         for batch in batches:
