@@ -7,6 +7,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 ALIGNMENT = 64  # bytes: TensorFlow ends the process at a tensor that begins elsewhere
+SHAPE_BASE = 2**31
 CROPS_AT_ONCE = 16  # which stay in a processor's cache between the two times that they are copied
 
 
@@ -45,7 +46,7 @@ class Store:
     def __init__(self, count: int, side: int):
         """Raises MemoryError."""
         self._pixels = np.empty((count, side, side, 3), np.uint8)  # needs memory where it is written to alone
-        self._shapes = np.zeros((count, 2), np.int64)
+        self._shapes = np.zeros(count, np.int64)  # SHAPE_BASE * height + width: seen whole by other threads
 
     @staticmethod
     def bytes_needed(count: int, side: int) -> int:
@@ -56,17 +57,17 @@ class Store:
         """Keep the windows, uint8 [n, h, w, 3], of n pictures, or one, [h, w, 3], of one."""
         height, width = windows.shape[-3:-1]
         self._pixels[indices, :height, :width] = windows
-        self._shapes[indices] = height, width  # at last: now others see them
+        self._shapes[indices] = SHAPE_BASE * height + width  # at last: now others see them
 
     def get(self, index: int) -> np.ndarray | None:
         """The window of a picture, uint8 [h, w, 3], or None where it has not been kept."""
-        height, width = self._shapes[index]
+        height, width = divmod(int(self._shapes[index]), SHAPE_BASE)
         return self._pixels[index, :height, :width] if height else None
 
     def windows(self, indices: np.ndarray) -> Windows:
         """Where the windows of several pictures lie."""
         side = self._pixels.shape[1]
-        heights, widths = self._shapes[indices].T
+        heights, widths = np.divmod(self._shapes[indices], SHAPE_BASE)
         rows = np.full(len(indices), side * 3)
         return Windows(self._pixels.reshape(-1), indices * side * side * 3, rows, heights, widths)
 
