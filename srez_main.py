@@ -14,7 +14,7 @@ from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.runs.run import Run
 from srez.runs.trained import checkpoint_path, load_config, or_pretrained, start_weights
 from srez.system import files
-from srez.system.compile_cache import keep_compiled
+from srez.system.compile_cache import keep_compiled, start_together
 from srez.system.screen import import_tensorflow, outlive_screen
 from srez.system.signals import Stop
 
@@ -105,8 +105,10 @@ def check_use(config: Config) -> None:
 
 def start_tensorflow(config: Config) -> None:
     """Import TensorFlow quietly and set what must be set before its first operation."""
-    if config.run == "train" and config.xla and (problem := keep_compiled(config.compile_cache)):
-        print(problem)
+    if config.run == "train" and config.xla:
+        start_together()
+        if problem := keep_compiled(config.compile_cache):
+            print(problem)
     chatty = flags.verbose() or config.log_device_placement
     tf = import_tensorflow(chatty)
     tf.get_logger().setLevel("INFO" if chatty else "ERROR")

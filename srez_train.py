@@ -20,6 +20,7 @@ from srez.networks.build import build_critic, build_generator
 from srez.options.config import SYNTHETIC, Config, to_dict
 from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
+from srez.system.screen import waiting
 from srez.system.signals import Stop
 from srez.training.budget import Budget, chunks
 from srez.training.memory import estimate_memory
@@ -210,8 +211,10 @@ def train_compiled(
     batch, noise, alpha = next(data)
     most = len(batch.label)
     rates = np.float32([learning_rate(gan.config, n) for n in range(chunk[0], chunk[0] + most)])
-    first, count = tf.constant(np.int64(chunk[0])), tf.constant(np.int32(len(chunk)))
-    figures = gan.steps(batch.label, batch.feature, noise, alpha, first, count, tf.constant(rates)).numpy()
+    numbers = tf.constant(np.int64(chunk[0])), tf.constant(np.int32(len(chunk))), tf.constant(rates)
+    compiled = gan.steps.experimental_get_tracing_count() > 0
+    with contextlib.nullcontext() if compiled else waiting("compiling, about a minute, once"):
+        figures = gan.steps(batch.label, batch.feature, noise, alpha, *numbers).numpy()
     return {n: dict(zip(FIGURES, row, strict=True)) for n, row in zip(chunk, figures, strict=False)}
 
 

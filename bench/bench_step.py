@@ -11,10 +11,11 @@ The contenders take turns in every round, so that all see the same machine; medi
 On a processor: one process, a step a round. The peak is that of a large matrix multiplication, measured in
 the same turns; "of peak" is the step's least arithmetic, counted from the layers, over time and that peak.
 
-On a GPU: a process each, rounds of 20 steps, which this code compiles into one call. PyTorch runs as it is
-(eager), with the whole step in a CUDA graph, and with its networks compiled inside such a graph; JAX compiles
-20 steps into one scan. float32 convolutions use TF32 in all of them, where the GPU has it. The first batch
-size is also timed with --objective, and step by step. GPU MB is the most that the framework's arrays took.
+On a GPU: a process each, rounds of 100 steps, of which this code does 20 in a compiled call. PyTorch runs as
+it is (eager), with the whole step in a CUDA graph, and with its networks compiled inside such a graph; JAX
+compiles 20 steps into one scan. float32 convolutions use TF32 in all of them, where the GPU has it. The first
+batch size is also timed with --objective, and step by step. GPU MB is the most that the framework's arrays
+took.
 """
 
 import argparse

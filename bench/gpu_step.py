@@ -32,14 +32,18 @@ class Row(NamedTuple):
 
 
 class Child:
-    """A contender's process (see contender.py)."""
+    """A contender, and its process (see contender.py) once it is started."""
 
     def __init__(self, name: str, device: str, framework: str, mode: str, options: dict[str, Any]):
-        self.name = name
-        chosen = {"framework": framework, "mode": mode, "options": options, "device": device}
+        self.name, self.framework = name, framework
+        self.chosen = {"framework": framework, "mode": mode, "options": options, "device": device}
+        self.process: subprocess.Popen | None = None
+
+    def start(self) -> None:
+        """Begin to compile."""
         path = os.pathsep.join(filter(None, [str(HERE.parent), os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "contender.py"), json.dumps(chosen)],
+            [sys.executable, str(HERE / "contender.py"), json.dumps(self.chosen)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -60,12 +64,13 @@ class Child:
 
     def close(self) -> None:
         """End it."""
-        self.process.kill()
-        self.process.communicate()
+        if self.process:
+            self.process.kill()
+            self.process.communicate()
 
 
 def contenders(args: argparse.Namespace, size: int, precision: str, first: bool) -> list[Child]:
-    """Started, all at once: they compile beside each other. first: also what is timed once only."""
+    """The contenders of a batch size. first: also what is timed once only."""
     usual = {"batch_size": size, "precision": precision}
     chosen = [(OURS, "srez", "chunk", usual)]
     if first:
@@ -82,11 +87,17 @@ def contenders(args: argparse.Namespace, size: int, precision: str, first: bool)
 def take_turns(children: list[Child], size: int, precision: str, rounds: int) -> list[Row]:
     """A row for each that lives to the end; in every round one after the other."""
     living = []
-    for child in children:
-        ready = child.answer()
-        state = f"ready after {ready['ready']:.0f} s" if ready else "failed, see above"
-        print(f"batch {size}, {precision}: {child.name} {state}", file=sys.stderr, flush=True)
-        living += [child] if ready else []
+    # XLA tries kernels out while it compiles: ours one after the other, then the others beside each other
+    groups = [[child] for child in children if child.framework == "srez"]
+    groups.append([child for child in children if child.framework != "srez"])
+    for group in groups:
+        for child in group:
+            child.start()
+        for child in group:
+            ready = child.answer()
+            state = f"ready after {ready['ready']:.0f} s" if ready else "failed, see above"
+            print(f"batch {size}, {precision}: {child.name} {state}", file=sys.stderr, flush=True)
+            living += [child] if ready else []
     measured = [[child.round() for child in living] for _ in range(WARMING + rounds)]
     rows = []
     for child, answers in zip(living, zip(*measured, strict=True), strict=True):
@@ -136,11 +147,11 @@ def measure(args: argparse.Namespace) -> None:
 
 def show_profile(args: argparse.Namespace) -> None:
     """Print what the GPU does in a step of each batch size and precision, in compiled chunks."""
-    from contender import STEPS, contender
+    from contender import CHUNKS, STEPS, contender
     from profile_gpu import profile
 
     for precision in args.precision:
         for size in args.batch_size:
             print(f"batch {size}, {precision}", flush=True)
             options = {"batch_size": size, "precision": precision}
-            profile(contender("srez", "chunk", options, args.device).run, STEPS)
+            profile(contender("srez", "chunk", options, args.device).run, CHUNKS * STEPS)

@@ -42,6 +42,18 @@ def keep_compiled(folder: str) -> str:
     return ""
 
 
+def start_together() -> None:
+    """Have XLA start a program's kernels as CUDA graphs, with its loops: one by one a GPU waits for them.
+
+    Before TensorFlow is imported. Does nothing without a GPU.
+    """
+    if gpus():
+        commands = "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,WHILE"
+        _add_flags(
+            "XLA_FLAGS", f"--xla_gpu_enable_command_buffer={commands} --xla_gpu_graph_min_graph_size=2"
+        )
+
+
 def is_whole(path: Path) -> bool:
     """Whether a file is a sequence of whole protobuf fields, as XlaSerializedCacheEntry is, and not empty."""
     size = path.stat().st_size
