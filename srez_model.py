@@ -58,7 +58,11 @@ class Gan(tf.Module):
             self.loss_scale = LossScale() if config.precision == "float16" else None
             # (batch, index into `watched`) of the first number that was not finite
             self.first_bad = tf.Variable(ALL_FINITE, trainable=False, dtype=tf.int64)
-            self.critic_of_both = in_groups(self.critic, 2) if compiled else None
+            if compiled:
+                self.training_generator, self.critic_of_both = (
+                    in_groups(self.generator, 1),
+                    in_groups(self.critic, 2),
+                )
             # replicas meet in the middle of a step, which an inner function may not
             if self.replicas.count == 1:
                 self.gradients = tf.function(self.gradients, autograph=False)
@@ -103,7 +107,8 @@ class Gan(tf.Module):
         return Gradients(losses, [], self._unscale(tape.gradient(scaled, self.critic_variables)))
 
     def _generate(self, noisy: Tensor, feature: Tensor) -> Tensor:
-        return generate(self.generator, noisy, feature, self.config.back_projection, training=True)
+        generator = self.training_generator if self.compiled else self.generator
+        return generate(generator, noisy, feature, self.config.back_projection, training=True)
 
     def _critic_losses(
         self, label: Tensor, output: Tensor, alpha: Tensor
@@ -120,7 +125,7 @@ class Gan(tf.Module):
 
     def _critic_outputs(self, label: Tensor, output: Tensor) -> tuple[Tensor, Tensor]:
         """The critic's outputs of real and generated pictures, each normalized by themselves."""
-        if self.critic_of_both is None:
+        if not self.compiled:
             return self.critic(label, training=True), self.critic(output, training=True)
         return tuple(tf.split(self.critic_of_both(tf.concat([label, output], 0), training=True), 2))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import gc
 import hashlib
 import os
 import sys
@@ -215,6 +216,8 @@ def train_compiled(
     compiled = gan.steps.experimental_get_tracing_count() > 0
     with contextlib.nullcontext() if compiled else waiting("compiling, about a minute, once"):
         figures = gan.steps(batch.label, batch.feature, noise, alpha, *numbers).numpy()
+    if not compiled:
+        gc.freeze()  # networks and graphs stay; to look through them for garbage takes as long as two chunks
     return {n: dict(zip(FIGURES, row, strict=True)) for n, row in zip(chunk, figures, strict=False)}
 
 

@@ -3,6 +3,7 @@
 import functools
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -122,12 +123,15 @@ def build_critic(config: Config) -> keras.Model:
     return keras.Model(inputs, x, name="critic")
 
 
-def in_groups(critic: keras.Model, groups: int) -> keras.Model:
-    """The same critic, for batches of so many equal groups that are each normalized by themselves."""
-    x = inputs = keras.Input(critic.input.shape[1:])
-    for layer in critic.layers[1:]:
-        x = layer(x, groups=groups) if isinstance(layer, SpectralConv | CriticNorm) else layer(x)
-    return keras.Model(inputs, x)
+def in_groups(network: keras.Model, groups: int) -> keras.Model:
+    """The same layers, for compiled training on batches of so many parts, each normalized by itself."""
+
+    def call(layer: keras.layers.Layer, *args: Any, **options: Any) -> keras.KerasTensor:
+        if isinstance(layer, SpectralConv | CriticNorm | GeneratorNorm):
+            options["groups"] = groups
+        return layer(*args, **options)
+
+    return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)
 
 
 def generate(

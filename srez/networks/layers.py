@@ -73,9 +73,9 @@ class SpectralConv(Conv):
             name="direction",
         )
 
-    def call(self, x: Tensor, training: bool = False, groups: int = 1) -> Tensor:
+    def call(self, x: Tensor, training: bool = False, groups: int = 0) -> Tensor:
         """groups: how many equal parts of the batch each have a step, and so a kernel, of their own."""
-        if groups == 1:
+        if not groups:
             kernel = tf.cast(self.kernel / tf.cast(self._largest(training), self.kernel.dtype), x.dtype)
             return tf.nn.bias_add(tf.nn.conv2d(x, kernel, self.stride, "SAME"), self.offset)
         parts = tf.split(tf.nn.conv2d(x, self.kernel, self.stride, "SAME"), groups)
@@ -151,30 +151,42 @@ def normalize(x: Tensor, axes: list[int], epsilon: float, offset: Tensor) -> tup
     return tf.cast(y, x.dtype), mean, variance
 
 
-def normalize_each(x: Tensor, offset: Tensor, epsilon: float) -> Tensor:
-    """Batch norm of each of G groups [G, N, channels] by itself, plus an offset [channels].
+def normalize_groups(x: Tensor, groups: int, epsilon: float, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch norm of each of `groups` equal parts of a batch by itself, plus an offset [channels].
 
-    Moments from one pass over x, and the gradient as one formula (Ioffe and Szegedy 2015, section 3), which
-    cannot be differentiated again: for a GPU, to which each pass is a kernel.
+    [B, h, w, channels] -> the same; mean and variance [groups, 1, 1, channels], float32. Moments in one pass
+    over x, the gradient as one formula (Ioffe and Szegedy 2015, section 3) which cannot be differentiated
+    again: for a GPU, to which each pass is a kernel.
     """
+    batch, height, width = tf.unstack(tf.shape(x)[:3])
+    parts = tf.reshape(x, [groups, batch // groups, height * width, x.shape[-1]])
+    y, mean, variance = _normalize_parts(parts, offset, epsilon)
+    return tf.reshape(y, tf.shape(x)), mean, variance
+
+
+def _normalize_parts(x: Tensor, offset: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """normalize_groups of [groups, N, pixels, channels]."""
+
+    def average(y: Tensor) -> Tensor:
+        # picture by picture first: over all at once, few processors of a GPU would have all the work
+        return tf.reduce_mean(tf.reduce_mean(y, 2, keepdims=True), 1, keepdims=True)
 
     @tf.custom_gradient
-    def normalized(x: Tensor, offset: Tensor) -> tuple[Tensor, Callable]:
+    def normalized(x: Tensor, offset: Tensor) -> tuple[tuple[Tensor, Tensor, Tensor], Callable]:
         y = tf.cast(x, tf.float32)
-        mean = tf.reduce_mean(y, 1, keepdims=True)
-        variance = tf.reduce_mean(tf.square(y), 1, keepdims=True) - tf.square(mean)
-        scale = tf.math.rsqrt(tf.maximum(variance, 0.0) + epsilon)
+        mean = average(y)
+        variance = tf.maximum(average(tf.square(y)) - tf.square(mean), 0.0)
+        scale = tf.math.rsqrt(variance + epsilon)
 
-        def gradients(upstream: Tensor) -> tuple[Tensor, Tensor]:
+        def gradients(upstream: Tensor, *of_moments: Tensor) -> tuple[Tensor, Tensor]:
             up, y = tf.cast(upstream, tf.float32), (tf.cast(x, tf.float32) - mean) * scale
-            up_mean = tf.reduce_mean(up, 1, keepdims=True)
-            along = tf.reduce_mean(up * y, 1, keepdims=True)
-            count = tf.cast(tf.shape(x)[1], tf.float32)
+            up_mean, along = average(up), average(up * y)
+            count = tf.cast(tf.shape(x)[1] * tf.shape(x)[2], tf.float32)
             return tf.cast(scale * (up - up_mean - along * y), x.dtype), count * tf.reduce_sum(
-                up_mean, [0, 1]
+                up_mean, [0, 1, 2]
             )
 
-        return tf.cast((y - mean) * scale + offset, x.dtype), gradients
+        return (tf.cast((y - mean) * scale + offset, x.dtype), mean, variance), gradients
 
     return normalized(x, offset)
 
@@ -195,9 +207,14 @@ class GeneratorNorm(keras.layers.Layer):
         self.moving_variance = self.add_weight(shape=shape, name="moving_variance", **moving)
         self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
+    def call(self, x: Tensor, training: bool = False, groups: int = 0) -> Tensor:
+        """groups: 1 in training that XLA compiles, which makes few kernels of the formula then."""
         offset = tf.cast(self.offset, tf.float32)
         scale = tf.ones_like(offset)
+        if training and groups:
+            y, mean, variance = normalize_groups(x, groups, BATCH_NORM_EPSILON, offset)
+            self._update_averages(tf.squeeze(mean), tf.squeeze(variance))
+            return y
         if not training:
             mean, variance = self.averages()
             y, *_ = tf.compat.v1.nn.fused_batch_norm(
@@ -247,14 +264,14 @@ class CriticNorm(keras.layers.Layer):
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.offset = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="offset")
 
-    def call(self, x: Tensor, groups: int = 1) -> Tensor:
-        """groups: how many equal parts of the batch are each normalized by themselves."""
+    def call(self, x: Tensor, groups: int = 0) -> Tensor:
+        """groups: how many equal parts of the batch are each normalized by themselves; 0: the whole is."""
         offset = tf.cast(self.offset, tf.float32)
-        if groups == 1 or 0 not in self.axes:
+        if not groups or 0 not in self.axes:
             y, *_ = normalize(x, self.axes, self.epsilon, offset)
             return y
-        parts = tf.reshape(x, [groups, -1, x.shape[-1]])
-        return tf.reshape(normalize_each(parts, offset, self.epsilon), tf.shape(x))
+        y, *_ = normalize_groups(x, groups, self.epsilon, offset)
+        return y
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "axes": self.axes, "epsilon": self.epsilon}
