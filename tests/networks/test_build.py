@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from srez.networks.build import back_project, build_critic, build_generator, generate, shrink, trainable
+from srez.networks.build import (
+    back_project,
+    build_critic,
+    build_generator,
+    enlarge,
+    generate,
+    in_groups,
+    shrink,
+    trainable,
+)
 from srez.networks.layers import Conv, CriticNorm, Deconv, GeneratorNorm, SpectralConv, UpscaleConv
 from srez.options.config import Config
 
@@ -374,6 +383,49 @@ def largest_singular_value(kernel: np.ndarray) -> float:
     return float(np.linalg.norm(kernel.reshape(-1, kernel.shape[-1]).astype(np.float64), 2))
 
 
+@pytest.mark.parametrize("kind", ["batch", "layer", "none", "spectral"])
+def test_two_groups_in_one_pass_are_two_passes(kind):
+    config = Config(critic_norm=kind, width=0.0625, random_seed=1)
+    critic, other = build_critic(config), build_critic(config)
+    both = in_groups(critic, 2)
+    pictures = tf.constant(np.random.RandomState(0).rand(6, 64, 64, 3), tf.float32)
+    for network in (critic, other):
+        for i, variable in enumerate(trainable(network)):
+            variable.assign_add(0.05 * np.random.RandomState(i).randn(*variable.shape))
+
+    def gradients(outputs, variables) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """Outputs of six pictures, and the gradient of what tells the groups apart."""
+        with tf.GradientTape() as tape:
+            tape.watch(pictures)
+            y = outputs()
+            loss = tf.reduce_sum(tf.square(y) * [[1.0], [-2.0], [3.0], [1.0], [0.5], [2.0]])
+        return y, tape.gradient(loss, [pictures, *variables])
+
+    one, found = gradients(lambda: both(pictures, training=True), trainable(critic))
+    two, right = gradients(
+        lambda: tf.concat([other(part, training=True) for part in (pictures[:3], pictures[3:])], 0),
+        trainable(other),
+    )
+    np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+    for a, b in zip(found, right, strict=True):
+        scale = float(tf.reduce_max(tf.abs(b)))
+        np.testing.assert_allclose(a, b, atol=2e-4 * max(scale, 0.5))
+    for a, b in zip(critic.non_trainable_variables, other.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_the_generators_norm_for_compiled_training_is_the_fused_one():
+    config = Config(width=0.0625, random_seed=2)
+    generator, other = build_generator(config), build_generator(config)
+    pictures = tf.constant(np.random.RandomState(0).rand(4, 16, 16, 3), tf.float32)
+    np.testing.assert_allclose(
+        in_groups(generator, 1)(pictures, training=True), other(pictures, training=True), atol=2e-5
+    )
+    for a, b in zip(generator.non_trainable_variables, other.non_trainable_variables, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(in_groups(generator, 1)(pictures), generator(pictures))
+
+
 def test_spectral_convolution_divides_its_kernel_by_the_largest_singular_value():
     layer = SpectralConv(5, seed=3)
     x = tf.constant(random(2, 6, 6, 4, seed=1))
@@ -447,6 +499,17 @@ def test_shrink_is_the_mean_of_blocks():
     x = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
     np.testing.assert_allclose(shrink(x, 2)[0, :, :, 0], [[2.5, 4.5], [10.5, 12.5]])
     np.testing.assert_allclose(shrink(x, 4)[0, :, :, 0], [[7.5]])
+
+
+@pytest.mark.parametrize(("height", "width", "factor"), [(16, 16, 4), (32, 32, 2), (8, 8, 8), (3, 5, 4)])
+def test_products_with_matrices_enlarge_as_tensorflow_does(height, width, factor):
+    pictures = np.random.RandomState(0).uniform(-1, 1, (2, height, width, 3)).astype(np.float32)
+    right = tf.image.resize(pictures, [height * factor, width * factor], method="bicubic")
+    np.testing.assert_allclose(enlarge(tf.constant(pictures), factor), right, atol=1e-6)
+    unknown = tf.function(
+        enlarge, input_signature=[tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([], tf.int32)]
+    )
+    np.testing.assert_array_equal(unknown(pictures, factor), right)
 
 
 def test_no_rounds_of_back_projection_change_nothing():
