@@ -12,6 +12,9 @@ from srez.networks.replica import assign, mean_over_replicas, replica_count
 
 BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
 BATCH_AXES = [0, 1, 2]
+# pixels of a batch up to which XLA gives a channel's sum to one block of a GPU, whose others then have nothing
+# to do, unless it is taken picture by picture
+ONE_BLOCK = 4096
 MOMENTUM = 0.99
 
 # variance of the initial weights, times sqrt(in * out) * kernel^2
@@ -167,8 +170,11 @@ def normalize_groups(x: Tensor, groups: int, epsilon: float, offset: Tensor) -> 
 def _normalize_parts(x: Tensor, offset: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """normalize_groups of [groups, N, pixels, channels]."""
 
+    pixels = tf.TensorShape(x.shape[1:3]).num_elements()
+
     def average(y: Tensor) -> Tensor:
-        # picture by picture first: over all at once, few processors of a GPU would have all the work
+        if pixels and pixels > ONE_BLOCK:
+            return tf.reduce_mean(y, [1, 2], keepdims=True)
         return tf.reduce_mean(tf.reduce_mean(y, 2, keepdims=True), 1, keepdims=True)
 
     @tf.custom_gradient
