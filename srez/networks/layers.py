@@ -12,8 +12,8 @@ from srez.networks.replica import assign, mean_over_replicas, replica_count
 
 BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
 BATCH_AXES = [0, 1, 2]
-# pixels of a batch up to which XLA gives a channel's sum to one block of a GPU, whose others then have nothing
-# to do, unless it is taken picture by picture
+# up to so many pixels of a batch XLA gives a channel's sum to one block of a GPU, and the others wait, unless it
+# is taken picture by picture
 ONE_BLOCK = 4096
 MOMENTUM = 0.99
 
@@ -161,7 +161,7 @@ def normalize_groups(x: Tensor, groups: int, epsilon: float, offset: Tensor) -> 
     over x, the gradient as one formula (Ioffe and Szegedy 2015, section 3) which cannot be differentiated
     again: for a GPU, to which each pass is a kernel.
     """
-    batch, height, width = tf.unstack(tf.shape(x)[:3])
+    batch, height, width = (tf.shape(x)[i] if n is None else n for i, n in enumerate(x.shape[:3]))
     parts = tf.reshape(x, [groups, batch // groups, height * width, x.shape[-1]])
     y, mean, variance = _normalize_parts(parts, offset, epsilon)
     return tf.reshape(y, tf.shape(x)), mean, variance
