@@ -12,8 +12,8 @@ from srez.networks.replica import assign, mean_over_replicas, replica_count
 
 BATCH_NORM_EPSILON, LAYER_NORM_EPSILON = 1e-3, 1e-12
 BATCH_AXES = [0, 1, 2]
-# up to so many pixels of a batch XLA gives a channel's sum to one block of a GPU, and the others wait, unless it
-# is taken picture by picture
+# up to so many pixels XLA gives the sum of a channel to one block of a GPU, and the others wait, unless it is
+# taken picture by picture
 ONE_BLOCK = 4096
 MOMENTUM = 0.99
 
@@ -169,7 +169,6 @@ def normalize_groups(x: Tensor, groups: int, epsilon: float, offset: Tensor) -> 
 
 def _normalize_parts(x: Tensor, offset: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     """normalize_groups of [groups, N, pixels, channels]."""
-
     pixels = tf.TensorShape(x.shape[1:3]).num_elements()
 
     def average(y: Tensor) -> Tensor:
@@ -188,9 +187,8 @@ def _normalize_parts(x: Tensor, offset: Tensor, epsilon: float) -> tuple[Tensor,
             up, y = tf.cast(upstream, tf.float32), (tf.cast(x, tf.float32) - mean) * scale
             up_mean, along = average(up), average(up * y)
             count = tf.cast(tf.shape(x)[1] * tf.shape(x)[2], tf.float32)
-            return tf.cast(scale * (up - up_mean - along * y), x.dtype), count * tf.reduce_sum(
-                up_mean, [0, 1, 2]
-            )
+            of_offset = count * tf.reduce_sum(up_mean, [0, 1, 2])
+            return tf.cast(scale * (up - up_mean - along * y), x.dtype), of_offset
 
         return (tf.cast((y - mean) * scale + offset, x.dtype), mean, variance), gradients
 
