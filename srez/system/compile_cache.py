@@ -25,7 +25,7 @@ def keep_compiled(folder: str) -> str:
         return _not_kept(f"'{folder}' is not on this machine; name a folder with --compile_cache")
     place = (_user_cache() if folder == AUTO else Path(folder)).absolute() / _kind_of_program()
     try:
-        (place / "autotune").mkdir(parents=True, exist_ok=True)
+        place.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=place).close()
         filesystem = os.statvfs(place)
         damaged = [path for path in sorted(place.glob("*.pb")) if not is_whole(path)]
@@ -38,7 +38,6 @@ def keep_compiled(folder: str) -> str:
     # GPU: programs that were compiled for a processor may not run on the next machine's
     programs = f"--tf_xla_persistent_cache_directory={_quoted(place)}"
     _add_flags("TF_XLA_FLAGS", f"{programs} --tf_xla_persistent_cache_device_types=GPU")
-    _add_flags("XLA_FLAGS", f"--xla_gpu_per_fusion_autotune_cache_dir={_quoted(place / 'autotune')}")
     return ""
 
 

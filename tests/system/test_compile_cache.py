@@ -1,4 +1,4 @@
-"""Where compiled programs are kept, and that nothing about it stops a training."""
+"""Flags for XLA: where compiled programs are kept, how they start; that nothing about it stops a training."""
 
 import importlib.metadata
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import nvidia_smi
 
-from srez.system.compile_cache import is_whole, keep_compiled
+from srez.system.compile_cache import is_whole, keep_compiled, start_together
 
 COMPILE = """
 import tensorflow as tf
@@ -42,8 +42,22 @@ def test_the_users_cache_folder_by_version_and_gpu(tmp_path):
         f'--tf_xla_persistent_cache_directory="{place}" --tf_xla_persistent_cache_device_types=GPU '
         "--tf_xla_max_cluster_size=7"
     )
-    assert os.environ["XLA_FLAGS"] == f'--xla_gpu_per_fusion_autotune_cache_dir="{place}/autotune"'
-    assert (place / "autotune").is_dir()
+
+
+def test_kernels_start_together_on_a_gpu_and_the_users_flags_count_more(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_graph_min_graph_size=5")
+    start_together()
+    assert os.environ["XLA_FLAGS"] == (
+        "--xla_gpu_enable_command_buffer=FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,WHILE "
+        "--xla_gpu_graph_min_graph_size=2 --xla_gpu_graph_min_graph_size=5"
+    )
+    assert "[1. 1. 1.]" in compile_something().stdout  # TensorFlow ends at a flag that it does not know
+
+
+def test_no_flags_without_a_gpu(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    start_together()
+    assert "XLA_FLAGS" not in os.environ
 
 
 @pytest.mark.parametrize("folder", ["off", "auto"])
