@@ -17,12 +17,12 @@ CRITIC = 64**2 * 6 + 3 * (32**2 + 16**2 * 2 + 8**2 * 4 + 3 * 4**2 * 8) + 4**2 + 
 @pytest.mark.parametrize(
     ("options", "replicas", "expected"),
     [
-        ({}, 1, 16 * WEIGHTS + 8 * 3 * (GENERATOR + 2 * CRITIC)),
-        ({"optimizer": "rmsprop"}, 1, 16 * WEIGHTS + 8 * 3 * (GENERATOR + 2 * CRITIC)),
-        ({"precision": "bfloat16"}, 1, 16 * WEIGHTS + 4 * 3 * (GENERATOR + 2 * CRITIC)),
-        ({"loss_func": "wgangp"}, 1, 16 * WEIGHTS + 8 * 3 * (GENERATOR + 4 * CRITIC)),
-        ({"gene_ema": 0.999}, 1, 16 * WEIGHTS + 4 * 262 + 8 * 3 * (GENERATOR + 2 * CRITIC)),
-        ({}, 2, 16 * WEIGHTS + 8 * 2 * (GENERATOR + 2 * CRITIC)),
+        ({}, 1, 28 * WEIGHTS + 4 * 3 * (GENERATOR + 2 * CRITIC)),
+        ({"optimizer": "rmsprop"}, 1, 28 * WEIGHTS + 4 * 3 * (GENERATOR + 2 * CRITIC)),
+        ({"precision": "bfloat16"}, 1, 28 * WEIGHTS + 2 * 3 * (GENERATOR + 2 * CRITIC)),
+        ({"loss_func": "wgangp"}, 1, 28 * WEIGHTS + 4 * 3 * (GENERATOR + 4 * CRITIC)),
+        ({"gene_ema": 0.999}, 1, 28 * WEIGHTS + 8 * 262 + 4 * 3 * (GENERATOR + 2 * CRITIC)),
+        ({}, 2, 28 * WEIGHTS + 4 * 2 * (GENERATOR + 2 * CRITIC)),
     ],
 )
 def test_estimate(options, replicas, expected):
