@@ -78,7 +78,7 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
     run.describe(data.source.fingerprint, len(data.source))
     stream, batches = srez_input.open_stream(data, 0), iter(range(1, 10**9))
     record, budget = Record(config, run, data, gan), Budget(config, 1, 0.0)
-    line = Due(figures=True, sample=False, checkpoint=False, spent=False, interrupted=False)
+    line = Due(lines=[1], sample=False, checkpoint=False, spent=False, interrupted=False)
     with contextlib.closing(record):
         record.begin(budget)
 
@@ -94,8 +94,8 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
         work = {
             "step": step,
             LOOK: lambda: gan.first_not_finite() or look()[0].numpy(),
-            "line": lambda: record.write(line, budget, losses),
-            "line and sample": lambda: record.write(replace(line, sample=True), budget, losses),
+            "line": lambda: record.write(line, budget, {1: losses}),
+            "line and sample": lambda: record.write(replace(line, sample=True), budget, {1: losses}),
             "checkpoint": lambda: record.checkpoints.save(next(batches), 0.0),
         }
         costs = {}

@@ -20,7 +20,7 @@ from srez.data.samples import Batch
 from srez.options.config import Config, fields
 from srez.runs.run import Run, read_metrics
 from srez.system.signals import Stop
-from srez.training.replicas import open_replicas
+from srez.training.replicas import Replicas, open_replicas
 from srez_input import batches
 from srez_model import Gan
 
@@ -90,7 +90,14 @@ def samples(config: Config) -> str:
 
 
 def compiled(config: Config) -> bool:
-    return Gan(config).gradients._jit_compile is True
+    """Whether a single GPU trains in compiled chunks."""
+    with mock.patch.object(tf.config, "list_physical_devices", return_value=["GPU:0"]):
+        return srez_train.is_compiled(config, Replicas())
+
+
+def chunk(config: Config) -> int:
+    """The most steps in a compiled chunk."""
+    return srez_train.steps_at_once(config, True)
 
 
 def outcome(config: Config) -> list:
@@ -171,8 +178,9 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "learning_beta2": (weights, 0.99, {}),
     "epsilon": (weights, 1e-2, {}),
     "strategy": (strategy, "mirrored", {}),
-    "xla": (compiled, True, {}),
-    "compile_cache": (compile_cache, "elsewhere", {"xla": True}),
+    "xla": (compiled, False, {}),
+    "steps_at_once": (chunk, "7", {}),
+    "compile_cache": (compile_cache, "elsewhere", {}),
     "deterministic": (started, True, {}),
     "log_device_placement": (started, True, {}),
     "max_batches": (outcome, 3, {}),

@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import dataclasses
 import os
 import subprocess
 import sys
@@ -75,12 +76,13 @@ def test_a_line_of_figures_keeps_nothing(tmp_path):
     )
     dataset = types.SimpleNamespace(test_batch=lambda: None)
     record, budget = Record(config, run, dataset, types.SimpleNamespace(parts={})), Budget(config, 1, 0.0)
-    due = Due(figures=True, sample=False, checkpoint=False, spent=False, interrupted=False)
+    due = Due(lines=[], sample=False, checkpoint=False, spent=False, interrupted=False)
     names = [*LOSSES, *(f"figure_{k}" for k in range(7))]
 
     def line(i: int) -> None:
-        budget.batch = i
-        record.write(due, budget, {name: i + k / 16 for k, name in enumerate(names)})
+        budget.advance(i)
+        losses = {i: {name: i + k / 16 for k, name in enumerate(names)}}
+        record.write(dataclasses.replace(due, lines=[i]), budget, losses)
 
     with contextlib.closing(record), open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         record.begin(budget)
