@@ -84,8 +84,8 @@ def test_help_names_every_setting(rented):
     code, out = finish(rented("--help"))
     assert code == 0
     text = (ROOT / "run_script.sh").read_text()
-    settings = re.findall(r'^([A-Z0-9_]+)="\$\{\1:-', text, re.MULTILINE)
-    assert len(settings) == 18
+    settings = re.findall(r'^([A-Z0-9_]+)="\$\{\1:?-', text, re.MULTILINE)
+    assert len(settings) == 19
     assert re.findall(r"^  ([A-Z0-9_]+)=", out, re.MULTILINE) == settings
     assert "SHUTDOWN_WAIT=60" in out
     assert not rented.log.exists()

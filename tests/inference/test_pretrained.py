@@ -141,6 +141,7 @@ def test_polish_takes_lone_pixels_out_and_leaves_the_pictures(dotted, monkeypatc
         np.testing.assert_array_equal(found.numpy(), kept)
 
 
+@pytest.mark.slow
 def test_polish_writes_a_folder_for_checkpoint_dir(dotted, faces, tmp_path):
     words = ["--dataset", faces, "--batches", "1", dotted, "out/polished"]
     command = [sys.executable, str(ROOT / "scripts" / "polish.py"), *words]

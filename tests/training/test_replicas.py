@@ -242,6 +242,7 @@ def weights(folder: Path) -> dict[str, np.ndarray]:
     return {name: reader.get_tensor(name) for name in names}
 
 
+@pytest.mark.slow
 def test_workers_and_one_device_go_on_with_each_others_runs(workers, srez, faces, tmp_path):
     """Two workers, of which one is signalled; one device; two workers: as one device alone."""
     chief = tmp_path / "worker0"
