@@ -19,6 +19,7 @@ from srez.data.samples import Batch
 from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, UserError
 from srez.networks.build import build_critic, build_generator
 from srez.options.config import SYNTHETIC, Config, to_dict
+from srez.options.rules import AUTO
 from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
 from srez.system.screen import waiting
@@ -32,7 +33,7 @@ from srez_input import open_chunks, open_stream
 from srez_model import FIGURES, Gan
 
 FOLDER_OPTIONS = {"dataset", "checkpoint_dir", "train_dir", "summary_dir"}
-WORKERS_MAY_DIFFER = FOLDER_OPTIONS | {"resume", "log_device_placement", "compile_cache"}
+WORKERS_MAY_DIFFER = FOLDER_OPTIONS | {"resume", "log_device_placement", "compile_cache", "cache", "jobs"}
 STEPS_AT_ONCE = 20  # of a compiled chunk, where --steps_at_once is auto
 MAX_RESTORES = 3  # times that --on_divergence=restore goes back
 
@@ -194,15 +195,18 @@ def open_chunks_ahead(gan: Gan, dataset: Dataset, batch: int, most: int) -> Iter
         lengths = (len(chunk) for chunk in chunks(config, batch, most))
         with contextlib.closing(open_chunks(dataset, position, lengths, most, device.name)) as stream:
             for chunk, data in zip(planned, stream, strict=False):
-                yield data, *gan.random_of_steps(tf.constant(chunk[0], tf.int64), most)
+                yield data, *gan.random_of_steps(tf.constant(np.int64(chunk[0])), most)
 
     data = chunk_data()
     with contextlib.closing(data), ThreadPoolExecutor(1) as maker:
         following = maker.submit(next, data)
-        while True:
-            chunk = following.result()
-            following = maker.submit(next, data)
-            yield chunk
+        try:
+            while True:
+                chunk = following.result()
+                following = maker.submit(next, data)
+                yield chunk
+        finally:
+            gc.unfreeze()  # see train_compiled: another training may follow
 
 
 def train_compiled(
@@ -231,10 +235,9 @@ def is_compiled(config: Config, replicas: Replicas) -> bool:
 
 
 def steps_at_once(config: Config, compiled: bool) -> int:
-    """The most steps in a chunk."""
-    if config.steps_at_once == "auto":
-        return STEPS_AT_ONCE if compiled else 1
-    return int(config.steps_at_once)
+    """The most steps in a chunk; no more than ever lie between two of its ends."""
+    wanted = (STEPS_AT_ONCE if compiled else 1) if config.steps_at_once == AUTO else int(config.steps_at_once)
+    return min(wanted, config.summary_period, config.checkpoint_period, config.max_batches or wanted)
 
 
 def dry_run(config: Config) -> int:

@@ -1,6 +1,7 @@
 """Chunks of steps: how a training is cut into them, that they change nothing, that XLA compiles them all."""
 
 import dataclasses
+import gc
 import itertools
 import math
 
@@ -68,9 +69,12 @@ def test_chunks_end_at_grids_checkpoints_and_the_last_batch():
 
 
 def test_minutes_inside_a_chunk_lie_evenly(monkeypatch):
-    clock = iter([100.0, 100.0, 160.0, 280.0])  # seconds: made, saved, after each of two chunks
+    # seconds: made (with what it notes), begun after a minute of reading, after each of two chunks
+    clock = iter([40.0, 40.0, 40.0, 100.0, 160.0, 280.0])
     monkeypatch.setattr("srez.training.budget.time.monotonic", lambda: next(clock))
-    budget = Budget(Config(), 10, 5.0)
+    budget = Budget(Config(), 10, 4.0)
+    budget.begin()
+    assert budget.minutes_at(10) == pytest.approx(5.0)
     budget.advance(14)
     assert [budget.minutes_at(n) for n in (11, 12, 14)] == pytest.approx([5.25, 5.5, 6.0])
     budget.advance(16)
@@ -102,6 +106,7 @@ def test_with_xla_chunks_differ_by_rounding(faces, tmp_path, one_by_one, compile
     config = trained(faces, tmp_path, steps_at_once=most)
     (gan,) = compiled
     assert gan.steps.experimental_get_tracing_count() == 1  # one program, whatever a chunk's length
+    assert gc.get_freeze_count() == 0
     for line, right in zip(figures_of(config), figures_of(one_by_one), strict=True):
         assert line.keys() == right.keys()
         for name in ("batch", "learning_rate"):
@@ -161,6 +166,8 @@ def test_steps_at_once_is_auto_or_a_number():
     assert (srez_train.steps_at_once(config, True), srez_train.steps_at_once(config, False)) == (20, 1)
     seven = dataclasses.replace(config, steps_at_once="7")
     assert (srez_train.steps_at_once(seven, True), srez_train.steps_at_once(seven, False)) == (7, 7)
+    for name in ("summary_period", "checkpoint_period", "max_batches"):  # room for more would be left empty
+        assert srez_train.steps_at_once(dataclasses.replace(config, **{name: 5}), True) == 5
 
 
 # ---- the compiled step ------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ USE_DEFAULTS = {"back_projection": 2, "precision": AUTO}  # other defaults of th
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *USE_RUNS, "study", "report")
 KERAS_CACHE = "cache"
-AUTO = "auto"
 OBJECTIVES = ("dcgan", "wgan", "wgangp", "lsgan", "hinge")
 
 # an option of each group of --help
@@ -181,7 +180,7 @@ class Config:
     precision: str = machine_option(
         "float32",
         "arithmetic of the networks; weights stay float32; auto: float32, but bfloat16 in upscale on a GPU "
-        "where the outputs differ by at most three levels of 255",
+        "where its first tile differs by at most three levels of 255",
         choices=("float32", "bfloat16", "float16", AUTO),
         fixed=True,
     )

@@ -17,8 +17,12 @@ class Budget:
 
     def __post_init__(self):
         self._start, self._first = time.monotonic(), self.batch
-        self._chunk = [(self.batch, self.earlier)] * 2  # batch and minutes before the last chunk and after it
+        self.begin()
         self.saved()
+
+    def begin(self) -> None:
+        """Note that the next chunk begins now."""
+        self._chunk = [(self.batch, self.minutes)] * 2  # batch and minutes before the last chunk and after it
 
     def advance(self, batch: int) -> None:
         """Note that all batches up to this one are done."""

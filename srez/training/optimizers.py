@@ -92,13 +92,16 @@ SCHEDULES: dict[str, Callable[[int, Config], float]] = {
 }
 
 
+SMALL = 0.1  # share of the first learning rate at which a training has settled
+
+
 def learning_rate(config: Config, batch: int) -> float:
     """The rate of a batch, counted from 1, by learning_rate_schedule: learning_rate_start times its share."""
     return config.learning_rate_start * SCHEDULES[config.learning_rate_schedule](batch, config)
 
 
 def describe_end_of_schedule(config: Config) -> str:
-    """From which batch on little is learned, in one line; empty where the training ends before, or never."""
+    """From which batch on little is learned, or that the rate will not fall, in one line, or nothing."""
     first_small = 1 + 7 * config.learning_rate_half_life  # 0.5^7 is the first power below a hundredth
     planned = config.max_batches or math.inf
     if config.learning_rate_schedule == "half_life" and planned >= first_small:
@@ -107,6 +110,12 @@ def describe_end_of_schedule(config: Config) -> str:
     if config.learning_rate_schedule == "cosine" and planned > config.learning_rate_batches:
         return (
             f"after batch {config.learning_rate_batches} the learning rate stays at a hundredth of its start"
+        )
+    share = learning_rate(config, config.max_batches or 1) / config.learning_rate_start
+    if config.learning_rate_schedule == "cosine" and config.max_batches and share > SMALL:
+        return (
+            f"at the end, batch {config.max_batches}, the learning rate is still {share:.2f} of its start: "
+            f"--learning_rate_batches={config.max_batches} would let it fall"
         )
     return ""
 

@@ -89,7 +89,8 @@ class Record:
         self._open_summary()
         self._screen = Screen()
         self._test = self.dataset.test_batch()
-        self._last_line = (budget.batch, budget.minutes)
+        budget.begin()
+        self._last_line = (budget.batch, budget.minutes_at(budget.batch))
         if budget.batch == 0:
             self._log({"batch": 0, **self._sample(0)})
 

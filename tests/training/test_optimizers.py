@@ -163,6 +163,8 @@ COSINE = {"learning_rate_schedule": "cosine", "learning_rate_batches": 100}
         (COSINE, "after batch 100 the learning rate stays at a hundredth of its start"),
         (COSINE | {"max_batches": 100}, ""),
         (COSINE | {"max_batches": 101}, "after batch 100 the learning rate stays"),
+        (COSINE | {"max_batches": 50}, "at the end, batch 50, the learning rate is still 0.52 of its start"),
+        (COSINE | {"max_batches": 95}, ""),
         ({"learning_rate_schedule": "constant"}, ""),
     ],
 )
