@@ -93,6 +93,7 @@ def test_export_takes_it_too(srez, portrait):
         )
 
 
+@pytest.mark.slow
 def test_eval_takes_it_too(srez, faces, portrait):
     done = srez("--run=eval", f"--images={faces}", cwd=portrait)
     assert done.returncode == 0, done.stderr

@@ -446,6 +446,7 @@ def test_restore_goes_back_with_half_the_learning_rate_three_times(copy, capsys)
     assert newest(copy.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 4
 
 
+@pytest.mark.slow
 def test_restore_goes_on_where_it_helps(copy, capsys, monkeypatch):
     """Numbers that stop being finite above a learning rate."""
     whole = srez_model.Gan.first_not_finite
