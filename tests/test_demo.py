@@ -98,6 +98,7 @@ def test_without_the_dataset_the_grids_are_enough(trained, tmp_path, capsys):
     assert "no last frame from the checkpoint" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_noise_input_also_gets_a_walk(faces, tmp_path):
     config = quick(faces, tmp_path, max_batches=1, input="noise")
     assert train(config) == 0
@@ -116,7 +117,9 @@ def test_nothing_to_show_is_said_with_a_remedy(tmp_path):
         srez_demo.demo(Config(**folders(tmp_path)))
 
 
-@pytest.mark.parametrize("variable", ["FFMPEG_BINARY", "IMAGEIO_FFMPEG_EXE"])
+@pytest.mark.parametrize(
+    "variable", ["FFMPEG_BINARY", pytest.param("IMAGEIO_FFMPEG_EXE", marks=pytest.mark.slow)]
+)
 def test_no_film_without_an_ffmpeg_that_encodes_h264(srez, tmp_path, monkeypatch, variable):
     colour_grids(tmp_path / "train", {0: (255, 0, 0)})
     program = tmp_path / "ffmpeg"

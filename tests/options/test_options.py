@@ -179,7 +179,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "epsilon": (weights, 1e-2, {}),
     "strategy": (strategy, "mirrored", {}),
     "xla": (compiled, False, {}),
-    "steps_at_once": (chunk, "7", {}),
+    "steps_at_once": (chunk, "1", {}),
     "compile_cache": (compile_cache, "elsewhere", {}),
     "deterministic": (started, True, {}),
     "log_device_placement": (started, True, {}),

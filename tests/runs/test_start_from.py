@@ -52,6 +52,7 @@ def test_of_a_training_with_gene_ema_it_is_the_average(tmp_path):
         np.testing.assert_array_equal(weight, np.full_like(weight, 2.0))
 
 
+@pytest.mark.slow
 def test_it_begins_with_its_pictures_and_needs_it_no_more(srez, faces, trained, tmp_path):
     source = tmp_path / "source"
     shutil.copytree(trained, source)

@@ -123,6 +123,7 @@ sys.exit(srez_main.main(["srez_main.py", *sys.argv[1:]]))
 """
 
 
+@pytest.mark.slow
 def test_the_command_trains_on_all_devices_of_the_machine(faces, tmp_path):
     words = ["--run=train", "--strategy=mirrored", f"--dataset={faces}", *TINY, "--max_batches=3"]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "-1"}
