@@ -188,13 +188,13 @@ Chunk = tuple[Batch, tf.Tensor, tf.Tensor]  # data, training noise and penalty p
 def open_chunks_ahead(gan: Gan, dataset: Dataset, batch: int, most: int) -> Iterator[Chunk]:
     """Whole chunks on the GPU, the next one made while one is used."""
     config = gan.config
-    planned, position = chunks(config, batch, most), batch * config.critic_iters * config.batch_size
+    position = batch * config.critic_iters * config.batch_size
     (device, *_) = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
 
     def chunk_data() -> Iterator[Chunk]:
         lengths = (len(chunk) for chunk in chunks(config, batch, most))
         with contextlib.closing(open_chunks(dataset, position, lengths, most, device.name)) as stream:
-            for chunk, data in zip(planned, stream, strict=False):
+            for chunk, data in zip(chunks(config, batch, most), stream, strict=False):
                 yield data, *gan.random_of_steps(tf.constant(np.int64(chunk[0])), most)
 
     data = chunk_data()

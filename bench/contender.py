@@ -22,6 +22,14 @@ from srez.system.machine import why_no_gpu
 
 STEPS = 20  # of a compiled chunk
 CHUNKS = 5  # in a round
+CRITIC_LAYERS = (  # width, kernel, stride: the default critic's, as the peers build it
+    (64, 3, 2),
+    (128, 3, 2),
+    (256, 3, 2),
+    (512, 3, 2),
+    (512, 3, 1),
+    (512, 1, 1),
+)
 
 
 class Contender(NamedTuple):

@@ -14,6 +14,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
+from contender import CRITIC_LAYERS
 
 from srez.networks.layers import Conv, Deconv, UpscaleConv
 from srez.options.config import Config
@@ -29,14 +30,6 @@ except ImportError:  # PyTorch is not installed
     pytorch = None
 
 PEAK_SIDE = 2048
-CRITIC_LAYERS = (
-    (64, 3, 2),
-    (128, 3, 2),
-    (256, 3, 2),
-    (512, 3, 2),
-    (512, 3, 1),
-    (512, 1, 1),
-)  # width, kernel, stride
 
 
 # ---- arithmetic ------------------------------------------------------------------------------------

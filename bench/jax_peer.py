@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import jax
 import jax.numpy as jnp
 import numpy as np
+from contender import CRITIC_LAYERS
 from jax import Array, lax
 
 from srez.options.config import Config
 
-CRITIC_LAYERS = ((64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 3, 2), (512, 3, 1), (512, 1, 1))
 GENERATOR_WIDTHS = (256, 128)
 Weights = list[Array]
 

@@ -6,18 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from contender import CRITIC_LAYERS
 from torch import nn
 
 from srez.options.config import Config
 
-CRITIC_LAYERS = (  # width, kernel, stride
-    (64, 3, 2),
-    (128, 3, 2),
-    (256, 3, 2),
-    (512, 3, 2),
-    (512, 3, 1),
-    (512, 1, 1),
-)
 WARMING = 5  # steps before one is recorded as a CUDA graph
 
 
