@@ -2,10 +2,7 @@
 
 import contextlib
 import os
-import sys
 from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -13,10 +10,11 @@ import tensorflow as tf
 
 from srez.data.portraits import override_crop, read_face, to_batch
 from srez.data.samples import grid
-from srez.errors import EXIT_DONE, EXIT_USER, one_line
+from srez.errors import EXIT_DONE, EXIT_USER
 from srez.images import find, layout
-from srez.images.picture import ENDINGS, Picture, read
+from srez.images.picture import read
 from srez.inference.network import FastestNetwork, Network, load
+from srez.inference.tasks import Outcome, Task, plan, read_picture, write_picture
 from srez.options.config import Config
 from srez.options.rules import AUTO
 from srez.system import files
@@ -24,31 +22,6 @@ from srez.system.screen import Screen
 
 FACES_AT_ONCE = 64  # that go through the network together
 MAX_TILES_WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
-
-
-@dataclass
-class Task:
-    """One picture: where it is read and where it goes."""
-
-    path: str
-    target: str
-    picture: Picture | None = None
-
-
-@dataclass
-class Outcome:
-    """What became of the pictures; names what was skipped."""
-
-    screen: Screen
-    done: int = 0
-    kept: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    def skip(self, path: str, reason: object) -> None:
-        """Name a picture that cannot be used."""
-        self.problems.append(path)
-        print(f"srez: skipped {path}: {one_line(reason)}", file=sys.stderr, flush=True)
-        self.screen.step()
 
 
 def upscale(config: Config) -> int:
@@ -74,33 +47,12 @@ def upscale(config: Config) -> int:
     return EXIT_USER if outcome.problems else EXIT_DONE
 
 
-def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
-    """A task for every picture, each with a target of its own; what this command writes is not read again."""
-    taken: set[str] = set()
-    tasks = []
-    ending = f"_x{factor}{ENDINGS[config.format]}"
-    output = files.real(config.output) + "/"
-    for path, name in found.items():
-        folder = files.real(path.removesuffix(name)) + "/"
-        if folder != output and output.startswith(folder) and files.real(path).startswith(output):
-            continue  # the output lies below a folder that was named
-        stem = files.join(config.output, os.path.splitext(name)[0])
-        target, number = stem + ending, 1
-        while target in taken:
-            number += 1
-            target = f"{stem}_{number}{ending}"
-        taken.add(target)
-        tasks.append(Task(path, target))
-    written = {files.real(task.target) for task in tasks}
-    return [task for task in tasks if files.real(task.path) not in written]
-
-
 def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Upscale pictures as they are; small ones of one size go through together."""
     waiting: dict[tuple, list[Task]] = defaultdict(list)
     room = config.tile**2
     for task in tasks:
-        if not _read(task, read, outcome):
+        if not read_picture(task, read, outcome):
             continue
         rgb = task.picture.rgb
         key = (rgb.shape, rgb.dtype)
@@ -126,23 +78,7 @@ def _upscale(group: list[Task], config: Config, network: Network, outcome: Outco
             outcome.skip(task.path, f"no memory for tiles of --tile={config.tile}, lower it")
         return
     for task, rgb in zip(group, large, strict=True):
-        _write(task, rgb, config, outcome)
-
-
-def _write(task: Task, rgb: np.ndarray, config: Config, outcome: Outcome) -> None:
-    picture = task.picture
-    task.picture = None
-    try:
-        data = picture.encode(rgb, config.format)
-    except ValueError as error:
-        outcome.skip(task.path, error)
-        return
-    files.make_folder(os.path.dirname(task.target))
-    files.write_whole(task.target, data)
-    notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
-    outcome.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
-    outcome.done += 1
-    outcome.screen.step()
+        write_picture(task, rgb, config, outcome)
 
 
 def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
@@ -150,7 +86,7 @@ def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: 
     run = override_crop(network.config, config)
     for i in range(0, len(tasks), FACES_AT_ONCE):
         cut_out = partial(read_face, config=run, min_side=run.input_size)
-        group = [task for task in tasks[i : i + FACES_AT_ONCE] if _read(task, cut_out, outcome)]
+        group = [task for task in tasks[i : i + FACES_AT_ONCE] if read_picture(task, cut_out, outcome)]
         if not group:
             continue
         batch = to_batch([task.picture for task in group], run)
@@ -161,14 +97,4 @@ def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: 
                 path = f"{os.path.splitext(task.target)[0]}_compare.png"
                 files.make_folder(os.path.dirname(path))
                 layout.write_png(path, strip)
-            _write(task, layout.to_uint8(output[n]), config, outcome)
-
-
-def _read(task: Task, reader: Callable[[bytes], Picture], outcome: Outcome) -> bool:
-    """Read a task's picture; False where that cannot be done, which is said."""
-    try:
-        task.picture = reader(files.read_bytes(task.path))
-        return True
-    except (ValueError, OSError, tf.errors.OpError) as error:
-        outcome.skip(task.path, error)
-        return False
+            write_picture(task, layout.to_uint8(output[n]), config, outcome)
