@@ -146,3 +146,17 @@ def wait_for(condition: Callable[[], object], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+# ---- photographs -------------------------------------------------------------------------------------
+
+
+def astronaut(side: int = 512, turn: float = 0) -> Image.Image:
+    """NASA's portrait of Eileen Collins (public domain), square, turned clockwise by so many degrees.
+
+    At 512 pixels her eyes are at (203, 101) and (245, 102), her face is about 134 pixels wide.
+    """
+    from skimage import data
+
+    picture = Image.fromarray(data.astronaut()).resize((side, side), Image.Resampling.LANCZOS)
+    return picture.rotate(-turn, Image.Resampling.BICUBIC)

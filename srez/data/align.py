@@ -1,7 +1,8 @@
-"""Faces of any photograph: found, and brought upright into the frame in which CelebA has its faces."""
+"""Faces of any photograph: found, brought upright into the frame that CelebA has its faces in, put back."""
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE
+from srez.images import arrays
 
 # Where CelebA has the eyes, the nose and the corners of the mouth on average, x and y in its 178x218 pictures
 CELEBA_LANDMARKS = np.array([(69.5, 111.1), (107.6, 110.9), (87.9, 135.0), (73.1, 152.0), (105.4, 152.2)])
@@ -29,6 +31,7 @@ SEARCH_SIDE = 2048  # longest side at which a picture is searched, pixels
 SMALLEST_SEARCHED = 20  # height of the smallest face that the detector is asked for, pixels
 BOX_SHARE = 0.7  # height of the detector's box / side of the square, at least
 MIN_FACE = 16  # side of the smallest face's square, where nobody says otherwise, pixels
+SOFT_EDGE = 0.15  # share of a face's side over which it fades into its picture
 LEAST_CONFIDENCE = 0.9  # of the detector: on pictures without people it reached 0.88, on faces it had 0.92
 
 
@@ -59,6 +62,12 @@ class Face:
     def side(self) -> float:
         """Side of the square that CelebA's crop makes of the face, in the picture's pixels."""
         return CELEBA_CROP_SIZE * abs(self.frame[0])
+
+    def within(self, x: float, y: float, scale: float) -> "Face":
+        """The face in the part of its picture that begins at (x, y), enlarged by `scale`."""
+        left, top, width, height = self.box
+        box = tuple(round(scale * n) for n in (left - x, top - y, width, height))
+        return Face(box, scale * (self.landmarks - (x, y)), self.confidence)
 
     @property
     def angle(self) -> float:
@@ -97,19 +106,25 @@ def find_faces(picture: np.ndarray, min_side: float = MIN_FACE) -> list[Face]:
     return sorted(good, key=lambda face: -face.side)
 
 
-def sample(picture: Image.Image, a: complex, b: complex, size: tuple[int, int]) -> Image.Image:
-    """A picture of `size` (width, height) whose point z = x + iy shows the point a * z + b of another.
+def sample(picture: np.ndarray, a: complex, b: complex, size: tuple[int, int]) -> np.ndarray:
+    """A picture whose point z = x + iy shows the point a * z + b of another: float32 [height, width, c].
 
-    Bicubic; coordinates are continuous (the middle of the first pixel is 0.5, 0.5); black beyond the other.
+    picture: [h, w, c]. size: width, height. Bicubic; coordinates are continuous: the middle of the first
+    pixel is 0.5, 0.5. Beyond the other picture 0.
     """
     rows = (a.real, -a.imag, b.real, a.imag, a.real, b.imag)
-    return picture.transform(size, Image.Transform.AFFINE, rows, Image.Resampling.BICUBIC)
+    channels = [  # as floats, since Pillow rounds bytes down here
+        Image.fromarray(channel).transform(size, Image.Transform.AFFINE, rows, Image.Resampling.BICUBIC)
+        for channel in np.moveaxis(picture.astype(np.float32), -1, 0)
+    ]
+    return np.stack(list(map(np.asarray, channels)), axis=-1)
 
 
 def straighten(picture: np.ndarray, face: Face, side: int, part: Part = SQUARE) -> np.ndarray:
     """A part of CelebA's frame filled with a picture's face, upright: float32 [h, side, 3] in [0, 1].
 
-    picture: uint8 [h, w, 3]. Beyond it its border is continued; where it is the finer, it is averaged down.
+    picture: [h, w, 3], whole numbers or floats in [0, 1]. Beyond it its border is continued; where it is the
+    finer, it is averaged down.
     """
     a, b = face.frame
     step = a * part.width / side  # of the result, in the picture's pixels
@@ -117,16 +132,41 @@ def straighten(picture: np.ndarray, face: Face, side: int, part: Part = SQUARE) 
     size = fine * side, fine * round(side * part.height / part.width)
     start = a * (part.x + 1j * part.y) + b
     corners = [start + step / fine * (x + 1j * y) for x in (0, size[0]) for y in (0, size[1])]
-    near, corner = _surroundings(picture, corners)
-    samples = np.asarray(sample(Image.fromarray(near), step / fine, start - corner, size), np.float32)
-    blocks = samples.reshape(size[1] // fine, fine, side, fine, 3)
-    return blocks.mean((1, 3)) / np.float32(255)
+    near, x, y = _around(picture, corners)
+    samples = sample(near, step / fine, start - (x + 1j * y), size).clip(0, 1)
+    return samples.reshape(size[1] // fine, fine, side, fine, 3).mean((1, 3))
 
 
-def _surroundings(picture: np.ndarray, points: list[complex], margin: int = 3) -> tuple[np.ndarray, complex]:
-    """The part of a picture around points, its border continued where they lie beyond, and its corner."""
+def turn_back(upright: np.ndarray, face: Face, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """An upright square [n, n, 3] as the face in a picture of a size (height, width), and its share there.
+
+    Float32 [height, width, 3] and [height, width, 1]; the share is 1 in the middle of the face and falls to 0
+    at the edge of its square.
+    """
+    side = len(upright)
+    a, b = face.frame
+    a, b = a * SQUARE.width / side, a * (SQUARE.x + 1j * SQUARE.y) + b  # upright pixels -> the picture's
+    distance = np.minimum(np.arange(side), np.arange(side)[::-1]) / (SOFT_EDGE * side)
+    line = np.clip(distance, 0, 1)
+    line = line * line * (3 - 2 * line)
+    share = (line[:, None] * line)[..., None]
+    turned = [sample(one, 1 / a, -b / a, size[::-1]) for one in (upright, share)]
+    return turned[0].clip(0, 1), turned[1].clip(0, 1)
+
+
+def surroundings(picture: np.ndarray, face: Face) -> tuple[np.ndarray, int, int]:
+    """The part of a picture around a face's square, float32 in [0, 1], and the x and y of its corner.
+
+    Beyond the picture its border is continued.
+    """
+    a, b = face.frame
+    x, y = SQUARE.x + np.array([0, 1, 0, 1]) * SQUARE.width, SQUARE.y + np.array([0, 0, 1, 1]) * SQUARE.height
+    return _around(picture, a * (x + 1j * y) + b)
+
+
+def _around(picture: np.ndarray, points: Sequence[complex], margin: int = 4) -> tuple[np.ndarray, int, int]:
     x, y = np.array(points).real, np.array(points).imag
     left, top = math.floor(x.min()) - margin, math.floor(y.min()) - margin
     rows = np.arange(top, math.ceil(y.max()) + margin).clip(0, picture.shape[0] - 1)
     columns = np.arange(left, math.ceil(x.max()) + margin).clip(0, picture.shape[1] - 1)
-    return picture[rows[:, None], columns], left + 1j * top
+    return arrays.to_float(picture[rows[:, None], columns]), left, top

@@ -6,15 +6,28 @@ import tensorflow as tf
 
 from srez.data.samples import Batch, area_resize
 from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE, Framing
+from srez.errors import UserError
 from srez.images.picture import Picture, read
 from srez.options.config import Config
+
+PLACE_OPTIONS = ("crop_size", "crop_x", "crop_y")  # where the face lies in a picture
 
 
 def override_crop(run: Config, config: Config) -> Config:
     """The options `run` of a training, with the crop of the command line `config` where that sets one."""
-    crop = {name: getattr(config, name) for name in ("crop_size", "crop_x", "crop_y")}
+    crop = {name: getattr(config, name) for name in PLACE_OPTIONS}
     usual = {name: getattr(Config, name) for name in crop}
     return run if crop == usual else dataclasses.replace(run, **crop)
+
+
+def refuse_other_framing(run: Config) -> None:
+    """Raise UserError where the options of a training frame faces otherwise than CelebA's are framed."""
+    for name in PLACE_OPTIONS:
+        if (value := getattr(run, name)) != getattr(Config, name):
+            raise UserError(
+                f"the network was trained with --{name}={value}, its faces are not framed as CelebA's are",
+                "give pictures framed like those of its training, with --face --aligned",
+            )
 
 
 def face_square(width: int, height: int, config: Config) -> tuple[int, int, int]:

@@ -4,10 +4,11 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from srez.system import files
 
+TITLED_SIDE = 256  # pixels of a picture in a row with titles
 GRID_FACES = 10  # held-out faces in a grid, as in 2017
 GRID_NAME, STRIP_NAME = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # files in train_dir, by batch
 
@@ -37,3 +38,21 @@ def columns_to_grid(columns: Sequence[np.ndarray]) -> np.ndarray:
 def side_by_side(pictures: np.ndarray) -> np.ndarray:
     """A batch [n, h, w, 3] as one row: [h, n*w, 3]."""
     return np.concatenate(list(pictures), axis=1)
+
+
+def titled_row(columns: Sequence[tuple[str, np.ndarray]], side: int = TITLED_SIDE) -> np.ndarray:
+    """Square uint8 pictures [n, n, 3] side by side, each `side` pixels wide under its title: [h, w, 3].
+
+    Those of up to a quarter of `side` show their pixels, larger ones are resized with Lanczos.
+    """
+    head, gap = side // 9, side // 32
+    font = ImageFont.load_default(head * 0.6)
+    row = Image.new("RGB", (len(columns) * (side + gap) - gap, head + side), "white")
+    pen = ImageDraw.Draw(row)
+    for i, (title, picture) in enumerate(columns):
+        x = i * (side + gap)
+        pixels = 4 * len(picture) <= side
+        how = Image.Resampling.NEAREST if pixels else Image.Resampling.LANCZOS
+        row.paste(Image.fromarray(picture).resize((side, side), how), (x, head))
+        pen.text((x + side / 2, head / 2), title, "black", font, anchor="mm")
+    return np.asarray(row)

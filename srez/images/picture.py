@@ -45,7 +45,7 @@ _MODE_NAMES = {
     **{"RGB": "colour", "RGBA": "transparency", "CMYK": "CMYK"},
 }
 _PROFILE_MODES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b"CMYK": ("CMYK",)}
-_LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
+LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow warns of is read nevertheless, or refused
 
@@ -78,7 +78,7 @@ class Picture:
         profile = self.profile if fits else None
         buffer = io.BytesIO()
         try:
-            picture = self._in_mode(rgb, mode)
+            picture = self.to_pillow(rgb, mode)
             picture.save(buffer, icc_profile=profile, **_SAVE_OPTIONS[format])
         except PICTURE_ERRORS as error:
             size = f"{rgb.shape[1]}x{rgb.shape[0]}"
@@ -89,11 +89,13 @@ class Picture:
         """The picture as uint8 [h, w, 3], transparency over white."""
         if self.alpha is None and self.rgb.dtype == np.uint8:
             return self.rgb
-        return np.asarray(self._in_mode(self.rgb, "RGB"))
+        return np.asarray(self.to_pillow(self.rgb, "RGB"))
 
-    def _in_mode(self, rgb: np.ndarray, mode: str) -> Image.Image:
+    def to_pillow(self, rgb: np.ndarray, mode: str = "") -> Image.Image:
+        """The picture, enlarged to `rgb` [H, W, 3], as Pillow's, in its own mode where no other is named."""
+        mode = mode or self.mode
         if mode == "I;16":
-            return Image.fromarray((rgb.astype(np.float32) @ _LUMINANCE + 0.5).astype(np.uint16))
+            return Image.fromarray((rgb.astype(np.float32) @ LUMINANCE + 0.5).astype(np.uint16))
         if rgb.dtype == np.uint16:
             rgb = (rgb / np.float32(257) + 0.5).astype(np.uint8)
         picture = Image.fromarray(rgb)
@@ -112,9 +114,17 @@ class Picture:
 def read(data: bytes) -> Picture:
     """Decode a picture file's content. Raises UnusablePicture."""
     try:
-        return _read(Image.open(io.BytesIO(data)))
+        return from_pillow(Image.open(io.BytesIO(data)))
     except Image.UnidentifiedImageError:
         raise UnusablePicture("no picture that can be read") from None
+    except PICTURE_ERRORS as error:
+        raise UnusablePicture(_reason(error)) from None
+
+
+def from_pillow(picture: Image.Image) -> Picture:
+    """A Pillow picture of any mode. Raises UnusablePicture."""
+    try:
+        return _read(picture)
     except PICTURE_ERRORS as error:
         raise UnusablePicture(_reason(error)) from None
 
@@ -128,7 +138,8 @@ def _read(picture: Image.Image) -> Picture:
     frames = getattr(picture, "n_frames", 1)
     if frames > 1 and picture.format != "MPO":  # an MPO's first is the photograph
         notes.append(f"first of {frames} frames")
-    deep = bool(picture.tile) and ";16" in str(picture.tile[0][3]) and not picture.mode.startswith("I")
+    tile = getattr(picture, "tile", None)  # of a file
+    deep = bool(tile) and ";16" in str(tile[0][3]) and not picture.mode.startswith("I")
     profile = picture.info.get("icc_profile")
     picture.load()
     picture = _upright(picture)

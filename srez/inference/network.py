@@ -5,12 +5,16 @@ import functools
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from srez.data.align import MIN_FACE, Face, find_faces, straighten, surroundings, turn_back
+from srez.data.portraits import refuse_other_framing
 from srez.errors import UserError
+from srez.images import arrays, layout
 from srez.networks.build import back_project, build_generator
 from srez.networks.layers import Conv, Deconv, UpscaleConv
 from srez.networks.weights import restore
@@ -19,7 +23,36 @@ from srez.options.rules import AUTO, NEWEST
 from srez.runs.trained import checkpoint_path, generator_part, load_config, or_pretrained
 
 DEFAULT_ROUNDS, DEFAULT_TILE = 2, 128  # back projection and side of a tile where nobody asks for others
-MAX_DIFFERENCE = 3  # levels of 255 by which bfloat16 may differ from float32 to be taken in its place
+# A face gains whose square is at most so many times as wide as the network's input: bench/bench_faces.py
+GAIN_LIMIT = 2
+
+
+class DrawnFace(NamedTuple):
+    """A face of a picture and what the network makes of it.
+
+    box: x, y, width, height in the picture, pixels. landmarks: [5, 2], x and y of the left and the right eye
+    as one sees them, the nose, the left and the right corner of the mouth. picture: uint8 [S, S, 3], the
+    network's. crop: uint8 [s, s, 3], the same part of the given picture, upright, in its own resolution.
+    """
+
+    box: tuple[int, int, int, int]
+    landmarks: np.ndarray
+    picture: np.ndarray
+    crop: np.ndarray
+
+
+class EnlargedFace(NamedTuple):
+    """A small face enlarged in its place, floats in [0, 1].
+
+    upright: [S, S, 3]. part: [factor * h, factor * w, 3], the enlarged part of the picture that begins at its
+    pixel (x, y). share: [..., 1], how much of that part is the face.
+    """
+
+    upright: np.ndarray
+    part: np.ndarray
+    share: np.ndarray
+    x: int
+    y: int
 
 
 class Network:
@@ -60,23 +93,25 @@ class Network:
 
     def upscale(
         self,
-        pictures: np.ndarray,
+        pictures: Any,
         rounds: int = DEFAULT_ROUNDS,
         tile: int = DEFAULT_TILE,
         progress: Callable[[int], None] = lambda pixels: None,
-    ) -> np.ndarray:
-        """A picture [h, w, 3], or a batch [B, h, w, 3] of one size, `factor` times larger; same dtype.
+    ) -> Any:
+        """A picture, or a batch of one size, `factor` times larger and of the same kind. Raises UserError.
 
-        uint8, uint16, or float in [0, 1]. `rounds` of back projection; `tile`: side of the part that goes
-        through at once, input pixels; the result does not depend on it. `progress` is told input pixels done.
+        A Pillow picture, or an array [h, w], [h, w, 3 or 4] or [B, h, w, 3 or 4] of uint8, uint16 or floats
+        in [0, 1]. `rounds` of back projection; `tile`: side of the part that goes through at once, input
+        pixels; the result does not depend on it. `progress` is told input pixels done.
         """
-        if pictures.ndim == 3:
-            return self.upscale(pictures[None], rounds, tile, progress)[0]
-        if self.config.noise_input:
-            raise UserError(
-                "this network makes faces of noise: it cannot upscale pictures",
-                "take one trained with --input=scaled",
-            )
+        self._refuse_noise()
+        rgb, back = arrays.to_rgb(pictures)
+        return back(self._upscale(rgb, rounds, tile, progress))
+
+    def _upscale(
+        self, pictures: np.ndarray, rounds: int, tile: int, progress: Callable[[int], None]
+    ) -> np.ndarray:
+        """[B, h, w, 3] in tiles that overlap."""
         count, height, width, _ = pictures.shape
         factor, margin = self.factor, self.margin(rounds)
         whole = np.empty((count, height * factor, width * factor, 3), pictures.dtype)
@@ -86,46 +121,62 @@ class Network:
             y, x = (slice(span.start * factor, span.stop * factor) for span in (rows, columns))
             for i in range(0, count, together):
                 part = pictures[i : i + together, rows.first : rows.last, columns.first : columns.last]
-                output = self.infer(_to_float(part), rounds)[:, rows.inner(factor), columns.inner(factor)]
-                whole[i : i + together, y, x] = _like(output.numpy(), pictures.dtype)
+                output = self.infer(arrays.to_float(part), rounds).numpy()
+                inner = output[:, rows.inner(factor), columns.inner(factor)]
+                whole[i : i + together, y, x] = arrays.from_float(inner, pictures.dtype)
                 progress(area * len(part))
         return whole
 
+    @property
+    def largest_gain(self) -> int:
+        """Side of the largest square of a face that the network makes better than Lanczos does, pixels."""
+        return min(GAIN_LIMIT * self.config.input_size, self.config.sample_size // 2)
 
-class FastestNetwork(Network):
-    """A float32 network that goes on in bfloat16 where the two agree on the first tile that it upscales.
+    def redraw_face(self, picture: np.ndarray, face: Face, rounds: int = DEFAULT_ROUNDS) -> np.ndarray:
+        """A face of a picture made anew of its average of `config.input_size` pixels: upright, [S, S, 3]."""
+        return self.upscale(straighten(picture, face, self.config.input_size), rounds)
 
-    say: is told once which is taken, and why.
-    """
+    def enlarge_face(self, picture: np.ndarray, face: Face, rounds: int = DEFAULT_ROUNDS) -> EnlargedFace:
+        """A small face of a picture enlarged in its place.
 
-    def __init__(self, network: Network, say: Callable[[str], None]):
-        super().__init__(network.config, network.path)
-        self._say, self._half, self._compared = say, None, False
+        What the network makes of it is put into the picture enlarged by Lanczos; `rounds` of back projection
+        make that agree with the picture's own pixels, which hold more than the network has seen.
+        """
+        near, x, y = surroundings(picture, face)
+        large = arrays.lanczos(near, tuple(self.factor * n for n in near.shape[:2]))
+        there = face.within(x, y, self.factor)
+        drawn, share = turn_back(self.redraw_face(large, there, rounds), there, large.shape[:2])
+        mixed = share * drawn + (1 - share) * large
+        part = back_project(mixed[None], near[None], rounds, self.factor)
+        part = tf.clip_by_value(part, 0.0, 1.0)[0].numpy()
+        return EnlargedFace(straighten(part, there, self.config.sample_size), part, share, x, y)
 
-    def upscale(
-        self,
-        pictures: np.ndarray,
-        rounds: int = DEFAULT_ROUNDS,
-        tile: int = DEFAULT_TILE,
-        progress: Callable[[int], None] = lambda pixels: None,
-    ) -> np.ndarray:
-        """As Network.upscale."""
-        if not self._compared and pictures.ndim == 4:
-            self._compare(_to_float(pictures[:1, :tile, :tile]), rounds, tile)
-        upscale = super().upscale if self._half is None else self._half.upscale
-        return upscale(pictures, rounds, tile, progress)
+    def faces(self, picture: Any, min_face: float = MIN_FACE) -> list[DrawnFace]:
+        """All faces of a picture whose square is `min_face` pixels wide or more, largest first.
 
-    def _compare(self, picture: np.ndarray, rounds: int, tile: int) -> None:
-        self._compared = True
-        half = Network(dataclasses.replace(self.config, precision="bfloat16"), self.path)
-        outputs = [one.upscale(picture, rounds, tile) for one in (super(), half)]
-        levels = 255 * float(np.abs(outputs[0] - outputs[1]).max())
-        agree = levels <= MAX_DIFFERENCE  # not where a number is not finite
-        self._half = half if agree else None
-        self._say(
-            f"precision: {'bfloat16' if agree else 'float32'}, since bfloat16 differs from float32 by "
-            f"{levels:.1f} of 255 levels in the first tile (at most {MAX_DIFFERENCE} are let pass)"
-        )
+        A Pillow picture, or an array [h, w] or [h, w, 3 or 4] of uint8, uint16 or floats in [0, 1]; alpha is
+        passed over. Raises UserError; also where the network was trained on faces framed otherwise.
+        """
+        self._refuse_noise()
+        refuse_other_framing(self.config)
+        rgb, _ = arrays.to_rgb(picture)
+        if len(rgb) > 1:
+            raise UserError(f"a batch of {len(rgb)} pictures", "faces are looked for in one at a time")
+        pixels = arrays.from_float(arrays.to_float(rgb[0]), np.dtype(np.uint8))
+        found = []
+        for face in find_faces(pixels, min_face):
+            gains = face.side <= self.largest_gain
+            made = self.enlarge_face(pixels, face).upright if gains else self.redraw_face(pixels, face)
+            crop = straighten(pixels, face, round(face.side))
+            found.append(DrawnFace(face.box, face.landmarks, layout.to_uint8(made), layout.to_uint8(crop)))
+        return found
+
+    def _refuse_noise(self) -> None:
+        if self.config.noise_input:
+            raise UserError(
+                "this network makes faces of noise: it cannot upscale pictures",
+                "take one trained with --input=scaled",
+            )
 
 
 def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision: str = "float32") -> Network:
@@ -140,20 +191,6 @@ def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision:
         checkpoint_dir = or_pretrained(Config.checkpoint_dir, checkpoint)
     config = dataclasses.replace(load_config(checkpoint_dir), precision=precision)
     return Network(config, checkpoint_path(checkpoint_dir, checkpoint))
-
-
-def _to_float(pictures: np.ndarray) -> np.ndarray:
-    if pictures.dtype.kind == "f":
-        return pictures.astype(np.float32)
-    return pictures.astype(np.float32) / np.iinfo(pictures.dtype).max
-
-
-def _like(pictures: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Pictures clipped to [0, 1], as floats or as whole numbers that fill the range of `dtype`."""
-    pictures = np.clip(pictures, 0, 1)
-    if dtype.kind == "f":
-        return pictures.astype(dtype)
-    return (pictures * np.iinfo(dtype).max + 0.5).astype(dtype)
 
 
 PROJECTION_REACH = 2  # bicubic interpolation by 2, 4 or 8 looks at two pixels each way

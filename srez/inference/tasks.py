@@ -1,6 +1,7 @@
 """Pictures to be read, enlarged and written: a task for each, and what became of them."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,11 +18,17 @@ from srez.system.screen import Screen
 
 @dataclass
 class Task:
-    """One picture: where it is read and where it goes."""
+    """One picture: where it is read; where it goes: stem, and ending of what is written last."""
 
     path: str
-    target: str
+    stem: str
+    ending: str
     picture: Picture | None = None
+
+    @property
+    def target(self) -> str:
+        """The file that says, where it is there, that the picture is done."""
+        return self.stem + self.ending
 
 
 @dataclass
@@ -31,6 +38,9 @@ class Outcome:
     screen: Screen
     done: int = 0
     kept: int = 0
+    left: int = 0  # pictures whose faces have nothing to gain
+    faces: int = 0  # written
+    pasted: int = 0  # pictures with their faces put back
     problems: list[str] = field(default_factory=list)
 
     def skip(self, path: str, reason: object) -> None:
@@ -44,21 +54,28 @@ def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
     """A task for every picture, each with a target of its own; what this command writes is not read again."""
     taken: set[str] = set()
     tasks = []
-    ending = f"_x{factor}{ENDINGS[config.format]}"
+    format_ending = ENDINGS[config.format]
+    ending = f"_face1{format_ending}" if config.face else f"_x{factor}{format_ending}"
     output = files.real(config.output) + "/"
     for path, name in found.items():
         folder = files.real(path.removesuffix(name)) + "/"
         if folder != output and output.startswith(folder) and files.real(path).startswith(output):
             continue  # the output lies below a folder that was named
-        stem = files.join(config.output, os.path.splitext(name)[0])
-        target, number = stem + ending, 1
-        while target in taken:
+        named = stem = files.join(config.output, os.path.splitext(name)[0])
+        number = 1
+        while stem in taken:
             number += 1
-            target = f"{stem}_{number}{ending}"
-        taken.add(target)
-        tasks.append(Task(path, target))
-    written = {files.real(task.target) for task in tasks}
-    return [task for task in tasks if files.real(task.path) not in written]
+            stem = f"{named}_{number}"
+        taken.add(stem)
+        tasks.append(Task(path, stem, ending))
+    stems = {files.real(stem) for stem in taken}
+    return [task for task in tasks if not _is_output(files.real(task.path), stems, format_ending)]
+
+
+def _is_output(path: str, stems: set[str], ending: str) -> bool:
+    """Whether a file is named like what is written for a picture with one of the stems."""
+    match = re.fullmatch(r"(.+)(_x\d+|_face\d+|_face\d+_compare)(\.\w+)", path)
+    return bool(match) and match[1] in stems and match[3] in (ending, ".png")
 
 
 def read_picture(task: Task, reader: Callable[[bytes], Picture], outcome: Outcome) -> bool:
@@ -86,3 +103,8 @@ def write_picture(task: Task, rgb: np.ndarray, config: Config, outcome: Outcome)
     outcome.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
     outcome.done += 1
     outcome.screen.step()
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

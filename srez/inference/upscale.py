@@ -1,27 +1,31 @@
 """Upscale the user's own pictures, of any kind and size."""
 
 import contextlib
-import os
+import functools
+import time
 from collections import defaultdict
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
 
-from srez.data.portraits import override_crop, read_face, to_batch
-from srez.data.samples import grid
 from srez.errors import EXIT_DONE, EXIT_USER
-from srez.images import find, layout
+from srez.images import arrays, find
 from srez.images.picture import read
-from srez.inference.network import FastestNetwork, Network, load
-from srez.inference.tasks import Outcome, Task, plan, read_picture, write_picture
+from srez.inference.faces import enlarge_aligned, enlarge_faces
+from srez.inference.network import Network, load
+from srez.inference.tasks import Outcome, Task, plan, plural, read_picture, write_picture
 from srez.options.config import Config
 from srez.options.rules import AUTO
-from srez.system import files
+from srez.system import files, machine
 from srez.system.screen import Screen
 
-FACES_AT_ONCE = 64  # that go through the network together
 MAX_TILES_WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
+LARGE_SIDE = 64  # of a picture that is more than the face that a network knows, pixels
+LARGE = 256 * 256  # pixels of a picture beyond which precision matters for the time
+MAX_DIFFERENCE = 3  # levels of 255 by which bfloat16 may differ from float32 to be taken in its place
+LONG = 60  # seconds of work that are told beforehand
 
 
 def upscale(config: Config) -> int:
@@ -31,26 +35,45 @@ def upscale(config: Config) -> int:
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
         outcome = Outcome(screen)
-        if config.precision == AUTO and tf.config.list_physical_devices("GPU"):
-            network = FastestNetwork(network, screen.say)
         for word, reason in missing:
             outcome.skip(word, reason)
         wanted = [task for task in tasks if config.overwrite or not files.exists(task.target)]
         outcome.kept = len(tasks) - len(wanted)
         for _ in range(outcome.kept):
             screen.step()
-        (upscale_faces if config.face else upscale_pictures)(wanted, config, network, outcome)
-    said = [f"{outcome.done} upscaled {network.factor} times with {network.name} into {config.output}"]
+        if not config.face:
+            upscale_pictures(wanted, config, network, outcome)
+        elif config.aligned:
+            enlarge_aligned(wanted, config, network, outcome)
+        else:
+            enlarge_faces(wanted, config, network, outcome)
+    print(summary(outcome, config, network))
+    return EXIT_USER if outcome.problems else EXIT_DONE
+
+
+def summary(outcome: Outcome, config: Config, network: Network) -> str:
+    """What was done, on one line."""
+    if config.face:
+        side, small = network.config.sample_size, network.config.input_size
+        what = f"drawn from {small}x{small}" if config.redraw or config.aligned else "enlarged"
+        said = [
+            f"{plural(outcome.faces, 'face')} of {plural(outcome.done, 'picture')} {what} to {side}x{side} "
+            f"with {network.name} into {config.output}"
+        ]
+        said += [f"{outcome.pasted} put back together"] if outcome.pasted else []
+        said += [f"{outcome.left} with nothing to gain, named above"] if outcome.left else []
+    else:
+        said = [f"{outcome.done} upscaled {network.factor} times with {network.name} into {config.output}"]
     said += [f"{outcome.kept} were there already (--overwrite replaces them)"] if outcome.kept else []
     said += [f"{len(outcome.problems)} skipped, named above"] if outcome.problems else []
-    print("; ".join(said))
-    return EXIT_USER if outcome.problems else EXIT_DONE
+    return "; ".join(said)
 
 
 def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Upscale pictures as they are; small ones of one size go through together."""
     waiting: dict[tuple, list[Task]] = defaultdict(list)
     room = config.tile**2
+    work = Upscaling(config, network, outcome)
     for task in tasks:
         if not read_picture(task, read, outcome):
             continue
@@ -59,42 +82,90 @@ def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcom
         waiting[key].append(task)
         pixels = {k: len(group) * k[0][0] * k[0][1] for k, group in waiting.items()}
         if pixels[key] + rgb.shape[0] * rgb.shape[1] > room:
-            _upscale(waiting.pop(key), config, network, outcome)
+            work.upscale(waiting.pop(key))
         elif sum(pixels.values()) > MAX_TILES_WAITING * room:
             while waiting:
-                _upscale(waiting.popitem()[1], config, network, outcome)
+                work.upscale(waiting.popitem()[1])
     while waiting:
-        _upscale(waiting.popitem()[1], config, network, outcome)
+        work.upscale(waiting.popitem()[1])
 
 
-def _upscale(group: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
-    """Upscale and write pictures of one size; they are let go one by one, since outputs are large."""
-    try:
+@dataclass
+class Upscaling:
+    """Upscales and writes groups of pictures of one size; says what large ones can expect."""
+
+    config: Config
+    network: Network
+    outcome: Outcome
+    hinted: bool = False
+
+    def upscale(self, group: list[Task]) -> None:
+        """Pictures are let go one by one, since outputs are large."""
         small = np.stack([task.picture.rgb for task in group])
-        with outcome.screen.part(small[..., 0].size, "pixel") as count:
-            large = network.upscale(small, config.back_projection, config.tile, count)
-    except (MemoryError, tf.errors.ResourceExhaustedError):
-        for task in group:
-            outcome.skip(task.path, f"no memory for tiles of --tile={config.tile}, lower it")
-        return
-    for task, rgb in zip(group, large, strict=True):
-        write_picture(task, rgb, config, outcome)
+        self.hint(max(small.shape[1:3]))
+        try:
+            network = self.choose(small[0], group[0].picture.notes)
+            with self.outcome.screen.part(small[..., 0].size, "pixel") as count:
+                progress = Expectation(small[..., 0].size, group[0].path, self.outcome.screen, count)
+                large = network.upscale(small, self.config.back_projection, self.config.tile, progress.step)
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            for task in group:
+                self.outcome.skip(task.path, f"no memory for tiles of --tile={self.config.tile}, lower it")
+            return
+        for task, rgb in zip(group, large, strict=True):
+            write_picture(task, rgb, self.config, self.outcome)
+
+    def hint(self, side: int) -> None:
+        """Say once, before a larger picture, what a network that knows small faces makes of it."""
+        if side > LARGE_SIDE and not self.hinted:
+            self.hinted = True
+            size = self.network.config.input_size
+            self.outcome.screen.say(
+                f"the network knows faces about {size} pixels wide: of larger ones it sharpens the edges and "
+                "spoils the eyes; --face enlarges a photograph's small faces, --face --redraw shows what it "
+                f"makes of {size} pixels"
+            )
+
+    def choose(self, picture: np.ndarray, notes: list[str]) -> Network:
+        """The network, or for a large picture its like in bfloat16 where that is faster and does not show."""
+        config, height, width = self.config, *picture.shape[:2]
+        if config.precision != AUTO or height * width <= LARGE or not fast_bfloat16():
+            return self.network
+        side = min(config.tile, height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        middle = arrays.to_float(picture[None, top : top + side, left : left + side])
+        outputs = [one.upscale(middle, config.back_projection, side) for one in (self.network, self.half)]
+        levels = 255 * float(np.abs(outputs[0] - outputs[1]).max())
+        agree = levels <= MAX_DIFFERENCE  # not where a number is not finite
+        notes.append(f"in {'bfloat16' if agree else 'float32'}: {levels:.1f} of 255 levels between the two")
+        return self.half if agree else self.network
+
+    @functools.cached_property
+    def half(self) -> Network:
+        """The network in bfloat16."""
+        return load(self.config.checkpoint_dir, self.config.checkpoint, "bfloat16")
 
 
-def upscale_faces(tasks: list[Task], config: Config, network: Network, outcome: Outcome) -> None:
-    """Cut the faces out of portraits, average them down and upscale that; with --compare also strips."""
-    run = override_crop(network.config, config)
-    for i in range(0, len(tasks), FACES_AT_ONCE):
-        cut_out = partial(read_face, config=run, min_side=run.input_size)
-        group = [task for task in tasks[i : i + FACES_AT_ONCE] if read_picture(task, cut_out, outcome)]
-        if not group:
-            continue
-        batch = to_batch([task.picture for task in group], run)
-        output = network.upscale(batch.feature.numpy(), config.back_projection)
-        for n, task in enumerate(group):
-            if config.compare:
-                strip = grid(output[n : n + 1], batch.label[n : n + 1], batch.feature[n : n + 1], run)
-                path = f"{os.path.splitext(task.target)[0]}_compare.png"
-                files.make_folder(os.path.dirname(path))
-                layout.write_png(path, strip)
-            write_picture(task, layout.to_uint8(output[n]), config, outcome)
+def fast_bfloat16() -> bool:
+    """Whether bfloat16 is faster here than float32: on GPUs, and on processors that have it."""
+    return bool(tf.config.list_physical_devices("GPU")) or machine.has_bfloat16()
+
+
+@dataclass
+class Expectation:
+    """Says after the first tile of a picture how long it will take, where that is long."""
+
+    total: int  # pixels
+    path: str
+    screen: Screen
+    count: Callable[[float], object]
+    done: int = 0
+    since: float = field(default_factory=time.monotonic)
+
+    def step(self, pixels: int) -> None:
+        """So many more pixels are done."""
+        seconds = (time.monotonic() - self.since) / pixels * (self.total - pixels)
+        if not self.done and seconds > LONG:
+            self.screen.say(f"{self.path}: about {seconds / 60:.0f} minutes more")
+        self.done += pixels
+        self.count(pixels)

@@ -220,10 +220,33 @@ class Config:
         low=16,
     )
     face: bool = use_option(
-        False, "upscale: cut out the face as in training, average it down to the input's size"
+        False, "upscale: enlarge the small faces of photographs, each found and brought upright"
+    )
+    aligned: bool = use_option(
+        False, "with --face: the pictures are framed as in training: cut out the face there, search for none"
+    )
+    min_face: int = use_option(
+        16,
+        "with --face: smallest face that is searched for, side of the square around it",
+        unit="pixels",
+        low=8,
+    )
+    only_largest: bool = use_option(False, "with --face: of each picture's faces the largest alone")
+    redraw: bool = use_option(
+        False,
+        "with --face: a test of the network: average every face down to the input's size, whatever its own, "
+        "and make it anew from that",
+    )
+    paste: str = use_option(
+        AUTO,
+        "with --face: also the whole picture, enlarged by Lanczos, with its enlarged faces put back; "
+        "auto: where it is more than the face",
+        choices=(AUTO, "on", "off"),
     )
     compare: bool = use_option(
-        False, "with --face: also write nearest, bicubic, generated, original side by side"
+        False,
+        "with --face: also a strip of what the network sees, plain enlargement, its output and, "
+        "where it is known, the true face",
     )
     inception_weights: str = use_option(
         KERAS_CACHE,

@@ -84,9 +84,17 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
         yield problem, "raise the one or lower the other"
     if (c.crop_x == -1) != (c.crop_y == -1):
         yield f"--crop_x={c.crop_x} with --crop_y={c.crop_y}", "set both or neither"
-    if c.compare and not c.face:
-        problem = "--compare without --face: a whole picture has no original to compare with"
-        yield problem, "give both"
+    if not c.face:
+        for name in ("compare", "aligned", "redraw", "only_largest"):
+            if getattr(c, name):
+                yield f"--{name} without --face: it says what becomes of faces", "give both"
+        if c.paste != AUTO:
+            yield f"--paste={c.paste} without --face: it says what becomes of faces", "give both"
+    if c.paste == "on" and (c.aligned or c.redraw):
+        which = "--aligned: the picture is the face" if c.aligned else "--redraw: that is a test"
+        yield f"--paste=on with {which}", "leave one of them out"
+    if c.only_largest and c.aligned:
+        yield "--only_largest with --aligned: no face is searched for", "leave one of them out"
     if c.all_checkpoints and c.checkpoint != NEWEST:
         yield f"--all_checkpoints with --checkpoint={c.checkpoint}", "give one of them"
     if c.run == "train" and not c.train_time and not c.max_batches:

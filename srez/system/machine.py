@@ -53,6 +53,15 @@ def why_no_gpu() -> str:
     )
 
 
+def has_bfloat16(root: str = "/") -> bool:
+    """Whether the processor multiplies in bfloat16. root: the folder that holds Linux' proc."""
+    try:
+        with open(os.path.join(root, "proc", "cpuinfo")) as file:
+            return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(file.read().split()))
+    except OSError:  # no Linux: not known
+        return False
+
+
 def free_memory(root: str = "/") -> int:
     """Bytes that this process may still take, a container's limit counted; 0 where that cannot be told.
 

@@ -1,0 +1,186 @@
+"""Faces of the user's photographs: found, made anew by the network, put back into their picture."""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from srez.data.align import Face, find_faces, straighten
+from srez.data.portraits import override_crop, read_face, refuse_other_framing, to_batch
+from srez.images import arrays, layout
+from srez.images.picture import ENDINGS, Picture, read
+from srez.inference.network import EnlargedFace, Network
+from srez.inference.tasks import Outcome, Task, plural, read_picture
+from srez.options.config import Config
+from srez.system import files
+
+ALIGNED_AT_ONCE = 64  # faces that go through the network together
+MAX_PASTED = 400_000_000  # pixels of the largest picture into which faces are put back
+
+
+def enlarge_faces(tasks: Sequence[Task], config: Config, network: Network, outcome: Outcome) -> None:
+    """Find the faces of photographs and enlarge those that gain by it; with --redraw all."""
+    refuse_other_framing(override_crop(network.config, config))
+    for task in tasks:
+        if not read_picture(task, read, outcome):
+            continue
+        pixels = task.picture.flatten()
+        found = find_faces(pixels, config.min_face)
+        if not found:
+            outcome.skip(task.path, "no face found (--aligned, if it is framed as CelebA's are)")
+            continue
+        found = found[:1] if config.only_largest else found
+        faces = [face for face in found if config.redraw or face.side <= network.largest_gain]
+        if large := [face for face in found if face not in faces]:
+            outcome.screen.say(f"{task.path}: {nothing_to_gain(large)}")
+        if faces:
+            _write_all(task, pixels, faces, config, network, outcome)
+        else:
+            outcome.left += 1
+        task.picture = None
+        outcome.screen.step()
+
+
+def nothing_to_gain(faces: Sequence[Face]) -> str:
+    """Why faces are left alone."""
+    sides = ", ".join(f"{face.side:.0f}" for face in faces)
+    return (
+        f"{plural(len(faces), 'face')} already {sides} pixels wide: nothing to gain; --redraw shows what the "
+        "network would make of sixteen pixels"
+    )
+
+
+def _write_all(
+    task: Task, pixels: np.ndarray, faces: list[Face], config: Config, network: Network, outcome: Outcome
+) -> None:
+    """Write the picture with its faces put back, and the faces: the first one last, since it says "done"."""
+    files.make_folder(os.path.dirname(task.stem))
+    if config.redraw:
+        drawn = [network.redraw_face(pixels, face, config.back_projection) for face in faces]
+    else:
+        enlarged = [network.enlarge_face(task.picture.rgb, face, config.back_projection) for face in faces]
+        drawn = [one.upright for one in enlarged]
+        if pastes(config, faces, pixels.shape[:2]):
+            _write_pasted(task, enlarged, config, network.factor, outcome)
+    for number, (face, made) in reversed(list(enumerate(zip(faces, drawn, strict=True), 1))):
+        picture = layout.to_uint8(made)
+        if config.compare:
+            crop = layout.to_uint8(straighten(pixels, face, round(face.side)))
+            seen = layout.to_uint8(straighten(pixels, face, network.config.input_size))
+            columns = (
+                redrawn_columns(seen, picture, crop) if config.redraw else enlarged_columns(crop, picture)
+            )
+            _write_strip(task, number, columns)
+        x, y, *_ = face.box
+        said = f"from {face.side:.0f} pixels at ({x}, {y}), turned by {face.angle:.0f} degrees"
+        _write_face(task, number, picture, config, outcome, said)
+    outcome.done += 1
+
+
+def enlarge_aligned(tasks: Sequence[Task], config: Config, network: Network, outcome: Outcome) -> None:
+    """Cut out the face where training has it, average it down and enlarge that."""
+    run = override_crop(network.config, config)
+    cut_out = partial(read_face, config=run, min_side=run.input_size)
+    for i in range(0, len(tasks), ALIGNED_AT_ONCE):
+        group = [task for task in tasks[i : i + ALIGNED_AT_ONCE] if read_picture(task, cut_out, outcome)]
+        if not group:
+            continue
+        batch = to_batch([task.picture for task in group], run)
+        drawn = layout.to_uint8(network.upscale(batch.feature.numpy(), config.back_projection))
+        seen, true = layout.to_uint8(batch.feature), layout.to_uint8(batch.label)
+        for n, task in enumerate(group):
+            files.make_folder(os.path.dirname(task.stem))
+            if config.compare:
+                _write_strip(task, 1, redrawn_columns(seen[n], drawn[n], true[n]))
+            _write_face(task, 1, drawn[n], config, outcome, "; ".join(task.picture.notes))
+            task.picture = None
+            outcome.done += 1
+            outcome.screen.step()
+
+
+def redrawn_columns(seen: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Titles and columns of a strip that tests the network on a known face; squares, uint8 [n, n, 3]."""
+    side = len(drawn)
+    bicubic = np.asarray(Image.fromarray(seen).resize((side, side), Image.Resampling.BICUBIC))
+    size = f"{len(seen)}x{len(seen)}"
+    return [
+        (f"the network sees {size}", seen),
+        (f"bicubic, from {size}", bicubic),
+        (f"srez, from {size}", drawn),
+        (f"the photograph, {len(true)}x{len(true)}", true),
+    ]
+
+
+def enlarged_columns(crop: np.ndarray, drawn: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    """Titles and columns of a strip that shows what a small face gains; squares, uint8 [n, n, 3]."""
+    side = len(drawn)
+    lanczos = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
+    size = f"{len(crop)}x{len(crop)}"
+    return [
+        (f"the photograph, {size}", crop),
+        (f"Lanczos, {side}x{side}", lanczos),
+        (f"srez, {side}x{side}", drawn),
+    ]
+
+
+def pastes(config: Config, faces: Sequence[Face], size: tuple[int, int]) -> bool:
+    """Whether faces are put back into their picture (height, width): where it is more than these."""
+    if config.paste == "auto":
+        return not config.redraw and size[0] * size[1] > 2 * sum(face.side**2 for face in faces)
+    return config.paste == "on"
+
+
+def _write_pasted(
+    task: Task, faces: list[EnlargedFace], config: Config, factor: int, outcome: Outcome
+) -> None:
+    picture = task.picture
+    height, width = (factor * n for n in picture.rgb.shape[:2])
+    if height * width > MAX_PASTED:
+        outcome.screen.say(
+            f"{task.path}: faces not put back, {width}x{height} is over {MAX_PASTED // 10**6} million pixels"
+        )
+        return
+    path = f"{task.stem}_x{factor}{ENDINGS[config.format]}"
+    try:
+        data = picture.encode(put_back(picture.rgb, faces, factor), config.format)
+    except ValueError as error:
+        outcome.skip(task.path, error)
+        return
+    files.write_whole(path, data)
+    notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
+    outcome.screen.say(f"{task.path} -> {path} {width}x{height}, with {plural(len(faces), 'face')}{notes}")
+    outcome.pasted += 1
+
+
+def put_back(picture: np.ndarray, faces: Sequence[EnlargedFace], factor: int) -> np.ndarray:
+    """A picture [h, w, 3] enlarged `factor` times with Lanczos, its faces in their places; same dtype.
+
+    Each fades out at the edge of its square; beyond these the pixels are those of Lanczos.
+    """
+    height, width = (factor * n for n in picture.shape[:2])
+    whole = arrays.lanczos(picture, (height, width))
+    for face in faces:
+        top, left = max(0, -factor * face.y), max(0, -factor * face.x)  # what lies beyond the picture
+        place = whole[max(0, factor * face.y) :, max(0, factor * face.x) :]
+        place = place[: len(face.part) - top, : face.part.shape[1] - left]
+        size = place.shape[:2]
+        part, share = (one[top : top + size[0], left : left + size[1]] for one in (face.part, face.share))
+        mixed = arrays.from_float(share * part + (1 - share) * arrays.to_float(place), picture.dtype)
+        place[:] = np.where(share > 0, mixed, place)
+    return whole
+
+
+def _write_face(
+    task: Task, number: int, face: np.ndarray, config: Config, outcome: Outcome, said: str
+) -> None:
+    path = f"{task.stem}_face{number}{ENDINGS[config.format]}"
+    profile = task.picture.profile
+    files.write_whole(path, Picture(face, None, "RGB", profile, []).encode(face, config.format))
+    outcome.screen.say(f"{task.path} -> {path} {len(face)}x{len(face)} ({said})")
+    outcome.faces += 1
+
+
+def _write_strip(task: Task, number: int, columns: list[tuple[str, np.ndarray]]) -> None:
+    files.write_whole(f"{task.stem}_face{number}_compare.png", layout.png(layout.titled_row(columns)))
