@@ -100,7 +100,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
     if not names:
         raise find.no_pictures(folder, others)
     if others:
-        logging.warning("%s: %d other files ignored", folder, others)
+        logging.warning("%s: %s", folder, find.passed_over(others))
     listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
     fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     paths = [files.join(folder, name) for name in names]

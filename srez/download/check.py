@@ -56,9 +56,11 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     if not files.is_folder(folder):
         raise UserError(f"--check={folder}: no such folder", "name one that is there")
     names, _, others = find.list_pictures(folder)
+    passed_over = f"; {find.passed_over(others)}" if others else ""
     if not names:
         raise UserError(
-            f"--check={folder}: no pictures in it or below", f"they are {', '.join(find.EXTENSIONS)} files"
+            f"--check={folder}: no pictures in it or below{passed_over}",
+            f"they are {', '.join(find.EXTENSIONS)} files",
         )
     with ThreadPool() as pool:  # threads, since Pillow and numpy let others run
         findings = pool.imap(partial(inspect, folder, unreadable), names, chunksize=8)
@@ -66,7 +68,7 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     damaged = [f for f in found if f.fault]
     good = [f for f in found if not f.fault]
     small = [f for f in good if min(f.width, f.height) < crop_size]
-    print(f"{folder}: {len(names):,} pictures, {others:,} other files")
+    print(f"{folder}: {len(names):,} pictures{passed_over}")
     list_some("damaged", [f"{f.name}: {f.fault}" for f in damaged], len(damaged))
     list_some(f"smaller than {crop_size}x{crop_size}", [f"{f.name}: {f.width}x{f.height}" for f in small])
     list_some("duplicates", _duplicates(good))

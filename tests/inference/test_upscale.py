@@ -498,6 +498,7 @@ def test_upscale_as_a_user_runs_it(srez, trained, album, tmp_path):
         "sub/face_x4.png": ("RGB", (120, 144)),
     }
     assert "png holds no CMYK" in done.stdout
+    assert "album: 1 other file passed over (1 .txt)\n" in done.stdout
     assert "7 upscaled 4 times" in done.stdout
     assert "3 skipped" in done.stdout
     # true to the input: two rounds of back projection are the default
@@ -610,7 +611,7 @@ def test_face_and_compare(trained, album, tmp_path):
 
 
 def test_find_counts_each_file_once(album):
-    found, problems = find.find_pictures(
+    found, problems, _ = find.find_pictures(
         [f"{album}/*.png", str(album), f"{album}/none*", f"{album}/face.png"]
     )
     assert len(found) == 9
