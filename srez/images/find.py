@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from srez.errors import UserError
 from srez.system import files
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".heic", ".heif", ".hif", ".avif")
 MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
 KINDS_TOLD, LONGEST_KIND = 5, 10  # how many kinds of other files are named; longer endings are none
 

@@ -1,7 +1,8 @@
 """A user's picture of any kind: read as red, green, blue, written in its own mode. Needs no TensorFlow.
 
 EXIF orientation is applied and dropped; a colour profile is kept where it still fits; of an animation the
-first frame is taken. What cannot be kept is told in `notes`.
+first frame is taken. What cannot be kept is told in `notes`. HEIC and HEIF are read by pillow-heif, which
+turns them upright itself; all else, AVIF too, by Pillow.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ import zlib
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageCms, ImageOps
+from pillow_heif import register_heif_opener
 
 from srez.errors import one_line
 
@@ -48,6 +50,7 @@ _PROFILE_MODES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow warns of is read nevertheless, or refused
+register_heif_opener()  # HEIC and HEIF; AVIF is Pillow's own
 
 
 class UnusablePicture(ValueError):
@@ -126,14 +129,13 @@ def _read(picture: Image.Image) -> Picture:
         )
     notes = []
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # an MPO's first is the photograph
+    if frames > 1 and picture.format not in ("MPO", "HEIF"):  # of which the photograph itself is taken
         notes.append(f"first of {frames} frames")
-    deep = bool(picture.tile) and ";16" in str(picture.tile[0][3]) and not picture.mode.startswith("I")
-    profile = picture.info.get("icc_profile")
+    profile, bits = picture.info.get("icc_profile"), _bits(picture)
     picture.load()
     picture = _upright(picture)
-    if deep:
-        notes.append("16 bits a channel are read as 8")
+    if bits > 8 and not picture.mode.startswith("I"):
+        notes.append(f"{bits} bits a channel are read as 8")
     if picture.mode.startswith("I"):
         return Picture(_grey16(picture), None, "I;16", profile, notes)
     if picture.mode == "CMYK":
@@ -146,6 +148,13 @@ def _read(picture: Image.Image) -> Picture:
         picture = picture.convert("RGBA")
         alpha = np.asarray(picture.getchannel("A"))
     return Picture(np.asarray(picture.convert("RGB")), alpha, mode, profile, notes)
+
+
+def _bits(picture: Image.Image) -> int:
+    """Bits a channel of a file's picture that is not yet decoded: more than 8 where that is known, else 8."""
+    if picture.tile:
+        return 16 if ";16" in str(picture.tile[0][3]) else 8
+    return picture.info.get("bit_depth", 8)  # of HEIC
 
 
 def _mode(picture: Image.Image) -> str:

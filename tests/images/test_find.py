@@ -21,6 +21,7 @@ def touch(folder: Path, *names: str) -> None:
 class TestList:
     def test_any_nesting_and_any_case_sorted_with_sizes(self, tmp_path):
         names = ["B.JPG", "a.jpeg", "deep/c.Png", "deep/er/still/d.WEBP", "deep/er/e.bmp", "with space/f.jpg"]
+        names += ["g.jfif", "IMG_1.HEIC", "h.heif", "i.hif", "j.Avif"]
         touch(tmp_path, *names)
         found, sizes, others = find.list_pictures(str(tmp_path))
         assert found == sorted(names)

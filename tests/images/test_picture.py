@@ -5,10 +5,11 @@ import struct
 import zlib
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image, ImageCms
 
-from srez.images.picture import decode, is_plain_jpeg, read
+from srez.images.picture import UnusablePicture, decode, is_plain_jpeg, read
 
 COLOURS = np.array([[[200, 30, 30], [30, 200, 30]], [[30, 30, 200], [250, 250, 250]]], np.uint8)
 
@@ -22,6 +23,13 @@ def content(picture: Image.Image, format: str = "PNG", **options) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format, **options)
     return buffer.getvalue()
+
+
+# Options with which all that is lost is what the conversion to YCbCr rounds: at most half a level of each of
+# three, times 255/219 and 255/224, and 1.772 for blue: 0.5 * 1.164 + 0.5 * 1.138 * 1.772, half a level at the
+# end: 2.1.
+FINEST = {"HEIF": {"quality": -1, "chroma": 444}, "AVIF": {"quality": 100, "subsampling": "4:4:4"}}
+ROUNDED = 2.1
 
 
 def png_chunk(kind: bytes, data: bytes) -> bytes:
@@ -79,9 +87,13 @@ class TestDecode:
         seen = decode(content(Image.fromarray(large(COLOURS)), format))
         assert np.abs(seen.astype(int) - large(COLOURS)).mean() < 4
 
+    @pytest.mark.parametrize("format", ["JPEG", "HEIF", "AVIF"])
     @pytest.mark.parametrize("orientation", range(1, 9))
-    def test_turned_upright_by_exif(self, orientation):
-        """EXIF: which side of the stored picture is up; what was stored is the true one, turned back."""
+    def test_turned_upright_once(self, orientation, format):
+        """EXIF: which side of the stored picture is up; what was stored is the true one, turned back.
+
+        HEIC and AVIF files hold it a second time, as an operation (irot, imir) that pillow-heif does itself.
+        """
         true = large(COLOURS)[:24]  # 24 high, 32 wide
         back = {
             **{2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180},
@@ -93,7 +105,9 @@ class TestDecode:
             stored = stored.transpose(back[orientation])
         exif = Image.Exif()
         exif[0x0112] = orientation
-        seen = decode(content(stored, "JPEG", quality=95, exif=exif))
+        data = content(stored, format, exif=exif.tobytes(), **FINEST.get(format, {"quality": 95}))
+        assert (b"irot" in data or b"imir" in data) == (format != "JPEG" and orientation > 1)
+        seen = decode(data)
         assert seen.shape == (24, 32, 3)
         assert np.abs(seen.astype(int) - true).mean() < 6
 
@@ -172,7 +186,7 @@ class TestDecode:
         with pytest.raises(ValueError, match="decompression bomb"):
             decode(data)
 
-    @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP"])
+    @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "BMP", "HEIF", "AVIF"])
     def test_damaged_bytes_give_a_picture_or_a_reason(self, format):
         good = content(Image.fromarray(large(COLOURS)), format)
         random = np.random.default_rng(5)
@@ -186,3 +200,58 @@ class TestDecode:
             except ValueError as error:
                 said = str(error)
             assert said or (seen.dtype, seen.shape[2]) == (np.uint8, 3)
+
+
+class TestHeicAndAvif:
+    """Their colours after Pillow and pillow-heif wrote them with as little loss as there is."""
+
+    @pytest.mark.parametrize("format", FINEST)
+    def test_colours_and_profile(self, format):
+        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+        data = content(Image.fromarray(large(COLOURS)), format, icc_profile=profile, **FINEST[format])
+        found = read(data)
+        np.testing.assert_allclose(found.rgb, large(COLOURS), atol=ROUNDED)
+        assert (found.alpha, found.mode, found.profile, found.notes) == (None, "RGB", profile, [])
+        np.testing.assert_array_equal(decode(data), found.rgb)
+
+    @pytest.mark.parametrize("format", FINEST)
+    def test_alpha(self, format):
+        both = large(np.array([[[200, 30, 30, 255], [30, 200, 30, 51]]], np.uint8))
+        data = content(Image.fromarray(both), format, **FINEST[format])
+        found = read(data)
+        assert found.mode == "RGBA"
+        np.testing.assert_allclose(found.rgb, both[..., :3], atol=ROUNDED)
+        np.testing.assert_allclose(found.alpha, both[..., 3], atol=1)
+        over_white = [0.2 * 30 + 0.8 * 255, 0.2 * 200 + 0.8 * 255, 0.2 * 30 + 0.8 * 255]
+        np.testing.assert_allclose(decode(data)[8, 24], over_white, atol=2)
+
+    @pytest.mark.parametrize("bits", [10, 12])
+    def test_more_than_8_bits_are_told(self, bits, monkeypatch):
+        monkeypatch.setattr(pillow_heif.options, "SAVE_HDR_TO_12_BIT", bits == 12)
+        deep = np.full((32, 32, 3), [65535, 257 * 60, 257 * 180], np.uint16)
+        buffer = io.BytesIO()
+        pillow_heif.from_bytes("RGB;16", (32, 32), deep.tobytes()).save(buffer, **FINEST["HEIF"])
+        found = read(buffer.getvalue())
+        assert found.notes == [f"{bits} bits a channel are read as 8"]
+        np.testing.assert_allclose(found.rgb, np.full((32, 32, 3), [255, 60, 180]), atol=ROUNDED)
+
+    def test_deep_greyscale_stays_deep(self):
+        deep = large(np.array([[0, 20_000], [40_001, 65535]], np.uint16))
+        found = read(content(Image.fromarray(deep), "HEIF", quality=-1))
+        assert (found.mode, found.notes) == ("I;16", [])
+        np.testing.assert_allclose(found.rgb[..., 0], deep, atol=65535 / 1023)  # a step of 10 bits
+
+    def test_of_several_pictures_the_main_one(self):
+        red, blue = (Image.new("RGB", (32, 32), colour) for colour in ("red", "blue"))
+        both = {"save_all": True, "append_images": [blue], **FINEST["HEIF"]}
+        for number, colour in enumerate(([255, 0, 0], [0, 0, 255])):
+            found = read(content(red, "HEIF", primary_index=number, **both))
+            np.testing.assert_allclose(found.rgb[9, 9], colour, atol=ROUNDED)
+            assert found.notes == []
+
+    @pytest.mark.parametrize("format", FINEST)
+    def test_truncated(self, format):
+        data = content(Image.fromarray(large(COLOURS)), format)
+        with pytest.raises(UnusablePicture, match=r".") as error:
+            decode(data[:-20])
+        assert "\n" not in str(error.value)

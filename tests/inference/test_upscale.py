@@ -381,6 +381,8 @@ SAMPLES = [
     as_file(with_alpha(Image.new("RGB", (40, 30))), "PNG"),
     as_file(Image.open(io.BytesIO(jpeg(2))), "TIFF", compression="tiff_lzw"),
     as_file(Image.open(io.BytesIO(jpeg(2))), "WEBP"),
+    as_file(Image.open(io.BytesIO(jpeg(2))), "HEIF"),
+    as_file(Image.open(io.BytesIO(jpeg(2))), "AVIF"),
 ]
 
 
