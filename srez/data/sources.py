@@ -114,7 +114,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
                     f"dataset '{folder}' has vanished", "put it back, then the same command goes on"
                 ) from None
             raise UnusablePicture(one_line(error)) from None
-        return framing.window(decode(data))
+        return decode(data, lambda picture: framing.window(picture).copy())  # a view would hold the whole
 
     def together(indices: Sequence[int]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         small = np.array([k for k, i in enumerate(indices) if sizes[i] <= LARGEST_TOGETHER], int)

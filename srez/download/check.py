@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.pool import ThreadPool
 
+import numpy as np
+
 from srez.errors import UserError, one_line
 from srez.images import find
 from srez.images.picture import decode
@@ -33,14 +35,19 @@ def inspect(folder: str, unreadable: tuple[type[Exception], ...], name: str) -> 
     """Decode a file of a folder as training would; `unreadable` are the errors of its filesystem."""
     try:
         data = files.read_bytes(files.join(folder, name))
-        picture = decode(data)
+        (height, width, _), pixels = decode(data, lambda picture: (picture.shape, _pixels_hash(picture)))
     except unreadable as error:
         return Finding(name, f"cannot be read: {one_line(error)}")
     except ValueError as error:
         return Finding(name, one_line(error))
-    height, width, _ = picture.shape
-    pixels = hashlib.sha256(f"{height}x{width}".encode() + picture.tobytes()).digest()
     return Finding(name, "", width, height, hashlib.sha256(data).digest(), pixels)
+
+
+def _pixels_hash(picture: np.ndarray) -> bytes:
+    """A hash of a picture's size and pixels."""
+    found = hashlib.sha256(f"{picture.shape[0]}x{picture.shape[1]}".encode())
+    found.update(np.ascontiguousarray(picture))
+    return found.digest()
 
 
 def check(folder: str, crop_size: int = Config.crop_size) -> None:

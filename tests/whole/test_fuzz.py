@@ -431,9 +431,8 @@ def test_too_many_pixels_are_refused_by_the_header():
         struct.pack(">I", len(c) - 4) + c + struct.pack(">I", zlib.crc32(c)) for c in chunks
     )
     assert len(data) < 1_000_000
-    for read in (decode, pictures.read):
-        with pytest.raises(UnusablePicture, match="10000x10000 is more than 89 million pixels"):
-            read(data)
+    with pytest.raises(UnusablePicture, match="10000x10000 is more than 89 million pixels"):
+        pictures.read(data)
 
 
 # ---- other files -----------------------------------------------------------------------------------
