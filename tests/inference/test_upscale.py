@@ -26,6 +26,7 @@ from srez.images.picture import Picture, UnusablePicture, decode, read
 from srez.inference import network as network_module
 from srez.inference import upscale as upscaling
 from srez.inference.network import Network, load, reach, spans
+from srez.inference.tasks import plan
 from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
@@ -540,6 +541,20 @@ def test_same_names_from_two_folders(trained, album, tmp_path):
     words = (album / "face.jpg", album / "sub" / "face.jpg", album / "face.jpg", album / "f*.jpg")
     assert upscale(trained, *words, output=str(tmp_path / "out")) == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["face_2_x4.png", "face_x4.png"]
+
+
+def test_pictures_with_one_stem_get_two_names_whatever_their_order_on_disk(tmp_path):
+    for folder, names in (("a", ["IMG_1.HEIC", "IMG_1.JPG"]), ("b", ["IMG_1.JPG", "IMG_1.HEIC"])):
+        (tmp_path / folder).mkdir()
+        for name in [*names, "IMG_1_2.png"]:
+            (tmp_path / folder / name).write_bytes(b"")
+        found, _, _ = find.find_pictures([str(tmp_path / folder)])
+        tasks = plan(found, Config(run="upscale", output="out"), 4)
+        assert {os.path.basename(task.path): task.target for task in tasks} == {
+            "IMG_1.HEIC": "out/IMG_1_x4.png",
+            "IMG_1.JPG": "out/IMG_1_2_x4.png",
+            "IMG_1_2.png": "out/IMG_1_2_2_x4.png",
+        }
 
 
 @pytest.mark.parametrize("output", ["album", "album/out", "album/sub"])
