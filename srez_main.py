@@ -53,7 +53,7 @@ def check_dataset(folder: str) -> None:
             "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic",
         )
     if not find.has_pictures(folder):
-        raise find.no_pictures(folder)
+        raise find.no_pictures(folder, find.list_pictures(folder)[2])
 
 
 def open_run(config: Config) -> Run | None:
@@ -96,7 +96,7 @@ def check_use(config: Config) -> None:
     if config.run == "upscale" and not config.images:
         raise UserError("no pictures", "name files, folders or patterns, as in --run upscale photo.jpg")
     if config.images and not any(map(files.is_remote, config.images)):
-        found, problems = find.find_pictures(config.images)
+        found, problems, _ = find.find_pictures(config.images)
         if not found:
             raise UserError(
                 "; ".join(f"{word}: {reason}" for word, reason in problems), "name pictures that are there"

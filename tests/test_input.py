@@ -192,7 +192,7 @@ def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog)
     assert sorted(dataset.damaged) == [2, 3]
     assert caplog.text.count("000003.jpg") == 1
     assert caplog.text.count("100x200 is too small for a crop of 128x128") == 1
-    assert "1 other files ignored" in caplog.text
+    assert "some: 1 other file passed over (1 .txt)" in caplog.text
 
 
 def test_the_last_names_are_held_out_and_never_trained_on():

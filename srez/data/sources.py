@@ -100,7 +100,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
     if not names:
         raise find.no_pictures(folder, others)
     if others:
-        logging.warning("%s: %d other files ignored", folder, others)
+        logging.warning("%s: %s", folder, find.passed_over(others))
     listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
     fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
     paths = [files.join(folder, name) for name in names]
@@ -114,7 +114,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
                     f"dataset '{folder}' has vanished", "put it back, then the same command goes on"
                 ) from None
             raise UnusablePicture(one_line(error)) from None
-        return framing.window(decode(data))
+        return decode(data, lambda picture: framing.window(picture).copy())  # a view would hold the whole
 
     def together(indices: Sequence[int]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
         small = np.array([k for k, i in enumerate(indices) if sizes[i] <= LARGEST_TOGETHER], int)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing.pool import ThreadPool
 
+import numpy as np
+
 from srez.errors import UserError, one_line
 from srez.images import find
 from srez.images.picture import decode
@@ -33,14 +35,19 @@ def inspect(folder: str, unreadable: tuple[type[Exception], ...], name: str) -> 
     """Decode a file of a folder as training would; `unreadable` are the errors of its filesystem."""
     try:
         data = files.read_bytes(files.join(folder, name))
-        picture = decode(data)
+        (height, width, _), pixels = decode(data, lambda picture: (picture.shape, _pixels_hash(picture)))
     except unreadable as error:
         return Finding(name, f"cannot be read: {one_line(error)}")
     except ValueError as error:
         return Finding(name, one_line(error))
-    height, width, _ = picture.shape
-    pixels = hashlib.sha256(f"{height}x{width}".encode() + picture.tobytes()).digest()
     return Finding(name, "", width, height, hashlib.sha256(data).digest(), pixels)
+
+
+def _pixels_hash(picture: np.ndarray) -> bytes:
+    """A hash of a picture's size and pixels."""
+    found = hashlib.sha256(f"{picture.shape[0]}x{picture.shape[1]}".encode())
+    found.update(np.ascontiguousarray(picture))
+    return found.digest()
 
 
 def check(folder: str, crop_size: int = Config.crop_size) -> None:
@@ -56,9 +63,11 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     if not files.is_folder(folder):
         raise UserError(f"--check={folder}: no such folder", "name one that is there")
     names, _, others = find.list_pictures(folder)
+    passed_over = f"; {find.passed_over(others)}" if others else ""
     if not names:
         raise UserError(
-            f"--check={folder}: no pictures in it or below", f"they are {', '.join(find.EXTENSIONS)} files"
+            f"--check={folder}: no pictures in it or below{passed_over}",
+            f"they are {', '.join(find.EXTENSIONS)} files",
         )
     with ThreadPool() as pool:  # threads, since Pillow and numpy let others run
         findings = pool.imap(partial(inspect, folder, unreadable), names, chunksize=8)
@@ -66,7 +75,7 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     damaged = [f for f in found if f.fault]
     good = [f for f in found if not f.fault]
     small = [f for f in good if min(f.width, f.height) < crop_size]
-    print(f"{folder}: {len(names):,} pictures, {others:,} other files")
+    print(f"{folder}: {len(names):,} pictures{passed_over}")
     list_some("damaged", [f"{f.name}: {f.fault}" for f in damaged], len(damaged))
     list_some(f"smaller than {crop_size}x{crop_size}", [f"{f.name}: {f.width}x{f.height}" for f in small])
     list_some("duplicates", _duplicates(good))

@@ -2,22 +2,28 @@
 
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Sequence
 
 from srez.errors import UserError
 from srez.system import files
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+EXTENSIONS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".bmp", ".heic", ".heif", ".hif", ".avif")
 MORE_EXTENSIONS = (*EXTENSIONS, ".tif", ".tiff", ".gif")  # to be upscaled, not trained on
+KINDS_TOLD, LONGEST_KIND = 5, 10  # how many kinds of other files are named; longer endings are none
 
 
-def list_pictures(folder: str, extensions: Sequence[str] = EXTENSIONS) -> tuple[list[str], list[int], int]:
+def list_pictures(
+    folder: str, extensions: Sequence[str] = EXTENSIONS
+) -> tuple[list[str], list[int], Counter[str]]:
     """Pictures below a folder: names relative to it, sorted; their sizes in bytes; how many other files.
 
-    Hidden files and folders are passed over and not counted; what is no file (a pipe) counts as another one;
-    a link to nowhere has size 0, so that whoever reads it names it. Raises OSError or tf.errors.OpError.
+    The others are counted by their ending in lower case, such as ".mov"; "": without one, or a pipe.
+    Hidden files and folders are passed over and not counted; a link to nowhere has size 0, so that whoever
+    reads it names it. Raises OSError or tf.errors.OpError.
     """
-    sizes, others = {}, 0
+    sizes: dict[str, int] = {}
+    others: Counter[str] = Counter()
     root = folder.rstrip("/") or folder
     for top, folders, found in files.walk(root):
         folders[:] = [f for f in folders if not f.startswith(".")]
@@ -25,13 +31,30 @@ def list_pictures(folder: str, extensions: Sequence[str] = EXTENSIONS) -> tuple[
         for name in found:
             if name.startswith("."):
                 continue
-            size = _size(files.join(top, name)) if name.lower().endswith(tuple(extensions)) else None
-            if size is None:
-                others += 1
+            if not name.lower().endswith(tuple(extensions)):
+                others[_kind(name)] += 1
+            elif (size := _size(files.join(top, name))) is None:
+                others[""] += 1
             else:
                 sizes[posixpath.join(inside, name)] = size
     names = sorted(sizes)
     return names, [sizes[name] for name in names], others
+
+
+def _kind(name: str) -> str:
+    """A file name's ending in lower case; "" where it has none, or one that is rather a part of the name."""
+    ending = os.path.splitext(name)[1].lower()
+    return ending if ending[1:].isalnum() and len(ending) <= LONGEST_KIND else ""
+
+
+def passed_over(others: Counter[str]) -> str:
+    """What to tell of a folder's other files: "15 other files passed over (12 .mov, 3 .txt)"."""
+    kinds = sorted((kind for kind in others if kind), key=lambda kind: (-others[kind], kind))[:KINDS_TOLD]
+    told = [f"{others[kind]:,} {kind}" for kind in kinds]
+    if rest := others.total() - sum(others[kind] for kind in kinds):
+        told.append(f"{rest:,} of other kinds" if kinds else "of no known kind")
+    plural = "" if others.total() == 1 else "s"
+    return f"{others.total():,} other file{plural} passed over ({', '.join(told)})"
 
 
 def _size(path: str) -> int | None:
@@ -42,13 +65,14 @@ def _size(path: str) -> int | None:
         return 0
 
 
-def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[tuple[str, str]], list[str]]:
     """Pictures that files, folders and patterns name: path -> name; other words, each with what is wrong.
 
     The name is relative to the folder that was named, and the file's own otherwise. Each file counts once.
+    Third a line for every folder with pictures and other files, which says what was passed over.
     """
     found: dict[str, tuple[str, str]] = {}
-    problems = []
+    problems, others_told = [], []
     for word in words:
         matches = [word] if files.exists(word) else files.matches(word)
         matches = [m for m in matches if m == word or files.is_folder(m) or _size(m) is not None]
@@ -60,11 +84,13 @@ def find_pictures(words: Sequence[str]) -> tuple[dict[str, str], list[tuple[str,
                 continue
             names, _, others = list_pictures(path, MORE_EXTENSIONS)
             if not names:
-                problems.append((path, f"holds no pictures ({others} other files)"))
+                problems.append((path, _holds_none(others)))
+            elif others:
+                others_told.append(f"{path}: {passed_over(others)}")
             for name in names:
                 inside = files.join(path, name)
                 found.setdefault(files.real(inside), (inside, name))
-    return dict(found.values()), problems
+    return dict(found.values()), problems, others_told
 
 
 def has_pictures(folder: str) -> bool:
@@ -76,8 +102,11 @@ def has_pictures(folder: str) -> bool:
     )
 
 
-def no_pictures(folder: str, others: int = 0) -> UserError:
-    """What to raise for a dataset folder without pictures, which holds so many other files."""
-    found = f" ({others} other files)" if others else ""
+def no_pictures(folder: str, others: Counter[str]) -> UserError:
+    """What to raise for a dataset folder without pictures, which holds these other files."""
     remedy = f"put {', '.join(EXTENSIONS)} files there, or --dataset synthetic"
-    return UserError(f"dataset '{folder}' holds no pictures{found}", remedy)
+    return UserError(f"dataset '{folder}' {_holds_none(others)}", remedy)
+
+
+def _holds_none(others: Counter[str]) -> str:
+    return f"holds no pictures; {passed_over(others)}" if others else "holds no pictures"

@@ -1,19 +1,26 @@
 """A user's picture of any kind: read as red, green, blue, written in its own mode. Needs no TensorFlow.
 
 EXIF orientation is applied and dropped; a colour profile is kept where it still fits; of an animation the
-first frame is taken. What cannot be kept is told in `notes`.
+first frame is taken. What cannot be kept is told in `notes`. HEIC and HEIF are read by pillow-heif, which
+turns them upright itself; all else, AVIF too, by Pillow.
 """
 
 import contextlib
 import dataclasses
 import io
+import itertools
+import math
 import struct
+import threading
 import warnings
 import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageCms, ImageOps
+from PIL import ExifTags, Image, ImageCms, ImageOps
+from pillow_heif import register_heif_opener
 
 from srez.errors import one_line
 
@@ -21,6 +28,10 @@ PICTURE_ERRORS = (  # what Pillow raises of damaged or unsuitable pictures
     *(OSError, ValueError, TypeError, LookupError, EOFError, SyntaxError, ArithmeticError),
     *(AttributeError, MemoryError, RuntimeError, struct.error, zlib.error, Image.DecompressionBombError),
 )
+LARGEST = 200_000_000  # pixels of a picture that is read at all
+LARGEST_WHOLE = 89_478_485  # that is kept whole, to be enlarged; Pillow's own limit
+LARGE = 50_000_000  # of pictures with more, one at a time is decoded: 200 million take 2 GB, or 3
+JPEG_SCALES = (1, 2, 4, 8)  # by which a JPEG can be made smaller while it is decoded
 # parts of a JPEG file; OTHER_FRAMES: all but baseline and extended sequential coding
 JPEG_START, START_OF_SCAN, APP1, EXIF = b"\xff\xd8", b"\xff\xda", b"\xff\xe1", b"Exif\0\0"
 END_OF_JPEG = b"\xff\xd9"
@@ -48,6 +59,10 @@ _PROFILE_MODES = {b"GRAY": ("1", "L", "LA", "I;16"), b"RGB ": ("RGB", "RGBA"), b
 LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what Pillow warns of is read nevertheless, or refused
+Image.MAX_IMAGE_PIXELS = LARGEST // 2  # Pillow refuses a header that tells of more than twice as many
+register_heif_opener()  # HEIC and HEIF; AVIF is Pillow's own
+_one_large = threading.RLock()
+Made = TypeVar("Made")
 
 
 class UnusablePicture(ValueError):
@@ -111,10 +126,23 @@ class Picture:
         return picture.convert(mode)
 
 
-def read(data: bytes) -> Picture:
-    """Decode a picture file's content. Raises UnusablePicture."""
+def read(data: bytes, max_pixels: int | None = None) -> Picture:
+    """Decode a picture file's content, whole or, if it has more than `max_pixels`, made smaller.
+
+    max_pixels: a picture of up to LARGEST (200 million) pixels becomes one of at most that many, by a whole
+    number that notes tell: a JPEG while it is decoded, which needs little memory, others by averages.
+    None: nothing is made smaller, and what has more than LARGEST_WHOLE (89 million) pixels is refused.
+    Raises UnusablePicture.
+    """
+    with _reasons():
+        return _read(Image.open(io.BytesIO(data)), max_pixels)
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """What Pillow raises in the block, as UnusablePicture."""
     try:
-        return from_pillow(Image.open(io.BytesIO(data)))
+        yield
     except Image.UnidentifiedImageError:
         raise UnusablePicture("no picture that can be read") from None
     except PICTURE_ERRORS as error:
@@ -123,28 +151,25 @@ def read(data: bytes) -> Picture:
 
 def from_pillow(picture: Image.Image) -> Picture:
     """A Pillow picture of any mode. Raises UnusablePicture."""
-    try:
-        return _read(picture)
-    except PICTURE_ERRORS as error:
-        raise UnusablePicture(_reason(error)) from None
+    with _reasons():
+        return _read(picture, None)
 
 
-def _read(picture: Image.Image) -> Picture:
-    if picture.width * picture.height > Image.MAX_IMAGE_PIXELS:
-        raise ValueError(
-            f"{picture.width}x{picture.height} is more than {Image.MAX_IMAGE_PIXELS / 1e6:.0f} million pixels"
-        )
+def _read(picture: Image.Image, max_pixels: int | None) -> Picture:
+    size = picture.size
+    if max_pixels is None and math.prod(size) > LARGEST_WHOLE:
+        raise ValueError(f"{size[0]}x{size[1]} is more than {LARGEST_WHOLE / 1e6:.0f} million pixels")
     notes = []
     frames = getattr(picture, "n_frames", 1)
-    if frames > 1 and picture.format != "MPO":  # an MPO's first is the photograph
+    if frames > 1 and picture.format not in ("MPO", "HEIF"):  # of which the photograph itself is taken
         notes.append(f"first of {frames} frames")
-    tile = getattr(picture, "tile", None)  # of a file
-    deep = bool(tile) and ";16" in str(tile[0][3]) and not picture.mode.startswith("I")
-    profile = picture.info.get("icc_profile")
-    picture.load()
+    profile, bits = picture.info.get("icc_profile"), _bits(picture)
+    picture, times = _load(picture, max_pixels or LARGEST_WHOLE)
     picture = _upright(picture)
-    if deep:
-        notes.append("16 bits a channel are read as 8")
+    if times > 1:
+        notes.append(f"read at 1/{times} of its size, {picture.width}x{picture.height}")
+    if bits > 8 and not picture.mode.startswith("I"):
+        notes.append(f"{bits} bits a channel are read as 8")
     if picture.mode.startswith("I"):
         return Picture(_grey16(picture), None, "I;16", profile, notes)
     if picture.mode == "CMYK":
@@ -156,7 +181,43 @@ def _read(picture: Image.Image) -> Picture:
     if mode in ("LA", "RGBA"):
         picture = picture.convert("RGBA")
         alpha = np.asarray(picture.getchannel("A"))
-    return Picture(np.asarray(picture.convert("RGB")), alpha, mode, profile, notes)
+    if picture.mode != "RGB":  # else it would be copied
+        picture = picture.convert("RGB")
+    return Picture(np.asarray(picture), alpha, mode, profile, notes)
+
+
+def _bits(picture: Image.Image) -> int:
+    """Bits a channel of a file's picture that is not yet decoded: more than 8 where that is known, else 8."""
+    if tile := getattr(picture, "tile", None):
+        return 16 if ";16" in str(tile[0][3]) else 8
+    return picture.info.get("bit_depth", 8)  # of HEIC
+
+
+def _load(picture: Image.Image, max_pixels: int) -> tuple[Image.Image, int]:
+    """A file's picture decoded, and how many times smaller each way: at most max_pixels, as `read` has it."""
+    times = 1
+    if picture.format in ("JPEG", "MPO"):
+        times = _times(picture.size, max_pixels, [n for n in JPEG_SCALES if n <= min(picture.size)])
+        if times > 1:
+            picture.draft(None, (picture.width // times, picture.height // times))
+    picture.load()
+    more = _times(picture.size, max_pixels, itertools.count(1))
+    if more == 1:
+        return picture, times
+    if picture.mode.startswith("I"):
+        picture = picture.convert("I")
+    elif picture.mode != "CMYK":  # colours of a palette and single bits have no averages
+        mode = _mode(picture)
+        picture = picture.convert("L" if mode == "1" else mode)
+    return picture.reduce(more), times * more
+
+
+def _times(size: tuple[int, int], max_pixels: int, choices: Iterable[int]) -> int:
+    """The first of the ascending `choices` by which a size becomes one of at most max_pixels, or the last."""
+    for times in choices:
+        if math.prod(-(-n // times) for n in size) <= max_pixels:
+            break
+    return times
 
 
 def _mode(picture: Image.Image) -> str:
@@ -172,7 +233,8 @@ def _mode(picture: Image.Image) -> str:
 def _upright(picture: Image.Image) -> Image.Image:
     """EXIF orientation applied; a picture whose EXIF data is damaged stays as it lies."""
     try:
-        return ImageOps.exif_transpose(picture)
+        lies_right = picture.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return picture if lies_right else ImageOps.exif_transpose(picture)  # which would copy it
     except PICTURE_ERRORS:
         return picture
 
@@ -198,17 +260,23 @@ def _reason(error: BaseException) -> str:
     return one_line(error) or type(error).__name__
 
 
-def decode(data: bytes) -> np.ndarray:
-    """A file's picture as uint8 [h, w, 3], upright, transparency over white. Raises UnusablePicture."""
+def decode(data: bytes, then: Callable[[np.ndarray], Made] = lambda picture: picture) -> Made:
+    """What `then` makes of a file's picture, uint8 [h, w, 3], upright, transparency over white.
+
+    By default the picture. It may have LARGEST pixels; of those with more than LARGE only one at a time is
+    decoded and held until `then` is done, in whatever threads. Raises UnusablePicture.
+    """
+    plain = None
     with contextlib.suppress(ValueError):  # Pillow has the better reasons, and mends what can be mended
-        if is_plain_jpeg(data):  # in several threads at once; Pillow has a lock
-            return simplejpeg.decode_jpeg(data)
-    return read(data).flatten()
-
-
-def is_plain_jpeg(data: bytes) -> bool:
-    """Whether `plain_jpeg_size` knows a size. Raises ValueError where the JPEG is damaged."""
-    return plain_jpeg_size(data) is not None
+        plain = plain_jpeg_size(data)
+    with _reasons():
+        size = plain or Image.open(io.BytesIO(data)).size
+    with _one_large if math.prod(size) > LARGE else contextlib.nullcontext():
+        picture = None
+        if plain:
+            with contextlib.suppress(ValueError):
+                picture = simplejpeg.decode_jpeg(data)  # in several threads at once; Pillow has a lock
+        return then(read(data, LARGEST).flatten() if picture is None else picture)
 
 
 def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
@@ -228,4 +296,4 @@ def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
             return None
         position += 2 + length
     height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-    return (width, height) if colours == "YCbCr" and height * width <= Image.MAX_IMAGE_PIXELS else None
+    return (width, height) if colours == "YCbCr" and height * width <= LARGEST else None

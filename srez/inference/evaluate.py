@@ -130,7 +130,9 @@ def held_out(dataset: Dataset, run: Config) -> Faces:
 
 def read_portraits(config: Config, run: Config) -> tuple[Faces, list[str]]:
     """The faces of --images, and the paths of those that cannot be used; names them."""
-    found, problems = find.find_pictures(config.images)
+    found, problems, passed_over = find.find_pictures(config.images)
+    for line in passed_over:
+        print(line)
     skipped = [word for word, _ in problems]
     for word, reason in problems:
         print(f"srez: skipped {word}: {reason}", file=sys.stderr)

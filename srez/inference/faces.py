@@ -10,7 +10,7 @@ from PIL import Image
 from srez.data.align import Face, find_faces, straighten
 from srez.data.portraits import override_crop, read_face, refuse_other_framing, to_batch
 from srez.images import arrays, layout
-from srez.images.picture import ENDINGS, Picture, read
+from srez.images.picture import ENDINGS, LARGEST_WHOLE, Picture, read
 from srez.inference.network import EnlargedFace, Network
 from srez.inference.tasks import Outcome, Task, plural, read_picture
 from srez.options.config import Config
@@ -24,7 +24,7 @@ def enlarge_faces(tasks: Sequence[Task], config: Config, network: Network, outco
     """Find the faces of photographs and enlarge those that gain by it; with --redraw all."""
     refuse_other_framing(override_crop(network.config, config))
     for task in tasks:
-        if not read_picture(task, read, outcome):
+        if not read_picture(task, partial(read, max_pixels=LARGEST_WHOLE), outcome):
             continue
         pixels = task.picture.flatten()
         found = find_faces(pixels, config.min_face)
@@ -64,6 +64,7 @@ def _write_all(
         drawn = [one.upright for one in enlarged]
         if pastes(config, faces, pixels.shape[:2]):
             _write_pasted(task, enlarged, config, network.factor, outcome)
+    notes = list(task.picture.notes)
     for number, (face, made) in reversed(list(enumerate(zip(faces, drawn, strict=True), 1))):
         picture = layout.to_uint8(made)
         if config.compare:
@@ -74,7 +75,7 @@ def _write_all(
             )
             _write_strip(task, number, columns)
         x, y, *_ = face.box
-        said = f"from {face.side:.0f} pixels at ({x}, {y}), turned by {face.angle:.0f} degrees"
+        said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *notes])
         _write_face(task, number, picture, config, outcome, said)
     outcome.done += 1
 

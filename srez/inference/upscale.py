@@ -31,10 +31,12 @@ LONG = 60  # seconds of work that are told beforehand
 def upscale(config: Config) -> int:
     """Upscale --images into --output; the exit code, 2 where any could not be done."""
     network = load(config.checkpoint_dir, config.checkpoint, config.precision)
-    found, missing = find.find_pictures(config.images)
+    found, missing, passed_over = find.find_pictures(config.images)
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
         outcome = Outcome(screen)
+        for line in passed_over:
+            screen.say(line)
         for word, reason in missing:
             outcome.skip(word, reason)
         wanted = [task for task in tasks if config.overwrite or not files.exists(task.target)]

@@ -27,7 +27,7 @@ def folder(tmp_path):
 def test_good_folder(call, folder):
     code, out, _ = call("--check", str(folder))
     assert code == 0
-    assert "3 pictures, 1 other files" in out
+    assert ": 3 pictures; 1 other file passed over (1 .txt)\n" in out
     assert "damaged: 0" in out
     assert "smaller than 128x128: 0" in out
     assert "duplicates: 0" in out
@@ -80,12 +80,14 @@ def test_long_lists_are_cut_but_the_damaged_all_named(call, tmp_path):
 def test_nothing_to_check(call, tmp_path):
     assert "no such folder" in call("--check", "missing")[2]
     (tmp_path / "empty").mkdir()
-    assert "no pictures" in call("--check", "empty")[2]
+    assert "no pictures in it or below: they are" in call("--check", "empty")[2]
+    (tmp_path / "empty" / "film.mov").write_bytes(b"")
+    assert "no pictures in it or below; 1 other file passed over (1 .mov): " in call("--check", "empty")[2]
 
 
 def test_what_was_fetched_and_drawn_passes(call, tmp_path):
     call("--source", "synthetic", "--count", "9", "--dest", "drawn")
     code, out, _ = call("--check", "drawn")
     assert code == 0
-    assert "9 pictures, 0 other files" in out
+    assert ": 9 pictures\n" in out
     assert "  178x218: 9" in out

@@ -199,6 +199,7 @@ def test_images_of_the_user(trained, tmp_path, capsys):
     Image.open(folder / "a.jpg").convert("CMYK").resize((356, 436)).save(folder / "b.tif")
     Image.new("RGB", (1, 1)).save(folder / "one.png")
     (folder / "broken.jpg").write_bytes(jpeg(9)[:1000])
+    (folder / "film.MOV").write_bytes(b"")
     assert evaluate(trained, tmp_path / "out", images=(str(folder), "missing.png")) == 2
     content = json.loads((tmp_path / "out" / "eval.json").read_text())
     assert content["count"] == 2
@@ -206,6 +207,7 @@ def test_images_of_the_user(trained, tmp_path, capsys):
     captured = capsys.readouterr()
     assert captured.err.count("srez: skipped") == 3
     assert "64 are needed" in captured.err
+    assert f"{folder}: 1 other file passed over (1 .mov)\n" in captured.out
 
 
 def test_portraits_without_the_dataset_have_no_floor(trained, tmp_path, capsys):

@@ -21,10 +21,12 @@ from PIL import Image, ImageCms
 from srez.data import portraits
 from srez.errors import UserError
 from srez.images import find
-from srez.images.picture import Picture, UnusablePicture, read
+from srez.images import picture as pictures
+from srez.images.picture import Picture, UnusablePicture, decode, read
 from srez.inference import network as network_module
 from srez.inference import upscale as upscaling
 from srez.inference.network import Network, load, reach, spans
+from srez.inference.tasks import plan
 from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
@@ -367,12 +369,12 @@ def test_what_cannot_be_read_has_one_line(monkeypatch):
         with pytest.raises(ValueError, match=text) as error:
             read(data)
         assert "\n" not in str(error.value)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 178 * 218)
+    monkeypatch.setattr(pictures, "LARGEST_WHOLE", 178 * 218)
     read(whole)
-    for limit in (178 * 218 - 1, 178 * 218 // 3):  # Pillow warns of the first and refuses the second
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-        with pytest.raises(ValueError, match="pixels"):
-            read(whole)
+    monkeypatch.setattr(pictures, "LARGEST_WHOLE", 178 * 218 - 1)
+    with pytest.raises(ValueError, match="178x218 is more than 0 million pixels"):
+        read(whole)
+    assert read(whole, 178 * 218).rgb.shape == decode(whole).shape == (218, 178, 3)
 
 
 SAMPLES = [
@@ -381,6 +383,8 @@ SAMPLES = [
     as_file(with_alpha(Image.new("RGB", (40, 30))), "PNG"),
     as_file(Image.open(io.BytesIO(jpeg(2))), "TIFF", compression="tiff_lzw"),
     as_file(Image.open(io.BytesIO(jpeg(2))), "WEBP"),
+    as_file(Image.open(io.BytesIO(jpeg(2))), "HEIF"),
+    as_file(Image.open(io.BytesIO(jpeg(2))), "AVIF"),
 ]
 
 
@@ -498,6 +502,7 @@ def test_upscale_as_a_user_runs_it(srez, trained, album, tmp_path):
         "sub/face_x4.png": ("RGB", (120, 144)),
     }
     assert "png holds no CMYK" in done.stdout
+    assert "album: 1 other file passed over (1 .txt)\n" in done.stdout
     assert "7 upscaled 4 times" in done.stdout
     assert "3 skipped" in done.stdout
     # true to the input: two rounds of back projection are the default
@@ -536,6 +541,20 @@ def test_same_names_from_two_folders(trained, album, tmp_path):
     words = (album / "face.jpg", album / "sub" / "face.jpg", album / "face.jpg", album / "f*.jpg")
     assert upscale(trained, *words, output=str(tmp_path / "out")) == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["face_2_x4.png", "face_x4.png"]
+
+
+def test_pictures_with_one_stem_get_two_names_whatever_their_order_on_disk(tmp_path):
+    for folder, names in (("a", ["IMG_1.HEIC", "IMG_1.JPG"]), ("b", ["IMG_1.JPG", "IMG_1.HEIC"])):
+        (tmp_path / folder).mkdir()
+        for name in [*names, "IMG_1_2.png"]:
+            (tmp_path / folder / name).write_bytes(b"")
+        found, _, _ = find.find_pictures([str(tmp_path / folder)])
+        tasks = plan(found, Config(run="upscale", output="out"), 4)
+        assert {os.path.basename(task.path): task.target for task in tasks} == {
+            "IMG_1.HEIC": "out/IMG_1_x4.png",
+            "IMG_1.JPG": "out/IMG_1_2_x4.png",
+            "IMG_1_2.png": "out/IMG_1_2_2_x4.png",
+        }
 
 
 @pytest.mark.parametrize("output", ["album", "album/out", "album/sub"])
@@ -610,7 +629,7 @@ def test_face_and_compare(trained, album, tmp_path):
 
 
 def test_find_counts_each_file_once(album):
-    found, problems = find.find_pictures(
+    found, problems, _ = find.find_pictures(
         [f"{album}/*.png", str(album), f"{album}/none*", f"{album}/face.png"]
     )
     assert len(found) == 9
