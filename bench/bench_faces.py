@@ -2,11 +2,11 @@
 
 python3 bench/bench_faces.py FACES [--collages 50] [--faces 240] [--json FILE]
 
-FACES: CelebA's 178x218 pictures. On collages of six of them (faces 24 to 200 pixels high, turned by up to 30
-degrees): how many are found, and how far the square around each lies from CelebA's own, as a share of its side.
-What is found in scikit-image's pictures, most without people. PSNR and SSIM of faces that were reduced to 16 to 48
-pixels with all of their picture, straight and turned, enlarged by the generator that comes along and by Lanczos.
-Two Markdown tables and a line.
+FACES: CelebA's 178x218 pictures. On collages of six of them (faces 24 to 200 pixels high, turned by up to
+30 degrees): how many are found, and how far the square around each lies from CelebA's own, as a share of its
+side. What is found in scikit-image's pictures, most without people. PSNR and SSIM of faces that were reduced
+to 16 to 48 pixels with all of their picture, straight and turned, enlarged by the generator that comes along
+and by Lanczos. Two Markdown tables and a line.
 """
 
 import argparse
@@ -158,8 +158,9 @@ def main() -> None:
     false = {name: count for name, count in samples.items() if count and name not in PEOPLE}
     missed = sorted(PEOPLE - {name for name, count in samples.items() if count})
     print(
-        f"scikit-image's {len(samples)} pictures: where nobody is {false or 'none'}; missed {missed or 'none'}\n"
+        f"scikit-image's {len(samples)} pictures: nobody's faces {false or 'none'}; missed {missed or 'none'}"
     )
+    print()
     rows = gains(paths[-options.faces :])
     print("| reduced by | turned | side | PSNR: srez, Lanczos | SSIM: srez, Lanczos | better in PSNR, SSIM |")
     print("|---|---|---|---|---|---|")

@@ -162,7 +162,7 @@ class Expectation:
     screen: Screen
     count: Callable[[float], object]
     done: int = 0
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=lambda: time.monotonic())
 
     def step(self, pixels: int) -> None:
         """So many more pixels are done."""

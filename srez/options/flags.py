@@ -41,7 +41,7 @@ EXAMPLES = """
   --run train --dataset synthetic --preset quick    train on drawn faces for five minutes
   --run train --dataset FOLDER --preset sharp       train on photographs
   --run demo                                        a film of the training
-  --run upscale --face me.jpg                       enlarge the face of a portrait
+  --run upscale --face party.jpg                    enlarge the small faces of a photograph
   --run eval                                        figures against interpolation
 
 --help lists all options"""

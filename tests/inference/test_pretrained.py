@@ -72,11 +72,11 @@ def test_drawn_faces_become_sharper():
 
 
 def test_upscale_takes_it_where_there_is_no_other_and_says_so(srez, portrait):
-    done = srez("--run=upscale", "--face", "--compare", "me.png", cwd=portrait)
+    done = srez("--run=upscale", "--face", "--aligned", "--compare", "me.png", cwd=portrait)
     assert done.returncode == 0, done.stderr
     assert SAID in done.stdout
-    with Image.open(portrait / "output" / "me_x4_compare.png") as picture:
-        assert picture.size[1] == 64
+    with Image.open(portrait / "output" / "me_face1_compare.png") as picture:
+        assert picture.size == (1048, 284)
 
 
 def test_export_takes_it_too(srez, portrait):
@@ -104,7 +104,7 @@ def test_a_training_or_one_asked_for_is_not_replaced(srez, trained, portrait):
     asked = srez("--run=upscale", "me.png", "--checkpoint=2000", cwd=portrait)
     assert (asked.returncode, SAID in asked.stdout) == (2, False)
     shutil.copytree(trained, portrait / "checkpoint")
-    done = srez("--run=upscale", "--face", "me.png", cwd=portrait)
+    done = srez("--run=upscale", "--face", "--aligned", "me.png", cwd=portrait)
     assert (done.returncode, SAID in done.stdout) == (0, False)
 
 

@@ -23,7 +23,6 @@ from srez.errors import UserError
 from srez.images import find
 from srez.images import picture as pictures
 from srez.images.picture import Picture, UnusablePicture, decode, read
-from srez.inference import network as network_module
 from srez.inference import upscale as upscaling
 from srez.inference.network import Network, load, reach, spans
 from srez.inference.tasks import plan
@@ -31,7 +30,7 @@ from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
 from srez.options.config import Config, check
-from srez.runs.trained import PRETRAINED_FOLDER
+from srez.system.screen import Screen
 
 
 def as_file(picture: Image.Image, format: str, **options) -> bytes:
@@ -604,30 +603,6 @@ def test_tile_is_what_goes_through_at_once(trained, album, tmp_path, monkeypatch
     assert all(s[1] <= 64 + 2 * margin for s in seen)
 
 
-def test_face_and_compare(trained, album, tmp_path):
-    (album / "portrait.jpg").write_bytes(jpeg(5))
-    code = upscale(
-        trained,
-        album / "portrait.jpg",
-        album / "one.png",
-        output=str(tmp_path / "out"),
-        face=True,
-        compare=True,
-    )
-    assert code == 2  # one.png holds no face
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
-        "portrait_x4.png",
-        "portrait_x4_compare.png",
-    ]
-    strip = np.asarray(Image.open(tmp_path / "out" / "portrait_x4_compare.png")).astype(float)
-    assert strip.shape == (64, 256, 3)
-    batch = portraits.to_batch([portraits.read_face(jpeg(5), Config(), 64)], Config())
-    np.testing.assert_allclose(strip[:, :64], 255 * enlarged(batch.feature[0].numpy()), atol=0.51)
-    np.testing.assert_allclose(strip[:, 192:], 255 * batch.label[0].numpy(), atol=0.51)
-    generated = np.asarray(Image.open(tmp_path / "out" / "portrait_x4.png"))
-    np.testing.assert_array_equal(strip[:, 128:192], generated)
-
-
 def test_find_counts_each_file_once(album):
     found, problems, _ = find.find_pictures(
         [f"{album}/*.png", str(album), f"{album}/none*", f"{album}/face.png"]
@@ -671,45 +646,67 @@ def test_memory_of_a_large_picture(tmp_path):
     assert int(done.stdout.split()[-1]) < 2_000_000  # kB
 
 
-# ---- bfloat16 where it does not show ---------------------------------------------------------------
+# ---- large pictures --------------------------------------------------------------------------------
 
 
-def smooth_picture(path: Path) -> Path:
-    across, down = np.meshgrid(np.linspace(40, 200, 16), np.linspace(60, 180, 16))
+@pytest.fixture
+def large(tmp_path) -> Path:
+    """More than 256x256 pixels."""
+    across, down = np.meshgrid(np.linspace(40, 200, 260), np.linspace(60, 180, 256))
+    path = tmp_path / "large.png"
     Image.fromarray(np.stack([across, down, across], -1).astype(np.uint8)).save(path)
     return path
 
 
-def put_gpu(monkeypatch) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["a GPU"])
-
-
 @pytest.mark.parametrize("allowed", [3, 1e-6])
-def test_a_gpu_takes_bfloat16_where_it_does_not_show(tmp_path, monkeypatch, capsys, allowed):
-    put_gpu(monkeypatch)
-    monkeypatch.setattr(network_module, "MAX_DIFFERENCE", allowed)
-    picture, folder = smooth_picture(tmp_path / "a.png"), PRETRAINED_FOLDER
+def test_large_pictures_take_bfloat16_where_it_does_not_show(
+    trained, large, tmp_path, monkeypatch, capsys, allowed
+):
+    monkeypatch.setattr(upscaling, "fast_bfloat16", lambda: True)
+    monkeypatch.setattr(upscaling, "MAX_DIFFERENCE", allowed)
     pixels = {}
     for precision in ("auto", "float32", "bfloat16"):
-        assert upscale(folder, picture, output=str(tmp_path / precision), precision=precision) == 0
-        pixels[precision] = np.asarray(Image.open(tmp_path / precision / "a_x4.png")).astype(int)
+        assert upscale(trained, large, output=str(tmp_path / precision), precision=precision) == 0
+        pixels[precision] = np.asarray(Image.open(tmp_path / precision / "large_x4.png")).astype(int)
     assert 0 < np.abs(pixels["bfloat16"] - pixels["float32"]).max() <= 3
     taken = "bfloat16" if allowed == 3 else "float32"
     assert (pixels["auto"] == pixels[taken]).all()
-    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("precision")]
+    said = [line for line in capsys.readouterr().out.splitlines() if "of 255 levels" in line]
     assert len(said) == 1
-    assert said[0].startswith(f"precision: {taken}, since bfloat16 differs from float32 by ")
+    assert f"large_x4.png 1040x1024 (in {taken}: " in said[0]
 
 
-def test_bfloat16_is_compared_once(trained, album, tmp_path, monkeypatch, capsys):
-    put_gpu(monkeypatch)
-    assert upscale(trained, album / "face.jpg", album / "sub", output=str(tmp_path), precision="auto") == 0
-    assert capsys.readouterr().out.count("since bfloat16 differs") == 1
+def test_small_pictures_and_old_processors_stay_with_float32(
+    trained, album, large, tmp_path, monkeypatch, capsys
+):
+    for fast, picture in ((True, album / "face.jpg"), (False, large)):
+        monkeypatch.setattr(upscaling, "fast_bfloat16", lambda fast=fast: fast)
+        assert upscale(trained, picture, output=str(tmp_path), precision="auto") == 0
+    assert "float" not in capsys.readouterr().out
 
 
-def test_without_a_gpu_nothing_is_said(trained, album, tmp_path, capsys):
-    assert upscale(trained, album / "face.jpg", output=str(tmp_path), precision="auto") == 0
-    assert "precision" not in capsys.readouterr().out
+def test_what_a_larger_picture_can_expect_is_said_once_before(trained, album, tmp_path, capsys):
+    for n in range(2):
+        Image.new("RGB", (65, 20)).save(tmp_path / f"{n}.png")
+    assert upscale(trained, album / "face.jpg", output=str(tmp_path / "out")) == 0
+    assert "the network knows faces" not in capsys.readouterr().out
+    assert upscale(trained, tmp_path / "0.png", tmp_path / "1.png", output=str(tmp_path / "out")) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("the network knows faces about 16 pixels wide: ")
+    assert "--face enlarges a photograph's small faces" in said[0]
+    assert sum("the network knows" in line for line in said) == 1
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(59, ""), (180, "big.png: about 3 minutes more")])
+def test_a_long_time_is_told_after_the_first_tile(monkeypatch, capsys, seconds, said):
+    clock = iter([0.0, seconds / 9, 2 * seconds / 9])
+    monkeypatch.setattr(upscaling.time, "monotonic", lambda: next(clock))
+    counted = []
+    expectation = upscaling.Expectation(1000, "big.png", Screen(1, "picture"), counted.append)
+    for _ in range(2):
+        expectation.step(100)
+    assert counted == [100, 100]
+    assert capsys.readouterr().out.strip() == said
 
 
 def test_auto_is_float32_elsewhere(trained):

@@ -94,7 +94,7 @@ def test_help_is_a_text(words):
 def test_version_and_usage_are_texts():
     assert parse("--version") == f"srez {srez_package.__version__}"
     assert parse().startswith("usage: python3 srez_main.py --run train|")
-    assert "--run upscale --face me.jpg" in parse()
+    assert "--run upscale --face party.jpg" in parse()
 
 
 @pytest.mark.parametrize("preset", sorted((ROOT / "srez" / "presets").glob("*.flags")), ids=lambda p: p.name)
