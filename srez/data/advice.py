@@ -1,5 +1,6 @@
 """What to tell of a dataset in which the crop shows little of the faces. Only the search takes TensorFlow."""
 
+import itertools
 import shlex
 from collections import Counter
 from collections.abc import Sequence
@@ -97,9 +98,9 @@ def smaller_crop(config: Config, names: Sequence[str]) -> str:
 def sample_sizes(folder: str, names: Sequence[str]) -> dict[str, tuple[int, int]]:
     """Width and height, by path, of SAMPLE readable pictures that are spread over a local folder's names."""
     step = -(-len(names) // SAMPLE)
-    spread = [i for start in range(step) for i in range(start, len(names), step)]
+    spread = (i for start in range(step) for i in range(start, len(names), step))
     sizes: dict[str, tuple[int, int]] = {}
-    for index in spread[: 4 * SAMPLE]:
+    for index in itertools.islice(spread, 4 * SAMPLE):
         path = files.join(folder, names[index])
         if len(sizes) < SAMPLE and (size := _size(path)):
             sizes[path] = size
