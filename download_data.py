@@ -42,6 +42,7 @@ OPTIONS = {
     "pack": ("pack_to", *CROP_OPTIONS),
     "align": ("align_to", "min_face"),
 }
+LEAST = {"count": 1, "crop_size": 1, "crop_wiggle": 0, "crop_x": -1, "crop_y": -1, "min_face": LEAST_FACE}
 
 
 def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
@@ -83,14 +84,7 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
 
 
 def _check_values(mode: str, args: argparse.Namespace) -> None:
-    for name, least in (
-        ("count", 1),
-        ("crop_size", 1),
-        ("crop_wiggle", 0),
-        ("crop_x", -1),
-        ("crop_y", -1),
-        ("min_face", LEAST_FACE),
-    ):
+    for name, least in LEAST.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
             raise UserError(f"--{name}={getattr(args, name)}", f"must be at least {least}")
     if mode == "align" and args.align_to is None:

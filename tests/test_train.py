@@ -406,5 +406,5 @@ def test_one_truncated_picture_is_skipped_by_name(srez, faces, tmp_path):
     assert "03.jpg" in done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
-    assert "1 cannot be used (image file is truncated" in done.stdout
+    assert "1 pictures cannot be used (image file is truncated" in done.stdout
     assert "replaced by others" in done.stdout

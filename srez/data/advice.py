@@ -11,7 +11,7 @@ from PIL import ExifTags, Image
 
 from srez.data.framing import Framing
 from srez.data.pack import is_pack
-from srez.images.picture import PICTURE_ERRORS, UnusablePicture, decode
+from srez.images.picture import PICTURE_ERRORS, UnusablePicture, read
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.system import files
 from srez.system.screen import import_tensorflow
@@ -19,6 +19,7 @@ from srez.system.screen import import_tensorflow
 SMALLEST_SAMPLE = 64  # of --sample_size
 SAMPLE = 16  # pictures of a dataset whose headers are looked at; in half of them faces are searched
 MUCH_LARGER = 1.5  # shorter side of a picture / crop, from which on the face may be larger than the crop
+ENOUGH_PIXELS = 2**22  # of a picture for the search
 SMALLEST_FACE = 1 / 10  # of the faces that are searched: side of the square / shorter side of the picture
 # how far squares may be apart, in size and place, share of the side:
 FRAMED = 0.25  # a face's square from the crop, where nothing needs to be told
@@ -63,7 +64,7 @@ def advise(config: Config, names: Sequence[str]) -> str:
 def _advise_larger(config: Config, large: dict[str, tuple[int, int]], crop: str) -> str:
     """What to tell where most pictures, path -> size, are much larger than the crop."""
     large = dict(list(large.items())[::2])  # a fifth of a second each
-    squares = {path: square for path in large if (square := _square_of_face(path))}
+    squares = {path: square for path, (width, _) in large.items() if (square := _square_of_face(path, width))}
     if not squares:
         width, height = Counter(large.values()).most_common(1)[0][0]
         window = f"{config.window_side}x{config.window_side}"
@@ -131,13 +132,13 @@ def _usual_crop(config: Config, width: int, height: int) -> Square:
     return Square(x + config.crop_size / 2, y + config.crop_size / 2, config.crop_size)
 
 
-def _square_of_face(path: str) -> Square | None:
-    """The square that CelebA's crop makes of the largest face of a picture; None where none is found."""
+def _square_of_face(path: str, width: int) -> Square | None:
+    """The square that CelebA's crop makes of the largest face of a picture so wide; None: there is none."""
     tf = import_tensorflow()
     from srez.data.align import SQUARE, find_faces  # late: it takes TensorFlow, seconds
 
     try:
-        picture = decode(files.read_bytes(path))
+        picture = read(files.read_bytes(path), ENOUGH_PIXELS).flatten()
     except (OSError, UnusablePicture):
         return None
     with tf.device("CPU"):  # a GPU would prepare for every size of picture
@@ -146,7 +147,8 @@ def _square_of_face(path: str) -> Square | None:
         return None
     a, b = faces[0].frame
     middle = a * complex(SQUARE.x + SQUARE.width / 2, SQUARE.y + SQUARE.height / 2) + b
-    return Square(middle.real, middle.imag, faces[0].side)
+    times = width / picture.shape[1]  # smaller than the file has it
+    return Square(times * middle.real, times * middle.imag, times * faces[0].side)
 
 
 def _one_crop(squares: Sequence[Square], sizes: Sequence[tuple[int, int]]) -> str:

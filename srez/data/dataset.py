@@ -78,10 +78,10 @@ class Dataset:
         return UserError(f"{text}; {self.describe_damaged()}", remedy)
 
     def describe_damaged(self) -> str:
-        """How many of the pictures looked at cannot be used, and the commonest reason."""
-        reason, times = _commonest(self.damaged.values())
+        """How many pictures, of those used so far, cannot be used, and the commonest reason."""
+        reason, times = _commonest(list(self.damaged.values()))
         of_them = "" if times == len(self.damaged) else f", {times} of them"
-        return f"{len(self.damaged)} cannot be used{of_them} ({reason})"
+        return f"{len(self.damaged)} pictures cannot be used{of_them} ({reason})"
 
     def _store(self) -> Store | None:
         """Where the windows are kept that have been decoded, as --cache says. Raises UserError."""
@@ -131,7 +131,7 @@ class Dataset:
                 name = files.join(self.source.where, self.source.names[index])
                 logging.warning("skipped %s: %s", name, reason)
             if self._named <= MOST_NAMED < len(self.damaged):
-                logging.warning("more of %s cannot be used: they are counted at the end", self.source.where)
+                logging.warning("skipped more of %s, which are not named", self.source.where)
             self._named = len(self.damaged)
 
     def windows(self, indices: np.ndarray) -> Windows:

@@ -19,7 +19,7 @@ from srez.download.check import list_some
 from srez.errors import UserError, one_line
 from srez.images import find
 from srez.images.layout import to_uint8
-from srez.images.picture import decode
+from srez.images.picture import LARGE, read
 from srez.system import files
 from srez.system.machine import free_memory, processors
 from srez.system.processes import end_with_parent, map_in_processes
@@ -114,7 +114,7 @@ def _search(path: str, min_face: int) -> Found:
     from srez.data.align import WHOLE, find_faces, straighten  # late: it takes TensorFlow, seconds
 
     try:
-        picture = decode(files.read_bytes(path))
+        picture = read(files.read_bytes(path), LARGE).flatten()
     except (OSError, ValueError) as error:
         return Found([], UNREADABLE + one_line(error))
     found = find_faces(picture, min_face) or find_faces(picture, min_face / 2)  # more finely

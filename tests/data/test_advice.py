@@ -41,6 +41,16 @@ def test_large_portraits_with_the_face_at_one_place(tmp_path):
     assert told(tmp_path, crop_size=side, crop_x=x, crop_y=y, crop_wiggle=wiggle) == ""
 
 
+def test_pictures_that_are_reduced_for_the_search(tmp_path):
+    for n in range(6):
+        portrait().resize((3072, 3072)).save(tmp_path / f"{n}.jpg")
+    side, x, y = map(
+        int, re.search(r"--crop_size (\d+) --crop_x (\d+) --crop_y (\d+)", told(tmp_path)).groups()
+    )
+    assert side == pytest.approx(6 * SIDE, abs=48)
+    assert (x + side / 2, y + side / 2) == pytest.approx((6 * MIDDLE[0], 6 * MIDDLE[1]), abs=48)
+
+
 def test_faces_of_many_sizes(tmp_path):
     folder = tmp_path / "my photos"
     folder.mkdir()
