@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Put a dataset into a folder: CelebA fetched and unpacked, or drawn faces; or check a folder of pictures."""
+"""Put a dataset into a folder: CelebA, drawn faces or faces of photographs; or check or pack a folder."""
 
 import argparse
 import signal
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from srez.data.pack import EXTENSION
+from srez.download.align import LEAST_FACE, MIN_FACE, align
 from srez.download.celeba import CELEBA_SOURCE, celeba
 from srez.download.check import check
 from srez.download.drawn import synthetic
@@ -23,6 +24,7 @@ examples:
   download_data.py                                     CelebA (1.4 GB) into dataset/
   download_data.py --archive img_align_celeba.zip      the same from a zip fetched by hand
   download_data.py --source synthetic --count 5000 --dest drawn
+  download_data.py --align my_photos --align_to faces  their faces, framed as in CelebA
   download_data.py --check my_pictures                 which pictures can be trained on?
   download_data.py --pack my_pictures --pack_to faces.pack"""
 
@@ -38,7 +40,9 @@ OPTIONS = {
     SYNTHETIC: ("dest", "count"),
     "check": ("crop_size",),
     "pack": ("pack_to", *CROP_OPTIONS),
+    "align": ("align_to", "min_face"),
 }
+LEAST = {"count": 1, "crop_size": 1, "crop_wiggle": 0, "crop_x": -1, "crop_y": -1, "min_face": LEAST_FACE}
 
 
 def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
@@ -55,12 +59,16 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     add("--check", metavar="FOLDER", help="decode every picture of a folder and report; changes nothing")
     add("--pack", metavar="FOLDER", help="decode the faces of a folder into one file, trained on faster")
     add("--pack_to", metavar="FILE", help="that file [the folder's name with .pack]")
+    add("--align", metavar="FOLDER", help="find all faces of a folder's photographs, bring them upright into")
+    add("--align_to", metavar="OUT", help="this folder, framed as in CelebA (178x218), and named after them")
+    smallest = f"side of a face that is taken, at least, for --align, pixels [{MIN_FACE}]"
+    add("--min_face", type=int, metavar="N", help=smallest)
     side = f"side for --check and --pack, pixels [{Config.crop_size}]"
     add("--crop_size", type=int, metavar="N", help=side)
     for name in CROP_OPTIONS[1:]:
         add(f"--{name}", type=int, metavar="N", help=f"as in training, for --pack [{getattr(Config, name)}]")
     args = parser.parse_args(argv)
-    given = [name for name in ("check", "pack", "source") if getattr(args, name) is not None]
+    given = [name for name in ("check", "pack", "align", "source") if getattr(args, name) is not None]
     if len(given) > 1:
         first, second = given[:2]
         raise UserError(
@@ -76,9 +84,13 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
 
 
 def _check_values(mode: str, args: argparse.Namespace) -> None:
-    for name, least in (("count", 1), ("crop_size", 1), ("crop_wiggle", 0), ("crop_x", -1), ("crop_y", -1)):
+    for name, least in LEAST.items():
         if getattr(args, name) is not None and getattr(args, name) < least:
             raise UserError(f"--{name}={getattr(args, name)}", f"must be at least {least}")
+    if mode == "align" and args.align_to is None:
+        raise UserError(
+            f"--align={args.align}: nothing says where the faces go", "name a folder with --align_to"
+        )
     if mode == SYNTHETIC and args.count is None:
         raise UserError("--source=synthetic: drawn faces never end", "say how many with --count")
     if args.archive is not None and args.url:
@@ -99,6 +111,8 @@ def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPoli
         given = {name: getattr(args, name) for name in CROP_OPTIONS}
         options = {name: getattr(Config, name) if n is None else n for name, n in given.items()}
         pack(args.pack, Path(args.pack_to or args.pack.rstrip("/") + EXTENSION).resolve(), options)
+    elif mode == "align":
+        align(args.align, args.align_to, args.min_face or MIN_FACE)
     elif mode == SYNTHETIC:
         synthetic(dest, args.count)
     else:

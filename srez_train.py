@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from srez.data.advice import advise
 from srez.data.dataset import Dataset, open_dataset
 from srez.data.samples import Batch
 from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, UserError
@@ -282,6 +283,8 @@ def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: l
         print(why)
     if end := describe_end_of_schedule(dataset.config):
         print(end)
+    if replicas.chief and not budget.batch and (advice := advise(dataset.config, dataset.source.names)):
+        print(advice)
     if budget.batch:
         print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
         for change in changes:
@@ -300,7 +303,7 @@ def report_divergence(record: Record, bad: tuple[int, str], saved: int) -> int:
 def print_end(config: Config, dataset: Dataset, budget: Budget, last: Due, stop: Stop) -> int:
     """Print how the training ended, where everything lies and how to go on; the exit code."""
     if dataset.damaged:
-        print(f"{len(dataset.damaged)} pictures could not be used and were replaced by others")
+        print(f"{dataset.describe_damaged()} and were replaced by others")
     if not last.spent:
         signal = stop.requested or "a signal to another worker"
         print(f"{signal}: stopped after batch {budget.batch}, saved; the same command goes on")

@@ -34,6 +34,12 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         (["--check", ".", "--keep_archive"], "--keep_archive"),
         (["--check", ".", "--dest", "x"], "--dest"),
         (["--check", ".", "--source", "celeba"], "--source"),
+        (
+            ["--check", ".", "--align", "."],
+            "--check with --align=.: a folder is checked as it is: leave --align out",
+        ),
+        (["--align", ".", "--align_to", "x", "--crop_size", "64"], "--crop_size: has no meaning with align"),
+        (["--min_face", "64"], "--min_face"),
         (["--check", ".", "--crop_size", "0"], "--crop_size=0"),
         (["--crop_size", "64"], "--crop_size"),
         (["--archive", "x.zip", "--url", "http://x"], "--archive with --url"),
@@ -56,7 +62,18 @@ def test_help_is_quick_and_complete(tmp_path):
     done = command("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert time.monotonic() - begun < 5
-    for option in ("dest", "url", "archive", "keep_archive", "count", "source", "check", "crop_size"):
+    for option in (
+        "dest",
+        "url",
+        "archive",
+        "keep_archive",
+        "count",
+        "source",
+        "check",
+        "crop_size",
+        "align",
+        "min_face",
+    ):
         assert f"--{option}" in done.stdout
 
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import shutil
 import threading
 from pathlib import Path
@@ -193,6 +194,52 @@ def test_a_truncated_and_a_small_picture_are_named_once(faces, tmp_path, caplog)
     assert caplog.text.count("000003.jpg") == 1
     assert caplog.text.count("100x200 is too small for a crop of 128x128") == 1
     assert "some: 1 other file passed over (1 .txt)" in caplog.text
+
+
+def test_of_many_pictures_that_cannot_be_used_three_are_named(faces, tmp_path, caplog):
+    folder = tmp_path / "some"
+    shutil.copytree(faces, folder)
+    for n in range(10):
+        Image.new("RGB", (100, 100 + n)).save(folder / f"{n}small.jpg")
+        (folder / f"{n}broken.jpg").write_bytes(jpeg(3)[:3000] if n < 9 else b"?")
+    dataset = open_dataset(Config(dataset=str(folder)))
+    dataset.windows(np.arange(80))
+    assert len(dataset.damaged) == 20
+    assert caplog.text.count("skipped ") == 4
+    assert caplog.text.count("skipped more of ") == 1
+    assert re.fullmatch(
+        r"20 pictures cannot be used, 10 of them \(100x10\d is too small for a crop of 128x128\)",
+        dataset.describe_damaged(),
+    )
+
+
+def test_a_folder_of_small_faces_is_one_line(tmp_path, caplog):
+    for n in range(30):
+        Image.new("RGB", (64, 64)).save(tmp_path / f"{n}.png")
+    with pytest.raises(UserError) as error:
+        open_dataset(Config(dataset=str(tmp_path)))
+    assert str(error.value) == (
+        f"dataset '{tmp_path}' has 0 usable pictures, too few for --test_vectors=16; "
+        "30 pictures cannot be used (64x64 is too small for a crop of 128x128): "
+        "train with --crop_size 64 --crop_wiggle 0, which takes most of them"
+    )
+    assert "skipped" not in caplog.text
+    dataset = open_dataset(Config(dataset=str(tmp_path), crop_size=64, crop_wiggle=0))
+    assert (len(dataset.train), dataset.damaged) == (14, {})
+
+
+def test_too_few_pictures(tmp_path):
+    for n in range(4):
+        Image.new("RGB", (178, 218)).save(tmp_path / f"{n}.png")
+    (tmp_path / "broken.png").write_bytes(b"?")
+    with pytest.raises(
+        UserError, match="has 4 usable pictures, none is left for training beside --test_vectors=4"
+    ):
+        open_dataset(Config(dataset=str(tmp_path), test_vectors=4))
+    with pytest.raises(
+        UserError, match=r"has 4 usable .* 1 pictures cannot be used .no picture .*: lower it or add others"
+    ):
+        open_dataset(Config(dataset=str(tmp_path), test_vectors=5))
 
 
 def test_the_last_names_are_held_out_and_never_trained_on():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import tensorflow as tf
 from helpers import (
     SMALL,
@@ -355,6 +356,21 @@ def test_dry_run_trains_nothing(srez, faces, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_start_tells_how_to_frame_faces_and_changes_nothing(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for side in (300, 400, 500, 600, 700):
+        portrait = Image.fromarray(skimage.data.astronaut()).resize((side, side))
+        portrait.save(folder / f"{side}.png")
+    told = quick(str(folder), tmp_path / "told")
+    for run, times in ((srez_train.dry_run, 1), (train, 1), (train, 0)):  # the last goes on
+        assert run(told) == 0
+        assert capsys.readouterr().out.count(f"download_data.py --align {folder} --align_to ") == times
+    monkeypatch.setattr(srez_train, "advise", lambda config, names: "")
+    assert train(quick(str(folder), tmp_path / "silent")) == 0
+    assert_equal_checkpoints(tmp_path / "told" / "checkpoint", tmp_path / "silent" / "checkpoint")
+
+
 def test_train_time_counts_all_sessions(faces, tmp_path):
     config = quick(faces, tmp_path, max_batches=0, train_time=0.05)
     assert train(config) == 0
@@ -390,4 +406,5 @@ def test_one_truncated_picture_is_skipped_by_name(srez, faces, tmp_path):
     assert "03.jpg" in done.stderr
     assert done.stderr.count("\n") == 1
     assert "Traceback" not in done.stderr
-    assert "1 pictures could not be used" in done.stdout
+    assert "1 pictures cannot be used (image file is truncated" in done.stdout
+    assert "replaced by others" in done.stdout

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE
+from srez.data.framing import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE
 from srez.images import arrays
 
 # Where CelebA has the eyes, the nose and the corners of the mouth on average, x and y in its 178x218 pictures

@@ -3,13 +3,18 @@
 import itertools
 import math
 import os
+import re
 import threading
+from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
+from srez.data.advice import smaller_crop
+from srez.data.framing import TOO_SMALL
 from srez.data.samples import Batch, average_down, centre_crop
 from srez.data.sources import Source, open_source
 from srez.data.windows import Store, Windows
@@ -27,6 +32,7 @@ CELEBA_TEST_FACES = (
 )
 
 CACHE_SHARE = 0.25  # of the free memory, at most, for windows that are kept by --cache=auto
+MOST_NAMED = 3  # pictures that cannot be used; more are counted
 REPLACEMENT_TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
 
 
@@ -42,30 +48,40 @@ class Dataset:
 
     def __post_init__(self):
         self._lock = threading.Lock()
+        self._named = 0  # how many of the damaged were logged
         self._kept = self._store()
         self.test = self._hold_out(self.config.test_vectors)
+        self._name_damaged()
         held_out = {*self.test, *self.damaged}
         self.train = np.array([i for i in range(len(self.source)) if i not in held_out], np.int64)
         if not len(self.train):
-            raise UserError(
-                f"dataset '{self.source.where}' has {len(self.source)} pictures: none is left for training "
-                f"beside --test_vectors={self.config.test_vectors}",
-                "lower it or add pictures",
-            )
+            raise self._too_few("none is left for training beside", len(self.test))
 
     def _hold_out(self, count: int) -> list[int]:
         """Indices of the last `count` usable pictures; with the full CelebA, of 2017's faces first."""
         fixed = _faces_of_2017(self.source.names)
         candidates = dict.fromkeys([*fixed, *reversed(range(len(self.source)))])
-        usable = (i for i in candidates if self.window(i) is not None)
+        usable = (i for i in candidates if self._window(i) is not None)
         chosen = list(itertools.islice(usable, count))
         if len(chosen) < count:
-            raise UserError(
-                f"dataset '{self.source.where}' has {len(chosen)} usable pictures, "
-                f"--test_vectors={count} asks for more",
-                "lower it or add pictures",
-            )
+            raise self._too_few("too few for", len(chosen))
         return chosen if fixed else chosen[::-1]
+
+    def _too_few(self, problem: str, usable: int) -> UserError:
+        """What to raise where so many usable pictures are no more than are held out."""
+        asked = f"{problem} --test_vectors={self.config.test_vectors}"
+        text = f"dataset '{self.source.where}' has {usable} usable pictures, {asked}"
+        if not self.damaged:
+            return UserError(text, "lower it or add pictures")
+        mostly_small = sum(TOO_SMALL in reason for reason in self.damaged.values()) > len(self.source) / 2
+        remedy = smaller_crop(self.config, self.source.names) if mostly_small else "lower it or add others"
+        return UserError(f"{text}; {self.describe_damaged()}", remedy)
+
+    def describe_damaged(self) -> str:
+        """How many pictures, of those used so far, cannot be used, and the commonest reason."""
+        reason, times = _commonest(list(self.damaged.values()))
+        of_them = "" if times == len(self.damaged) else f", {times} of them"
+        return f"{len(self.damaged)} pictures cannot be used{of_them} ({reason})"
 
     def _store(self) -> Store | None:
         """Where the windows are kept that have been decoded, as --cache says. Raises UserError."""
@@ -85,7 +101,13 @@ class Dataset:
             ) from None
 
     def window(self, index: int) -> np.ndarray | None:
-        """A picture's window, uint8 [h, w, 3]; None where it cannot be used, which is logged once."""
+        """A picture's window, uint8 [h, w, 3]; None where it cannot be used; the first such are logged."""
+        window = self._window(index)
+        if window is None:
+            self._name_damaged()
+        return window
+
+    def _window(self, index: int) -> np.ndarray | None:
         if index in self.damaged:
             return None
         if self._kept and (kept := self._kept.get(index)) is not None:
@@ -94,14 +116,23 @@ class Dataset:
             window = self.source.window(index)
         except UnusablePicture as reason:
             with self._lock:
-                if index not in self.damaged:
-                    self.damaged[index] = str(reason)
-                    name = files.join(self.source.where, self.source.names[index])
-                    logging.warning("skipped %s: %s", name, reason)
+                self.damaged.setdefault(index, str(reason))
             return None
         if self._kept:
             self._kept.put(index, window)
         return window
+
+    def _name_damaged(self) -> None:
+        """Log the pictures that cannot be used and are not yet logged, MOST_NAMED in all."""
+        if self._named > MOST_NAMED:
+            return
+        with self._lock:
+            for index, reason in list(self.damaged.items())[self._named : MOST_NAMED]:
+                name = files.join(self.source.where, self.source.names[index])
+                logging.warning("skipped %s: %s", name, reason)
+            if self._named <= MOST_NAMED < len(self.damaged):
+                logging.warning("skipped more of %s, which are not named", self.source.where)
+            self._named = len(self.damaged)
 
     def windows(self, indices: np.ndarray) -> Windows:
         """Where windows of pictures, int [n], lie; height 0: it cannot be used, which is logged once."""
@@ -151,6 +182,13 @@ def _faces_of_2017(names: list[str]) -> list[int]:
     by_name = {os.path.splitext(os.path.basename(name))[0]: i for i, name in enumerate(names)}
     found = [by_name.get(f"{n:06d}") for n in CELEBA_TEST_FACES]
     return [] if None in found else found
+
+
+def _commonest(reasons: Collection[str]) -> tuple[str, int]:
+    """The commonest reason, and how often it is there; those that differ in their numbers alone are one."""
+    examples = {re.sub(r"\d+", "", reason): reason for reason in reasons}
+    ((kind, times),) = Counter(re.sub(r"\d+", "", reason) for reason in reasons).most_common(1)
+    return examples[kind], times
 
 
 def open_dataset(config: Config) -> Dataset:

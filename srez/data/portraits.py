@@ -4,8 +4,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from srez.data.framing import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE, Framing
 from srez.data.samples import Batch, area_resize
-from srez.data.sources import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE, Framing
 from srez.errors import UserError
 from srez.images.picture import Picture, read
 from srez.options.config import Config

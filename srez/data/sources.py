@@ -1,6 +1,5 @@
-"""Sources: numbered pictures, from a folder, a pack or drawn, and which square of each becomes a sample."""
+"""Sources: numbered pictures, from a folder, a pack or drawn."""
 
-import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import tensorflow as tf
 from absl import logging
 
 from srez.data.drawn import faces
+from srez.data.framing import CELEBA_SIZE, Framing
 from srez.data.jpegs import windows_of_jpegs
 from srez.data.pack import Pack, is_pack, write_pack
 from srez.data.windows import Windows
@@ -23,49 +23,6 @@ from srez.system.machine import processors
 SYNTHETIC_FACES = 5000
 FEW_PROCESSORS = 2  # on which one picture at a time costs less; on more, threads would wait for Python's lock
 LARGEST_TOGETHER = 2**18  # bytes of a file that is read together with others
-CELEBA_SIZE, CELEBA_CROP_CORNER, CELEBA_CROP_SIZE = (178, 218), (25, 60), 128
-
-
-@dataclass(frozen=True)
-class Framing:
-    """Which crop of a picture becomes a sample: its size, how far it may move, and its upper left corner.
-
-    In pixels; x and y -1: chosen by the picture's size.
-    """
-
-    size: int = 128
-    wiggle: int = 8
-    x: int = -1
-    y: int = -1
-
-    def place(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """(x, y, width, height) of a picture's window: the part in which the crop may move.
-
-        Raises UnusablePicture where the crop does not fit into the picture.
-        """
-        x, y = (self.x, self.y) if self.x >= 0 else self._automatic(width, height)
-        if x < 0 or y < 0 or x + self.size > width or y + self.size > height:
-            raise UnusablePicture(
-                f"{width}x{height} is too small for a crop of {self.size}x{self.size} at ({x}, {y})"
-            )
-        left, top = max(0, x - self.wiggle), max(0, y - self.wiggle)
-        right, bottom = x + self.size + self.wiggle, y + self.size + self.wiggle
-        return left, top, min(width, right) - left, min(height, bottom) - top
-
-    def window(self, picture: np.ndarray) -> np.ndarray:
-        """The window of a picture [H, W, 3], as a view. Raises UnusablePicture where it is too small."""
-        x, y, width, height = self.place(picture.shape[1], picture.shape[0])
-        return picture[y : y + height, x : x + width]
-
-    def options(self) -> dict[str, int]:
-        """The options that ask for this framing, by name."""
-        return {f"crop_{field.name}": getattr(self, field.name) for field in dataclasses.fields(self)}
-
-    def _automatic(self, width: int, height: int) -> tuple[int, int]:
-        x, y = (width - self.size) // 2, (height - self.size) // 2
-        if (width, height) == CELEBA_SIZE:  # the face lies below the middle there
-            y = min(CELEBA_CROP_CORNER[1] + (CELEBA_CROP_SIZE - self.size) // 2, height - self.size)
-        return x, y
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""CelebA fetched and unpacked, drawn faces, packs, checks of a folder."""
+"""CelebA fetched and unpacked, drawn faces, faces of photographs, packs, checks of a folder."""

@@ -1,6 +1,7 @@
 """Check a folder of pictures, whosever: what is damaged, too small, there more than once."""
 
 import hashlib
+import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from multiprocessing.pool import ThreadPool
 
 import numpy as np
 
+from srez.data.advice import advise, smaller_crop
 from srez.errors import UserError, one_line
 from srez.images import find
 from srez.images.picture import decode
@@ -51,7 +53,7 @@ def _pixels_hash(picture: np.ndarray) -> bytes:
 
 
 def check(folder: str, crop_size: int = Config.crop_size) -> None:
-    """Decode every picture below a folder and print what is wrong with which.
+    """Decode every picture below a folder and print what is wrong with which, and what crop frames the faces.
 
     Raises UserError if there are none, or one is damaged or has a side below crop_size, pixels.
     """
@@ -81,11 +83,17 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     list_some("duplicates", _duplicates(good))
     sizes = Counter(f"{f.width}x{f.height}" for f in good).most_common()
     list_some("sizes (width x height)", [f"{size}: {number:,}" for size, number in sizes])
+    config = Config(dataset=folder, crop_size=crop_size)
+    mostly_small = len(small) > len(good) / 2
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # a training may run on it
+    if not mostly_small and (advice := advise(config, [f.name for f in good])):
+        print(advice)
     if damaged or small:
+        remedy = "move those away or choose a smaller --crop_size"
         raise UserError(
             f"{folder}: {len(damaged) + len(small):,} of {len(names):,} pictures cannot be used "
             f"({len(damaged):,} damaged, {len(small):,} smaller than {crop_size})",
-            "move those away or choose a smaller --crop_size",
+            smaller_crop(config, [f.name for f in good]) if mostly_small else remedy,
         )
 
 

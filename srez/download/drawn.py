@@ -2,11 +2,8 @@
 
 import contextlib
 import io
-import multiprocessing
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from PIL import Image
 from srez.download.unpack import has_all, make_dataset, require_room, survey
 from srez.errors import UserError
 from srez.options.config import SYNTHETIC
-from srez.system.processes import end_with_parent, signals_held
+from srez.system.processes import map_in_processes
 from srez.system.screen import progress
 
 FACES_PER_PROCESS = 150  # drawn faces; fewer are drawn sooner than a process has started
@@ -52,17 +49,7 @@ def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
     if workers < 2:
         yield from map(_jpeg, numbers)
         return
-    # spawn: what forks while threads run may stand still
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), end_with_parent) as pool:
-        # a few at a time, since a pool that loses a process while work is cancelled never ends
-        waiting: deque[Future[bytes]] = deque()
-        for number in numbers:
-            with signals_held():
-                waiting.append(pool.submit(_jpeg, number))
-            if len(waiting) > FACES_WAITING * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    yield from map_in_processes(_jpeg, numbers, workers, ahead=FACES_WAITING)
 
 
 def _jpeg(number: int) -> bytes:
