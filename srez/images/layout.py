@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from srez.system import files
 
-TITLED_SIDE = 256  # pixels of a picture in a row with titles
+TITLED_SIDE, TITLE_HEIGHT = 256, 28  # pixels of a picture in a row with titles, and of these
 GRID_FACES = 10  # held-out faces in a grid, as in 2017
 GRID_NAME, STRIP_NAME = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # files in train_dir, by batch
 
@@ -45,8 +45,8 @@ def titled_row(columns: Sequence[tuple[str, np.ndarray]], side: int = TITLED_SID
 
     Those of up to a quarter of `side` show their pixels, larger ones are resized with Lanczos.
     """
-    head, gap = side // 9, side // 32
-    font = ImageFont.load_default(head * 0.6)
+    head, gap = TITLE_HEIGHT, side // 32
+    font = ImageFont.load_default(0.6 * head)
     row = Image.new("RGB", (len(columns) * (side + gap) - gap, head + side), "white")
     pen = ImageDraw.Draw(row)
     for i, (title, picture) in enumerate(columns):

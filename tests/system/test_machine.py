@@ -125,6 +125,20 @@ def test_free_memory(tmp_path, files, free):
     assert machine.free_memory(machine_with(tmp_path, **texts)) == free
 
 
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("fma avx512f avx512_bf16", True), ("fma amx_bf16", True), ("asimd bf16", True), ("fma avx512f", False)],
+)
+def test_bfloat16_of_a_processor(tmp_path, flags, has):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: xbf16\n")
+    assert machine.has_bfloat16(str(tmp_path)) is has
+
+
+def test_no_processor_is_known_to_have_bfloat16_elsewhere(tmp_path):
+    assert machine.has_bfloat16(str(tmp_path)) is False
+
+
 def test_where_free_memory_cannot_be_told_there_is_none(tmp_path):
     assert machine.free_memory(str(tmp_path)) == 0
     (tmp_path / "proc").mkdir()
