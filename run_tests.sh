@@ -6,8 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 source scripts/venv.sh
 
 options=(-n 2 --dist worksteal)
-if [[ " $* " != *" --slow "* ]]; then
-    options+=(-m "not slow")
+if [[ " $* " == *" --slow "* ]]; then
+    options+=(-m "not extra")
+else
+    options+=(-m "not slow and not extra")
 fi
 for word in "$@"; do
     if [ "$word" != --slow ]; then

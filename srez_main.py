@@ -90,7 +90,7 @@ def check_use(config: Config) -> None:
     if trained.noise_input and config.run != "export":
         raise UserError(
             f"'{config.checkpoint_dir}' was trained with --input=noise: its network makes faces, "
-            f"it takes no picture to {config.run}",
+            "it takes no pictures",
             "train with --input=scaled",
         )
     if config.run == "upscale" and not config.images:
@@ -139,12 +139,14 @@ def run_demo(config: Config, stop: Stop) -> int:
 
 
 def use_network(config: Config, stop: Stop) -> int:
-    """Upscale, evaluate or export with a trained network."""
+    """Upscale, evaluate, export or serve a page with a trained network."""
     config = with_network(config)
     check_use(config)
     start_tensorflow(config)
-    from srez.inference import evaluate, export, upscale
+    from srez.inference import evaluate, export, serve, upscale
 
+    if config.run == "serve":
+        return serve.serve(config, stop)
     modes = {"upscale": upscale.upscale, "eval": evaluate.evaluate, "export": export.export}
     return modes[config.run](config)
 
@@ -168,6 +170,7 @@ MODES: dict[str, Callable[[Config, Stop], int]] = {
     "upscale": use_network,
     "eval": use_network,
     "export": use_network,
+    "serve": use_network,
     "study": run_study,
     "report": run_report,
 }

@@ -94,6 +94,7 @@ def build_machine(folder: Path, spawn: Callable):
     for name, program in {
         "shutdown": f'echo "shutdown $*" >>{log}; exit "${{SHUTDOWN_CODE:-0}}"',
         "nvidia-smi": 'exit "${GPU_CODE:-9}"',  # the machine of the tests may have one
+        "apt-get": 'exit "${APT_CODE:-0}"',
         "id": 'echo "${FAKE_ID:-0}"',
         "sudo": f'echo "sudo $*" >>{log}',
     }.items():

@@ -1,1 +1,1 @@
-"""A trained generator in use: enlarge, evaluate, export."""
+"""A trained generator in use: enlarge, evaluate, export, a page in the browser."""

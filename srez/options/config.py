@@ -10,7 +10,7 @@ from srez.options.rules import AUTO, NEWEST, contradictions, option, out_of_rang
 
 SYNTHETIC = "synthetic"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
-USE_RUNS = ("upscale", "eval", "export")  # which use a trained network
+USE_RUNS = ("upscale", "eval", "export", "serve")  # which use a trained network
 USE_DEFAULTS = {"back_projection": 2, "precision": AUTO}  # other defaults of these
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
 RUNS = ("train", "demo", *USE_RUNS, "study", "report")
@@ -249,6 +249,7 @@ class Config:
         "with --face: also a strip of what the network sees, plain enlargement, its output and, "
         "where it is known, the true face",
     )
+    port: int = use_option(7860, "serve: where the page is, http://127.0.0.1:PORT/", low=1, high=65535)
     inception_weights: str = use_option(
         KERAS_CACHE,
         "eval: weights of Keras' InceptionV3 (no top), for FID and KID; cache: the file that Keras keeps",

@@ -31,6 +31,7 @@ NOTES = ("tensorboard", "tmux", "nohup", "srun", "pip", "run_script.sh", "run_te
 ELSEWHERE = {
     "# any host": "tests/cloud/test_supervise.py, with programs that play the clouds",
     "from srez import load": "below",
+    "pip install -e '.[serve]'": "tests/inference/test_serve.py",
 }
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 

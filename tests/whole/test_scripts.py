@@ -172,17 +172,17 @@ def test_a_python_without_ensurepip_is_told_in_one_line(machine):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ((), "-n 2 --dist worksteal -m not slow"),
-        (("--slow",), "-n 2 --dist worksteal"),
-        (("-k", "two words", "--slow", "-x"), "-n 2 --dist worksteal -k two words -x"),
-        (("tests/test_a.py", "-q"), "-n 2 --dist worksteal -m not slow tests/test_a.py -q"),
+        ((), "-m not slow and not extra"),
+        (("--slow",), "-m not extra"),
+        (("-k", "two words", "--slow", "-x"), "-m not extra -k two words -x"),
+        (("tests/test_a.py", "-q"), "-m not slow and not extra tests/test_a.py -q"),
     ],
 )
 def test_the_tests_are_run_after_the_linters(machine, words, expected):
     code, out = finish(machine(*words, script="run_tests.sh"))
     assert code == 0, out
     log = machine.log.read_text().splitlines()
-    assert log[-1] == f"-m pytest {expected}"
+    assert log[-1] == f"-m pytest -n 2 --dist worksteal {expected}"
     assert log[-4] == "-m ruff check ."
     scripts = "./run_script.sh ./run_tests.sh scripts/power_off.sh scripts/slurm.sh scripts/venv.sh .ci/run"
     assert log[-2].endswith(scripts)
@@ -191,6 +191,12 @@ def test_the_tests_are_run_after_the_linters(machine, words, expected):
 @pytest.mark.parametrize("code", [0, 1, 5])
 def test_the_code_of_a_test_run_is_pytests(machine, code):
     assert finish(machine(script=".ci/run", PYTEST_CODE=str(code)))[0] == code
+
+
+def test_what_needs_an_extra_is_tested_last(machine):
+    assert finish(machine(script=".ci/run", APT_CODE="1"))[0] == 0  # without a browser too
+    assert installed(machine.log)[-2:] == ["--editable .[serve]", "--editable .[browser]"]
+    assert machine.log.read_text().splitlines()[-1] == "-m pytest -q -rs -m extra"
 
 
 def test_no_tests_where_a_linter_complains(machine):
