@@ -89,8 +89,8 @@ def find_faces(picture: np.ndarray, min_side: float = MIN_FACE) -> list[Face]:
     """The faces of a picture, uint8 [h, w, 3], whose square is `min_side` pixels or more; largest first.
 
     Found with MTCNN (Zhang et al. 2016) in the picture brought to at most SEARCH_SIDE pixels a side, so that
-    the smallest faces of a larger one are passed over. Each is brought upright and looked at once more: what is
-    no face is told apart better then, and the landmarks of a turned head are truer.
+    the smallest faces of a larger one are passed over. Each is looked at once more, upright: what is no face
+    is told apart better so, and the landmarks of a turned head are truer.
     """
     looks = (_look_again(picture, face) for face in _detect(picture, min_side, LIKELY))
     faces = [face for face in looks if face and face.side >= min_side]

@@ -180,7 +180,7 @@ class Config:
     precision: str = machine_option(
         "float32",
         "arithmetic of the networks; weights stay float32; auto: float32, but in upscale bfloat16 for "
-        "pictures of more than 256x256, on GPUs and processors that have it, where it differs by at most three "
+        "pictures of more than 256x256, on GPUs and processors that have it, if it differs by at most three "
         "levels of 255",
         choices=("float32", "bfloat16", "float16", AUTO),
         fixed=True,
