@@ -26,7 +26,6 @@ def main() -> None:
     lanczos = arrays.lanczos(photo, (network.factor * SIDE, network.factor * SIDE))
     pasted = put_back(photo, [enlarged], network.factor)
     crop = layout.to_uint8(straighten(photo, face, round(face.side)))
-    plain = straighten(lanczos, face.within(0, 0, network.factor), 64)
     true = straighten(whole, face.within(0, 0, len(whole) / SIDE), 64)
     above = [
         (f"a photograph of {SIDE}x{SIDE} pixels, 4 times larger by Lanczos", lanczos),
@@ -34,7 +33,7 @@ def main() -> None:
     ]
     below = [
         (f"its face, {len(crop)}x{len(crop)}", crop),
-        ("Lanczos", layout.to_uint8(plain)),
+        ("Lanczos", layout.to_uint8(enlarged.plain)),
         ("srez, of the same pixels", layout.to_uint8(enlarged.upright)),
         ("the face in the large photograph", layout.to_uint8(true)),
     ]

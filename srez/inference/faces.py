@@ -12,11 +12,12 @@ from srez.data.portraits import override_crop, read_face, refuse_other_framing, 
 from srez.images import arrays, layout
 from srez.images.picture import ENDINGS, LARGEST_WHOLE, Picture, read
 from srez.inference.network import EnlargedFace, Network
-from srez.inference.tasks import Outcome, Task, plural, read_picture
+from srez.inference.tasks import Outcome, Task, plural, read_picture, write_picture
 from srez.options.config import Config
 from srez.system import files
 
 ALIGNED_AT_ONCE = 64  # faces that go through the network together
+Column = tuple[str, np.ndarray]  # of a strip: title and picture
 MAX_PASTED = 400_000_000  # pixels of the largest picture into which faces are put back
 
 
@@ -35,12 +36,15 @@ def enlarge_faces(tasks: Sequence[Task], config: Config, network: Network, outco
         faces = [face for face in found if config.redraw or face.side <= network.largest_gain]
         if large := [face for face in found if face not in faces]:
             outcome.screen.say(f"{task.path}: {nothing_to_gain(large)}")
-        if faces:
-            _write_all(task, pixels, faces, config, network, outcome)
-        else:
-            outcome.left += 1
+        try:
+            if faces:
+                _write_all(task, pixels, faces, config, network, outcome)
+            else:
+                outcome.left += 1
+            outcome.screen.step()
+        except MemoryError:
+            outcome.skip(task.path, "no memory to put its faces back, take --paste=off")
         task.picture = None
-        outcome.screen.step()
 
 
 def nothing_to_gain(faces: Sequence[Face]) -> str:
@@ -56,27 +60,24 @@ def _write_all(
     task: Task, pixels: np.ndarray, faces: list[Face], config: Config, network: Network, outcome: Outcome
 ) -> None:
     """Write the picture with its faces put back, and the faces: the first one last, since it says "done"."""
-    files.make_folder(os.path.dirname(task.stem))
+    made, strips = [], []
     if config.redraw:
-        drawn = [network.redraw_face(pixels, face, config.back_projection) for face in faces]
+        for face in faces:
+            made.append(network.redraw_face(pixels, face, config.back_projection))
+            seen, true = (straighten(pixels, face, n) for n in (network.config.input_size, round(face.side)))
+            strips.append(redrawn_columns(*map(layout.to_uint8, (seen, made[-1], true))))
     else:
         enlarged = [network.enlarge_face(task.picture.rgb, face, config.back_projection) for face in faces]
-        drawn = [one.upright for one in enlarged]
+        made = [one.upright for one in enlarged]
+        for face, one in zip(faces, enlarged, strict=True):
+            crop = straighten(pixels, face, round(face.side))
+            strips.append(enlarged_columns(*map(layout.to_uint8, (crop, one.plain, one.upright))))
         if pastes(config, faces, pixels.shape[:2]):
             _write_pasted(task, enlarged, config, network.factor, outcome)
-    notes = list(task.picture.notes)
-    for number, (face, made) in reversed(list(enumerate(zip(faces, drawn, strict=True), 1))):
-        picture = layout.to_uint8(made)
-        if config.compare:
-            crop = layout.to_uint8(straighten(pixels, face, round(face.side)))
-            seen = layout.to_uint8(straighten(pixels, face, network.config.input_size))
-            columns = (
-                redrawn_columns(seen, picture, crop) if config.redraw else enlarged_columns(crop, picture)
-            )
-            _write_strip(task, number, columns)
+    for number, (face, one, strip) in reversed(list(enumerate(zip(faces, made, strips, strict=True), 1))):
         x, y, *_ = face.box
-        said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *notes])
-        _write_face(task, number, picture, config, outcome, said)
+        said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *task.picture.notes])
+        _write_face(task, number, layout.to_uint8(one), strip, config, outcome, said)
     outcome.done += 1
 
 
@@ -92,17 +93,15 @@ def enlarge_aligned(tasks: Sequence[Task], config: Config, network: Network, out
         drawn = layout.to_uint8(network.upscale(batch.feature.numpy(), config.back_projection))
         seen, true = layout.to_uint8(batch.feature), layout.to_uint8(batch.label)
         for n, task in enumerate(group):
-            files.make_folder(os.path.dirname(task.stem))
-            if config.compare:
-                _write_strip(task, 1, redrawn_columns(seen[n], drawn[n], true[n]))
-            _write_face(task, 1, drawn[n], config, outcome, "; ".join(task.picture.notes))
+            strip = redrawn_columns(seen[n], drawn[n], true[n])
+            _write_face(task, 1, drawn[n], strip, config, outcome, "; ".join(task.picture.notes))
             task.picture = None
             outcome.done += 1
             outcome.screen.step()
 
 
-def redrawn_columns(seen: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Titles and columns of a strip that tests the network on a known face; squares, uint8 [n, n, 3]."""
+def redrawn_columns(seen: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> list[Column]:
+    """A strip that tests the network on a face that is known; squares, uint8 [n, n, 3]."""
     side = len(drawn)
     bicubic = np.asarray(Image.fromarray(seen).resize((side, side), Image.Resampling.BICUBIC))
     size = f"{len(seen)}x{len(seen)}"
@@ -114,16 +113,11 @@ def redrawn_columns(seen: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> li
     ]
 
 
-def enlarged_columns(crop: np.ndarray, drawn: np.ndarray) -> list[tuple[str, np.ndarray]]:
-    """Titles and columns of a strip that shows what a small face gains; squares, uint8 [n, n, 3]."""
-    side = len(drawn)
-    lanczos = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.LANCZOS))
-    size = f"{len(crop)}x{len(crop)}"
-    return [
-        (f"the photograph, {size}", crop),
-        (f"Lanczos, {side}x{side}", lanczos),
-        (f"srez, {side}x{side}", drawn),
-    ]
+def enlarged_columns(crop: np.ndarray, plain: np.ndarray, made: np.ndarray) -> list[Column]:
+    """A strip that shows what a small face gains over Lanczos; squares, uint8 [n, n, 3]."""
+    size = f"{len(made)}x{len(made)}"
+    titles = f"the photograph, {len(crop)}x{len(crop)}", f"Lanczos, {size}", f"srez, {size}"
+    return list(zip(titles, (crop, plain, made), strict=True))
 
 
 def pastes(config: Config, faces: Sequence[Face], size: tuple[int, int]) -> bool:
@@ -144,15 +138,8 @@ def _write_pasted(
         )
         return
     path = f"{task.stem}_x{factor}{ENDINGS[config.format]}"
-    try:
-        data = picture.encode(put_back(picture.rgb, faces, factor), config.format)
-    except ValueError as error:
-        outcome.skip(task.path, error)
-        return
-    files.write_whole(path, data)
-    notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
-    outcome.screen.say(f"{task.path} -> {path} {width}x{height}, with {plural(len(faces), 'face')}{notes}")
-    outcome.pasted += 1
+    whole, said = put_back(picture.rgb, faces, factor), f"with {plural(len(faces), 'face')}"
+    outcome.pasted += write_picture(task, path, picture, whole, config.format, outcome, said)
 
 
 def put_back(picture: np.ndarray, faces: Sequence[EnlargedFace], factor: int) -> np.ndarray:
@@ -174,14 +161,18 @@ def put_back(picture: np.ndarray, faces: Sequence[EnlargedFace], factor: int) ->
 
 
 def _write_face(
-    task: Task, number: int, face: np.ndarray, config: Config, outcome: Outcome, said: str
+    task: Task,
+    number: int,
+    face: np.ndarray,
+    strip: list[Column],
+    config: Config,
+    outcome: Outcome,
+    said: str,
 ) -> None:
-    path = f"{task.stem}_face{number}{ENDINGS[config.format]}"
-    profile = task.picture.profile
-    files.write_whole(path, Picture(face, None, "RGB", profile, []).encode(face, config.format))
-    outcome.screen.say(f"{task.path} -> {path} {len(face)}x{len(face)} ({said})")
-    outcome.faces += 1
-
-
-def _write_strip(task: Task, number: int, columns: list[tuple[str, np.ndarray]]) -> None:
-    files.write_whole(f"{task.stem}_face{number}_compare.png", layout.png(layout.titled_row(columns)))
+    stem = f"{task.stem}_face{number}"
+    if config.compare:
+        files.make_folder(os.path.dirname(stem))
+        files.write_whole(f"{stem}_compare.png", layout.png(layout.titled_row(strip)))
+    picture = Picture(face, None, "RGB", task.picture.profile, [])
+    path = stem + ENDINGS[config.format]
+    outcome.faces += write_picture(task, path, picture, face, config.format, outcome, said)

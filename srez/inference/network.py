@@ -44,11 +44,12 @@ class DrawnFace(NamedTuple):
 class EnlargedFace(NamedTuple):
     """A small face enlarged in its place, floats in [0, 1].
 
-    upright: [S, S, 3]. part: [factor * h, factor * w, 3], the enlarged part of the picture that begins at its
-    pixel (x, y). share: [..., 1], how much of that part is the face.
+    upright, plain: [S, S, 3], by the network and by Lanczos alone. part: [factor * h, factor * w, 3], the
+    enlarged part of the picture that begins at its pixel (x, y). share: [..., 1], how much of it is the face.
     """
 
     upright: np.ndarray
+    plain: np.ndarray
     part: np.ndarray
     share: np.ndarray
     x: int
@@ -149,7 +150,8 @@ class Network:
         mixed = share * drawn + (1 - share) * large
         part = back_project(mixed[None], near[None], rounds, self.factor)
         part = tf.clip_by_value(part, 0.0, 1.0)[0].numpy()
-        return EnlargedFace(straighten(part, there, self.config.sample_size), part, share, x, y)
+        upright, plain = (straighten(one, there, self.config.sample_size) for one in (part, large))
+        return EnlargedFace(upright, plain, part, share, x, y)
 
     def faces(self, picture: Any, min_face: float = MIN_FACE) -> list[DrawnFace]:
         """All faces of a picture whose square is `min_face` pixels wide or more, largest first.

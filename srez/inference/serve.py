@@ -203,8 +203,9 @@ def enlarge_face(
 ) -> tuple[np.ndarray, list[tuple[str, np.ndarray]], str]:
     """What the network makes of a face, titles and columns of its strip, and what the page says of it."""
     if face.side <= network.largest_gain:
-        made = layout.to_uint8(network.enlarge_face(pixels, face, rounds).upright)
-        return made, enlarged_columns(crop, made), ENLARGED
+        enlarged = network.enlarge_face(pixels, face, rounds)
+        made, plain = layout.to_uint8(enlarged.upright), layout.to_uint8(enlarged.plain)
+        return made, enlarged_columns(crop, plain, made), ENLARGED
     made = layout.to_uint8(network.redraw_face(pixels, face, rounds))
     seen = layout.to_uint8(straighten(pixels, face, network.config.input_size))
     return made, redrawn_columns(seen, made, crop), REDRAWN.format(limit=network.largest_gain, side=len(seen))

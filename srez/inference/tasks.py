@@ -88,21 +88,24 @@ def read_picture(task: Task, reader: Callable[[bytes], Picture], outcome: Outcom
         return False
 
 
-def write_picture(task: Task, rgb: np.ndarray, config: Config, outcome: Outcome) -> None:
-    """Write what was made of a task's picture, [H, W, 3], and let the picture go."""
-    picture = task.picture
-    task.picture = None
+def write_picture(
+    task: Task, path: str, picture: Picture, rgb: np.ndarray, format: str, outcome: Outcome, said: str = ""
+) -> bool:
+    """Write what was made of a task's picture, [H, W, 3], in the mode of `picture`; False if it cannot be.
+
+    Tells what was written, with `said` and the notes of `picture`, or what is wrong.
+    """
     try:
-        data = picture.encode(rgb, config.format)
+        data = picture.encode(rgb, format)
     except ValueError as error:
         outcome.skip(task.path, error)
-        return
-    files.make_folder(os.path.dirname(task.target))
-    files.write_whole(task.target, data)
-    notes = f" ({'; '.join(picture.notes)})" if picture.notes else ""
-    outcome.screen.say(f"{task.path} -> {task.target} {rgb.shape[1]}x{rgb.shape[0]}{notes}")
-    outcome.done += 1
-    outcome.screen.step()
+        return False
+    files.make_folder(os.path.dirname(path))
+    files.write_whole(path, data)
+    notes = "; ".join(filter(None, [said, *picture.notes]))
+    size = f"{rgb.shape[1]}x{rgb.shape[0]}"
+    outcome.screen.say(f"{task.path} -> {path} {size}{f' ({notes})' if notes else ''}")
+    return True
 
 
 def plural(count: int, noun: str) -> str:

@@ -115,7 +115,10 @@ class Upscaling:
                 self.outcome.skip(task.path, f"no memory for tiles of --tile={self.config.tile}, lower it")
             return
         for task, rgb in zip(group, large, strict=True):
-            write_picture(task, rgb, self.config, self.outcome)
+            picture, task.picture = task.picture, None
+            if write_picture(task, task.target, picture, rgb, self.config.format, self.outcome):
+                self.outcome.done += 1
+                self.outcome.screen.step()
 
     def hint(self, side: int) -> None:
         """Say once, before a larger picture, what a network that knows small faces makes of it."""
@@ -168,6 +171,6 @@ class Expectation:
         """So many more pixels are done."""
         seconds = (time.monotonic() - self.since) / pixels * (self.total - pixels)
         if not self.done and seconds > LONG:
-            self.screen.say(f"{self.path}: about {seconds / 60:.0f} minutes more")
+            self.screen.say(f"{self.path}: about {plural(round(seconds / 60), 'minute')} more")
         self.done += pixels
         self.count(pixels)

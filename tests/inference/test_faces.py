@@ -137,7 +137,7 @@ def test_put_back_leaves_the_rest_to_lanczos(dtype):
     red = np.full((40, 48, 3), (1.0, 0, 0), np.float32)
     lanczos = lanczos_of(picture)
     for x, y in ((10, 20), (-3, -2), (55, 54), (100, 0)):
-        whole = put_back(picture, [EnlargedFace(red, red, share, x, y)], 4)
+        whole = put_back(picture, [EnlargedFace(red, red, red, share, x, y)], 4)
         assert (whole.shape, whole.dtype) == ((240, 240, 3), dtype)
         expected = lanczos.astype(float)
         for row in range(40):
@@ -161,6 +161,8 @@ def test_an_enlarged_face_agrees_with_the_pixels_of_its_picture(trained):
     assert enlarged.upright.shape == (64, 64, 3)
     upright = straighten(enlarged.part, face.within(enlarged.x, enlarged.y, 4), 64)
     np.testing.assert_array_equal(enlarged.upright, upright)
+    lanczos = straighten(lanczos_of(picture), face.within(0, 0, 4), 64)
+    np.testing.assert_allclose(enlarged.plain, lanczos, atol=5 / 255)  # Pillow rounds bytes half way
 
 
 def test_paste_auto_is_for_more_than_the_face(trained, tmp_path):
