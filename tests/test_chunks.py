@@ -101,7 +101,7 @@ def test_without_xla_chunks_change_nothing(faces, tmp_path, one_by_one, most):
     assert names == [f"batch{n:06d}_out_l.png" for n in (0, 10, 20, 24)]
 
 
-@pytest.mark.parametrize("most", ["1", "7", "20"])
+@pytest.mark.parametrize("most", ["1", pytest.param("7", marks=pytest.mark.slow), "20"])
 def test_with_xla_chunks_differ_by_rounding(faces, tmp_path, one_by_one, compiled, most):
     config = trained(faces, tmp_path, steps_at_once=most)
     (gan,) = compiled
@@ -224,11 +224,14 @@ EVERY = {
 SAMPLE = (
     {},
     {"loss_func": "wgangp", "critic_norm": "layer", "critic_iters": 2},
-    {"loss_func": "lsgan", "critic_norm": "spectral", "input": "noise"},
+    pytest.param({"loss_func": "lsgan", "critic_norm": "spectral", "input": "noise"}, marks=pytest.mark.slow),
     {"gen_architect": "resnet", "back_projection": 2, "gene_ema": 0.9, "gene_pixel_factor": 5.0},
 )
 SHORT = (
-    {"precision": "bfloat16", "loss_func": "wgan", "critic_norm": "none", "optimizer": "rmsprop"},
+    pytest.param(
+        {"precision": "bfloat16", "loss_func": "wgan", "critic_norm": "none", "optimizer": "rmsprop"},
+        marks=pytest.mark.slow,
+    ),
     {"precision": "float16", "loss_func": "hinge", "gen_norm": 0},
 )
 
