@@ -1,6 +1,5 @@
 """Faces of the user's photographs: found, made anew by the network, put back into their picture."""
 
-import os
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,9 +11,8 @@ from srez.data.portraits import override_crop, read_face, refuse_other_framing, 
 from srez.images import arrays, layout
 from srez.images.picture import ENDINGS, LARGEST_WHOLE, Picture, read
 from srez.inference.network import EnlargedFace, Network
-from srez.inference.tasks import Outcome, Task, plural, read_picture, write_picture
+from srez.inference.tasks import Outcome, Task, plural, read_picture, write_file, write_picture
 from srez.options.config import Config
-from srez.system import files
 
 ALIGNED_AT_ONCE = 64  # faces that go through the network together
 Column = tuple[str, np.ndarray]  # of a strip: title and picture
@@ -60,7 +58,7 @@ def _write_all(
     task: Task, pixels: np.ndarray, faces: list[Face], config: Config, network: Network, outcome: Outcome
 ) -> None:
     """Write the picture with its faces put back, and the faces: the first one last, since it says "done"."""
-    made, strips = [], []
+    made, strips, before = [], [], outcome.faces
     if config.redraw:
         for face in faces:
             made.append(network.redraw_face(pixels, face, config.back_projection))
@@ -78,7 +76,7 @@ def _write_all(
         x, y, *_ = face.box
         said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *task.picture.notes])
         _write_face(task, number, layout.to_uint8(one), strip, config, outcome, said)
-    outcome.done += 1
+    outcome.done += outcome.faces > before
 
 
 def enlarge_aligned(tasks: Sequence[Task], config: Config, network: Network, outcome: Outcome) -> None:
@@ -171,8 +169,9 @@ def _write_face(
 ) -> None:
     stem = f"{task.stem}_face{number}"
     if config.compare:
-        files.make_folder(os.path.dirname(stem))
-        files.write_whole(f"{stem}_compare.png", layout.png(layout.titled_row(strip)))
+        data = layout.png(layout.titled_row(strip))
+        if not write_file(task, f"{stem}_compare.png", data, outcome):
+            return
     picture = Picture(face, None, "RGB", task.picture.profile, [])
     path = stem + ENDINGS[config.format]
     outcome.faces += write_picture(task, path, picture, face, config.format, outcome, said)

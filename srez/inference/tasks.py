@@ -1,5 +1,6 @@
 """Pictures to be read, enlarged and written: a task for each, and what became of them."""
 
+import errno
 import os
 import re
 import sys
@@ -14,6 +15,8 @@ from srez.images.picture import ENDINGS, Picture
 from srez.options.config import Config
 from srez.system import files
 from srez.system.screen import Screen
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # after which no other file can be written either
 
 
 @dataclass
@@ -100,12 +103,28 @@ def write_picture(
     except ValueError as error:
         outcome.skip(task.path, error)
         return False
-    files.make_folder(os.path.dirname(path))
-    files.write_whole(path, data)
+    if not write_file(task, path, data, outcome):
+        return False
     notes = "; ".join(filter(None, [said, *picture.notes]))
     size = f"{rgb.shape[1]}x{rgb.shape[0]}"
     outcome.screen.say(f"{task.path} -> {path} {size}{f' ({notes})' if notes else ''}")
     return True
+
+
+def write_file(task: Task, path: str, data: bytes, outcome: Outcome) -> bool:
+    """Write a file for a task; False where that cannot be done, which is said.
+
+    Raises OSError where no other could be written either: a full or read-only disk.
+    """
+    try:
+        files.make_folder(os.path.dirname(path))
+        files.write_whole(path, data)
+        return True
+    except OSError as error:
+        if error.errno in DISK_ERRORS:
+            raise
+        outcome.skip(task.path, f"{error.strerror}: cannot write {path}")
+        return False
 
 
 def plural(count: int, noun: str) -> str:

@@ -67,7 +67,7 @@ def summary(outcome: Outcome, config: Config, network: Network) -> str:
     else:
         said = [f"{outcome.done} upscaled {network.factor} times with {network.name} into {config.output}"]
     said += [f"{outcome.kept} were there already (--overwrite replaces them)"] if outcome.kept else []
-    said += [f"{len(outcome.problems)} skipped, named above"] if outcome.problems else []
+    said += [f"{len(set(outcome.problems))} skipped, named above"] if outcome.problems else []
     return "; ".join(said)
 
 

@@ -7,9 +7,12 @@ import platform
 import posixpath
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from types import ModuleType
 from typing import BinaryIO
+
+LONG_NAME = 128  # bytes; disks take 255, and the name of a machine may have 64
 
 
 def is_remote(path: str) -> bool:
@@ -81,6 +84,8 @@ def whole_file(path: str) -> Iterator[BinaryIO]:
 def temporary_path(path: str) -> str:
     """Where a file is written before it gets its name: beside it, hidden, told apart by host and process."""
     folder, name = os.path.split(path)
+    if len(os.fsencode(name)) > LONG_NAME:  # with more to it, it would be too long for most disks
+        name = f"{zlib.crc32(os.fsencode(name)):08x}"
     return join(folder, f".{name}.{platform.node()}.{os.getpid()}.tmp")  # a folder may be shared by machines
 
 

@@ -1,6 +1,7 @@
 """Upscaling: any picture, any size, whole or in tiles, and what is said of those that cannot be."""
 
 import dataclasses
+import errno
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -30,6 +32,7 @@ from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
 from srez.options.config import Config, check
+from srez.system import files
 from srez.system.screen import Screen
 
 
@@ -601,6 +604,29 @@ def test_tile_is_what_goes_through_at_once(trained, album, tmp_path, monkeypatch
     margin = load(trained).margin(2)
     assert len(seen) == 8
     assert all(s[1] <= 64 + 2 * margin for s in seen)
+
+
+def test_an_output_that_cannot_be_written_stops_no_other(trained, tmp_path, monkeypatch, capsys):
+    """A folder in its way; a name that is too long; one that is not, though a temporary one could be."""
+    root = tmp_path / "in"
+    root.mkdir()
+    for name in ("a", "b" * 251, "c" * 244, "d"):
+        Image.new("RGB", (4, 4)).save(root / f"{name}.png")
+    (tmp_path / "out" / "a_x4.png").mkdir(parents=True)
+    assert upscale(trained, root, output=str(tmp_path / "out"), overwrite=True) == 2
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"a_x4.png", "c" * 244 + "_x4.png", "d_x4.png"}
+    said = capsys.readouterr()
+    assert "2 upscaled 4 times" in said.out
+    assert "; 2 skipped, named above" in said.out
+    first, second = said.err.splitlines()
+    assert first == f"srez: skipped {root}/a.png: Is a directory: cannot write {tmp_path}/out/a_x4.png"
+    assert second.startswith(f"srez: skipped {root}/bbb")
+    assert "File name too long" in second
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    monkeypatch.setattr(files, "write_whole", mock.Mock(side_effect=full))
+    with pytest.raises(OSError, match="No space left"):
+        upscale(trained, root / "d.png", output=str(tmp_path / "full"))
 
 
 def test_find_counts_each_file_once(album):
