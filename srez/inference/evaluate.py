@@ -26,11 +26,10 @@ from srez.metrics.sets import (
 from srez.options.config import Config
 from srez.runs.trained import checkpoint_path, read_description, replace_folders, saved_batches
 from srez.system import files
-from srez.system.screen import progress
+from srez.system.screen import SECONDS_BETWEEN_LINES, progress
 
 BATCH_SIZE = 32  # pictures in memory of the network; figures do not depend on it
 MAX_IN_SETS = 2048  # pictures from which distances of sets are taken, at most
-ROUNDS_SHOWN = (0, 2)  # rounds of back projection that are always shown
 INTERPOLATIONS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos3"}
 
 Method = Callable[[tf.Tensor], tf.Tensor]
@@ -68,6 +67,8 @@ def evaluate(config: Config) -> int:
 
     for line in lines(rows):
         print(line)
+    if config.back_projection < (rounds := network.config.back_projection):
+        print(f"without the {rounds} rounds of its training the generator's colours are not right")
     if trouble:
         print(f"no floor: {trouble}")
     if features is None:
@@ -99,8 +100,8 @@ def interpolation(method: str, run: Config) -> Method:
 
 
 def generators(network: Network, config: Config) -> dict[str, Method]:
-    """The network with 0 and 2 rounds of back projection, those of its training, those asked for."""
-    rounds = sorted({*ROUNDS_SHOWN, network.config.back_projection, config.back_projection})
+    """The network with the rounds of back projection that were asked for, and with those of its training."""
+    rounds = sorted({network.config.back_projection, config.back_projection})
     return {
         f"generator, {n} rounds" if n else "generator": lambda feature, n=n: network.infer(feature, n)
         for n in rounds
@@ -202,9 +203,10 @@ class Measure:
         return float(np.mean(np.concatenate([lone_pixels(b.label) for b in self.batches("true faces")])))
 
     def batches(self, what: str) -> Iterator[Batch]:
-        """The faces, `at_once` of them together; on a terminal with a bar that says what they are for."""
+        """The faces, `at_once` of them together, with a bar that says what they are for."""
         starts = range(0, len(self.faces.names), self.at_once)
-        for i in progress(starts, desc=what, leave=False, disable=not sys.stdout.isatty()):
+        delay = 0 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES
+        for i in progress(starts, desc=what, leave=False, delay=delay):
             part = slice(i, i + self.at_once)
             yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
 

@@ -13,6 +13,10 @@ from srez.system import files
 
 RESAMPLES, BOOTSTRAP_SEED = 2000, 0
 OTHER_REAL_FACES = "other real faces"
+METRICS_OF_TABLES = (  # on the screen: title and decimals; 100 columns hold a name and three
+    {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "consistency": ("consistency dB", 2)},
+    {"l1": ("L1 x 1000", 1), "mse": ("MSE x 1000", 2), "lone": ("lone pixels", 1)},
+)
 PROTOCOL = {
     "pixels": "RGB as stored, values 0..1, whole picture without a border left off; outputs clipped to 0..1, "
     "not rounded",
@@ -55,23 +59,25 @@ def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
 
 
 def lines(rows: list[Row]) -> Iterator[str]:
-    """Two tables for the screen: figures of pictures with their intervals, distances of sets."""
-    metrics = {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "l1": ("L1", 4), "mse": ("MSE", 5)}
-    metrics |= {"consistency": ("consistency dB", 2), "lone": ("lone pixels", 1)}
+    """Tables for the screen: figures of pictures with their intervals, three a table; distances of sets."""
     wide = 2 + max(len(_title(row)) for row in rows)
-    yield " " * wide + "".join(f"{title:>27}" for title, _ in metrics.values())
-    for row in rows:
-        if row.figures:
-            cells = (
-                f"{row.figures[m][0]:.{n}f} [{row.figures[m][1]:.{n}f}, {row.figures[m][2]:.{n}f}]"
-                for m, (_, n) in metrics.items()
-            )
-            yield f"{_title(row):<{wide}}" + "".join(f"{cell:>27}" for cell in cells)
-    yield ""
+    for metrics in METRICS_OF_TABLES:
+        yield " " * wide + "".join(f"{title:>21}" for title, _ in metrics.values())
+        for row in rows:
+            if row.figures:
+                cells = (_cell(row.figures[name], *shown) for name, shown in metrics.items())
+                yield f"{_title(row):<{wide}}" + "".join(f"{cell:>21}" for cell in cells)
+        yield ""
     names = list(rows[0].distances)
     yield " " * wide + "".join(f"{name:>10}" for name in names)
     for row in rows:
         yield f"{_title(row):<{wide}}" + "".join(f"{row.distances[name]:>10.2f}" for name in names)
+
+
+def _cell(figures: tuple[float, float, float], title: str, decimals: int) -> str:
+    times = 1000 if title.endswith("x 1000") else 1
+    mean, low, high = (f"{times * value:.{decimals}f}" for value in figures)
+    return f"{mean} [{low}, {high}]"
 
 
 def _title(row: Row) -> str:

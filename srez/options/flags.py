@@ -78,6 +78,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     chosen = given_options(values)
     run = chosen.get("run", Config.run)
     config = Config(**((USE_DEFAULTS if run in USE_RUNS else {}) | chosen))
+    if run not in RUNS:
+        check(config)
     if run in PICTURE_RUNS:
         config = dataclasses.replace(config, images=config.images + tuple(leftover))
     elif leftover and leftover[0] in RUNS:

@@ -36,6 +36,9 @@ def quiet_stderr() -> Iterator[None]:
             os.close(kept)
 
 
+SECONDS_BETWEEN_LINES = 30  # of progress, where nobody watches
+
+
 def import_tensorflow(chatty: bool = False) -> ModuleType:
     """TensorFlow, imported without what it says of itself and of the devices it finds, unless it may."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if chatty else "3")
@@ -84,6 +87,19 @@ def outlive_screen() -> None:
         setattr(sys, name, text)
 
 
+class _Lines:
+    """Says now and then how much of a total is done, where there is no bar."""
+
+    def __init__(self, total: float):
+        self._total, self._done, self._said = total, 0.0, time.monotonic()
+
+    def move(self, count: float) -> None:
+        self._done += count
+        if time.monotonic() - self._said >= SECONDS_BETWEEN_LINES and self._done < self._total:
+            self._said = time.monotonic()
+            print(f"{self._done / self._total:.0%} done", flush=True)
+
+
 class Screen:
     """Lines of text, and on a terminal a bar below them. total, unit: what the bar counts."""
 
@@ -116,9 +132,9 @@ class Screen:
 
     @contextlib.contextmanager
     def part(self, total: float, unit: str) -> Iterator[Callable[[float], object]]:
-        """A second bar for a part of the work; a function that moves it by so much."""
+        """A second bar for a part of the work, or lines now and then; a function that moves it by so much."""
         if self._bar is None:
-            yield lambda count: None
+            yield _Lines(total).move
             return
         with tqdm(total=total, unit=unit, unit_scale=True, leave=False, delay=0.5, file=sys.stdout) as bar:
             yield bar.update
@@ -158,4 +174,9 @@ def _show_clock(text: str, after: float, done: threading.Event) -> None:
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:
     """A bar with rate and remaining time on standard error; twice a minute where nobody watches."""
-    return tqdm(iterable, mininterval=0.2 if sys.stderr.isatty() else 30, dynamic_ncols=True, **options)
+    return tqdm(
+        iterable,
+        mininterval=0.2 if sys.stderr.isatty() else SECONDS_BETWEEN_LINES,
+        dynamic_ncols=True,
+        **options,
+    )

@@ -34,12 +34,23 @@ def test_lines_show_every_row():
         Row("", "others", {}, {"swd_64": 5.0, "swd": 6.0}),
     ]
     text = "\n".join(lines(rows))
-    assert text.count("bicubic") == text.count("generator (srez-7)") == 2
+    assert text.count("bicubic") == text.count("generator (srez-7)") == 3
     assert text.count("others") == 1
     assert "1.00 [0.50, 1.50]" in text
     assert "6.00" in text
-    table = text.splitlines()
-    assert (
-        len({line.rindex("lone pixels") + 11 for line in table[:1]} | {len(line) for line in table[:4]}) == 1
-    )
-    assert all("]  " in line and "]0" not in line for line in table[1:4])
+    first, second, third = ([*part.splitlines()] for part in text.split("\n\n"))
+    assert [len(part) for part in (first, second, third)] == [4, 4, 5]
+    assert first[0].endswith("  consistency dB")
+    assert second[0].endswith("  lone pixels")
+    assert "1000.0 [500.0, 1500.0]" in second[1]
+    assert first[1].split("  ")[0] == "bicubic"
+    assert first[1].endswith("1.000 [0.500, 1.500]    1.00 [0.50, 1.50]")
+    assert len({len(line) for line in (*first, *second)}) == 1
+
+
+def test_100_columns_hold_a_usual_table():
+    numbers = {"psnr": 25.59, "ssim": 0.826, "consistency": 50.22, "l1": 0.0312, "mse": 0.00312, "lone": 12.3}
+    figures = {name: (value, value, value) for name, value in numbers.items()}
+    distances = dict.fromkeys(("swd_64", "swd_32", "swd_16", "swd"), 100.25)
+    rows = [Row("srez-100000", "generator, 2 rounds", figures, distances)]
+    assert max(map(len, lines(rows))) <= 100

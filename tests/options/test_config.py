@@ -136,6 +136,7 @@ def test_presets_are_good_command_lines(preset):
         (["--flagfile=/no/such/file"], ["/no/such/file"]),
         (["--preset=shrap"], ["there is no preset 'shrap'", "quick, sharp, wgan, wgan-gp", "flagfile"]),
         (["upscale", "me.jpg"], ["leftover word 'upscale'", "write --run upscale"]),
+        (["--run", "upscal", "me.jpg"], ["--run=upscal", "must be one of train, demo, upscale"]),
         (["resume"], ["leftover word 'resume'", "--name=value"]),
     ],
 )

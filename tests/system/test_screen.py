@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from srez.system import screen
 from srez.system.screen import waiting
 
 
@@ -21,6 +22,15 @@ def test_what_is_quick_is_not_told(stdout, monkeypatch):
     with waiting("compiling"):
         pass
     assert sys.stdout.getvalue() == ""
+
+
+def test_a_part_is_told_in_lines_where_nobody_watches(monkeypatch, capsys):
+    clock = iter([0, 29, 31, 31, 62, 62, 90])
+    monkeypatch.setattr(screen.time, "monotonic", lambda: next(clock, 99))
+    with screen.Screen(1, "picture").part(200, "pixel") as move:
+        for _ in range(4):
+            move(50)
+    assert capsys.readouterr().out.splitlines() == ["50% done", "75% done"]
 
 
 def wait_for(text: str) -> None:
