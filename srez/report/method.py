@@ -48,8 +48,9 @@ SECTIONS = [
         the list above, together with how many seeds share it. Last figures are medians of a training's last
         three samples; a training that diverged has none.
 
-        Means over seeds come with the 95% interval of Student's t. With three seeds it reaches 4.3 standard
-        errors to each side: three seeds tell coarse differences only.
+        Means over three seeds or more come with the 95% interval of Student's t, which reaches 4.3 standard
+        errors to each side with three: these tell coarse differences only. Of SWD and diversity it is that of
+        the logarithm, of SSIM that of the inverse hyperbolic tangent, so that it stays within their range.
 
         Shares of trainings come with the exact 95% interval of Clopper and Pearson, and two shares are
         compared by Fisher's exact test. Both take the trainings for independent; those of one cell are more

@@ -41,21 +41,22 @@ QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are re
 
 
 class Metric(NamedTuple):
-    """How a metric of the samples is shown: title, short title, unit, decimals, and which way is better."""
+    """How a metric of the samples is shown: title, short title, unit, decimals, what is better, range."""
 
     title: str
     short: str
     unit: str
     decimals: int
     better: str
+    within: str = "any"  # of verdicts.TRANSFORMS
 
 
 METRICS = {
-    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better"),
-    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better"),
+    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better", "positive"),
+    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better", "-1 to 1"),
     "psnr": Metric("PSNR", "PSNR", "dB", 2, "higher is better"),
     "consistency": Metric("consistency with the input", "consistency", "dB", 1, "higher is better"),
-    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces"),
+    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces", "positive"),
 }
 ALL_METRICS = (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS)
 
@@ -170,7 +171,8 @@ class CellResult:
 
     def mean(self, metric: str) -> Mean:
         """The mean of a metric's last values over the seeds that have one."""
-        return mean_over_seeds([r.last[metric] for r in self.finished if metric in r.last])
+        within = METRICS[metric].within if metric in METRICS else "any"
+        return mean_over_seeds([r.last[metric] for r in self.finished if metric in r.last], within)
 
     def correlations(self, indicator: str, quality: str, kind: str) -> list[float]:
         """A kind of correlation of an indicator with a quality metric, of every finished training with it."""

@@ -210,6 +210,14 @@ def consensus(words: Sequence[str]) -> tuple[str, int]:
     return word, list(words).count(word)
 
 
+MIN_SEEDS_FOR_INTERVAL = 3
+TRANSFORMS = {  # range of a figure -> onto the whole line, and back
+    "any": (np.asarray, np.asarray),
+    "positive": (np.log, np.exp),
+    "-1 to 1": (np.arctanh, np.tanh),
+}
+
+
 class Mean(NamedTuple):
     """A mean over seeds with its 95% interval and standard deviation; count: how many seeds have a value."""
 
@@ -220,17 +228,24 @@ class Mean(NamedTuple):
     count: int
 
 
-def mean_over_seeds(values: Sequence[float]) -> Mean:
-    """Mean over seeds, interval of Student's t and standard deviation (n - 1), nan below two finite values.
+def mean_over_seeds(values: Sequence[float], within: str = "any") -> Mean:
+    """Mean over seeds, interval of Student's t and standard deviation (n - 1); nan where there are too few.
 
-    Not the bootstrap: resamples of three values are too alike, its interval is less than half as wide.
+    The deviation needs two finite values, the interval three. within: a key of TRANSFORMS, the range of the
+    values, in which the interval stays. Not the bootstrap: resamples of three values are too alike, its
+    interval is less than half as wide.
     """
     _, good = finite((np.zeros(len(values)), np.asarray(values, float)))
-    if len(good) < 2:
-        return Mean(float(good.mean()) if len(good) else np.nan, np.nan, np.nan, np.nan, len(good))
-    mean, deviation = float(good.mean()), float(good.std(ddof=1))
-    reach = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(good) - 1)) * deviation / np.sqrt(len(good))
-    return Mean(mean, mean - reach, mean + reach, deviation, len(good))
+    mean = float(good.mean()) if len(good) else np.nan
+    deviation = float(good.std(ddof=1)) if len(good) > 1 else np.nan
+    if len(good) < MIN_SEEDS_FOR_INTERVAL:
+        return Mean(mean, np.nan, np.nan, deviation, len(good))
+    there, back = TRANSFORMS[within]
+    with np.errstate(divide="ignore", invalid="ignore"):  # a value at the end of its range has no interval
+        moved = there(good)
+        reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(good) - 1) * moved.std(ddof=1) / np.sqrt(len(good))
+        low, high = back(moved.mean() - reach), back(moved.mean() + reach)
+    return Mean(mean, float(low), float(high), deviation, len(good))
 
 
 def share_interval(count: int, total: int) -> tuple[float, float]:

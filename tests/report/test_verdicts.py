@@ -198,6 +198,22 @@ def test_mean_over_seeds_found_by_hand():
     one, none = mean_over_seeds([5]), mean_over_seeds([])
     assert (one.mean, one.count) == (5, 1)
     assert np.isnan([one.low, one.deviation, none.mean]).all()
+    two = mean_over_seeds([1, 3])
+    assert (two.mean, two.deviation) == pytest.approx((2, np.sqrt(2)))
+    assert np.isnan([two.low, two.high]).all()
+
+
+def test_an_interval_stays_in_the_range_of_its_figure():
+    reach = 4.302653 * np.log(10) / np.sqrt(3)  # of 1, 10, 100, whose logarithms are log(10) apart
+    found = mean_over_seeds([1, 10, 100], "positive")
+    assert found.mean == 37
+    assert (found.low, found.high) == pytest.approx((10 / np.exp(reach), 10 * np.exp(reach)), rel=1e-6)
+    found = mean_over_seeds(np.tanh([0.5, 1.5, 2.5]), "-1 to 1")
+    reach = 4.302653 / np.sqrt(3)
+    assert (found.low, found.high) == pytest.approx(np.tanh([1.5 - reach, 1.5 + reach]), rel=1e-6)
+    ends = mean_over_seeds([0, 1, 2], "positive")  # where the logarithm ends
+    assert ends.mean == 1
+    assert np.isnan([ends.low, ends.high]).all()
 
 
 def test_interval_of_a_share():
