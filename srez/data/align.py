@@ -29,6 +29,9 @@ class Part(NamedTuple):
 SQUARE = Part(*CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_CROP_SIZE)  # of which a sample is made
 WHOLE = Part(0, 0, *CELEBA_SIZE)
 SEARCH_SIDE = 2048  # longest side at which a picture is searched, pixels
+SMALLEST_SEEN = (
+    1 / 128
+)  # side of the smallest square that is found / longest side of a picture over SEARCH_SIDE
 SMALLEST_SEARCHED = 20  # height of the smallest face that the detector is asked for, pixels
 BOX_SHARE = 0.7  # height of the detector's box / side of the square, at least
 MIN_FACE = 16  # side of the smallest face's square, where nobody says otherwise, pixels
@@ -37,7 +40,7 @@ LIKELY, SURE = 0.6, 0.85  # confidence of the detector at the first look, and at
 SAME = 25  # how far the landmarks of a second look may lie from where they are expected, of 178 pixels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Face:
     """A face found in a picture, in the picture's pixels.
 
@@ -154,14 +157,19 @@ def straighten(picture: np.ndarray, face: Face, side: int, part: Part = SQUARE) 
     finer, it is averaged down.
     """
     a, b = face.frame
+    height = round(side * part.height / part.width)
     step = a * part.width / side  # of the result, in the picture's pixels
-    fine = math.ceil(abs(step) - 1e-9)  # samples a pixel, so that none of the picture's is passed over
-    size = fine * side, fine * round(side * part.height / part.width)
     start = a * (part.x + 1j * part.y) + b
-    corners = [start + step / fine * (x + 1j * y) for x in (0, size[0]) for y in (0, size[1])]
-    near, x, y = _around(picture, corners)
-    samples = sample(near, step / fine, start - (x + 1j * y), size).clip(0, 1)
-    return samples.reshape(size[1] // fine, fine, side, fine, 3).mean((1, 3))
+    near, left, top = _around(picture, [start + step * (x + 1j * y) for x in (0, side) for y in (0, height)])
+    # of a much finer picture whole pixels are averaged first: that needs less memory than a sample of each
+    coarse = max(1, int(abs(step) / 4))
+    rows, columns = (n - n % coarse for n in near.shape[:2])
+    blocks = near[:rows, :columns].reshape(rows // coarse, coarse, columns // coarse, coarse, 3)
+    reduced = blocks.mean((1, 3), dtype=np.float32) / arrays.peak(picture.dtype)
+    step, start = step / coarse, (start - (left + 1j * top)) / coarse
+    fine = math.ceil(abs(step) - 1e-9)
+    samples = sample(reduced, step / fine, start, (fine * side, fine * height)).clip(0, 1)
+    return samples.reshape(height, fine, side, fine, 3).mean((1, 3))
 
 
 def turn_back(upright: np.ndarray, face: Face, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +196,8 @@ def surroundings(picture: np.ndarray, face: Face) -> tuple[np.ndarray, int, int]
     """
     a, b = face.frame
     x, y = SQUARE.x + np.array([0, 1, 0, 1]) * SQUARE.width, SQUARE.y + np.array([0, 0, 1, 1]) * SQUARE.height
-    return _around(picture, a * (x + 1j * y) + b)
+    near, left, top = _around(picture, a * (x + 1j * y) + b)
+    return arrays.to_float(near), left, top
 
 
 def _around(picture: np.ndarray, points: Sequence[complex], margin: int = 4) -> tuple[np.ndarray, int, int]:
@@ -196,4 +205,4 @@ def _around(picture: np.ndarray, points: Sequence[complex], margin: int = 4) -> 
     left, top = math.floor(x.min()) - margin, math.floor(y.min()) - margin
     rows = np.arange(top, math.ceil(y.max()) + margin).clip(0, picture.shape[0] - 1)
     columns = np.arange(left, math.ceil(x.max()) + margin).clip(0, picture.shape[1] - 1)
-    return arrays.to_float(picture[rows[:, None], columns]), left, top
+    return picture[rows[:, None], columns], left, top

@@ -73,8 +73,11 @@ def _photographs(folder: str, out: str) -> dict[str, int]:
     if os.path.commonpath([real, real_out]) == real_out:
         raise UserError(f"--align_to={out}: the photographs are in it", "choose another folder")
     names, sizes, _ = find.list_pictures(folder)
-    inside = os.path.relpath(real_out, real)
-    found = {n: size for n, size in zip(names, sizes, strict=True) if not n.startswith(f"{inside}/")}
+    found = {
+        name: size
+        for name, size in zip(names, sizes, strict=True)
+        if not os.path.realpath(os.path.join(folder, name)).startswith(real_out + os.sep)
+    }
     if not found:
         kinds = f"they are {', '.join(find.EXTENSIONS)} files"
         raise UserError(f"--align={folder}: no pictures in it or below", kinds)
@@ -83,7 +86,8 @@ def _photographs(folder: str, out: str) -> dict[str, int]:
 
 def _found(paths: Sequence[str], min_face: int) -> Iterator[Found]:
     """The faces of pictures, in order; many are searched by a process on each processor."""
-    memory = int(free_memory() // MEMORY_PER_PROCESS) or processors()
+    free = free_memory()  # 0: not known
+    memory = max(1, int(free // MEMORY_PER_PROCESS)) if free else processors()
     workers = min(processors(), memory, len(paths) // PICTURES_PER_PROCESS)
     search = partial(_search, min_face=min_face)
     if workers > 1:
@@ -111,12 +115,19 @@ def use_no_gpu() -> ModuleType:
 
 def _search(path: str, min_face: int) -> Found:
     """The faces of a picture that are large enough."""
-    from srez.data.align import WHOLE, find_faces, straighten  # late: it takes TensorFlow, seconds
+    import tensorflow as tf  # late: it takes seconds
 
     try:
-        picture = read(files.read_bytes(path), LARGE).flatten()
+        return _faces_of(read(files.read_bytes(path), LARGE).flatten(), min_face)
     except (OSError, ValueError) as error:
         return Found([], UNREADABLE + one_line(error))
+    except (MemoryError, tf.errors.ResourceExhaustedError):
+        return Found([], UNREADABLE + "out of memory")
+
+
+def _faces_of(picture: np.ndarray, min_face: int) -> Found:
+    from srez.data.align import WHOLE, find_faces, straighten
+
     found = find_faces(picture, min_face) or find_faces(picture, min_face / 2)  # more finely
     faces = [face for face in found if face.side >= min_face]
     if not faces:

@@ -74,8 +74,8 @@ class AlignedFaces:
             raise UserError(f"{self._path}: is damaged", "choose another --align_to") from None
         for name, row in self.rows.items():
             self._owners.update((file.lower(), name) for file in row.faces)
-        if lines[-1]:  # whoever wrote it was ended meanwhile
-            self._append([])
+        if torn := len(lines[-1].encode("utf-8", "surrogateescape")):  # whoever wrote it was ended meanwhile
+            os.truncate(self._path, os.path.getsize(self._path) - torn)
 
     def _append(self, columns: Sequence[str]) -> None:
         line = "\t".join(map(_escape, columns)) + "\n"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from srez.errors import UserError
+from srez.errors import UserError, one_line
 from srez.images.picture import LUMINANCE, UnusablePicture, from_pillow
 
 TAKEN = (
@@ -25,12 +25,17 @@ def to_rgb(pictures: Any) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
     That batch may be larger: alpha is set aside and enlarged with Lanczos. Raises UserError.
     """
     if isinstance(pictures, Image.Image):
+        if not all(pictures.size):
+            raise UserError("no picture: an empty one", TAKEN)
         try:
             picture = from_pillow(pictures)
         except UnusablePicture as reason:
             raise UserError(f"no picture: {reason}", TAKEN) from None
         return picture.rgb[None], lambda large: picture.to_pillow(large[0])
-    array = np.asarray(pictures)
+    try:
+        array = np.asarray(pictures)
+    except ValueError as error:  # a list of unequal ones
+        raise UserError(f"no picture: {one_line(error)}", TAKEN) from None
     check(array)
     batch = array.reshape((-1, *array.shape[-3:]) if array.ndim > 2 else (1, *array.shape, 1))
     channels = batch.shape[-1]
@@ -50,7 +55,7 @@ def to_rgb(pictures: Any) -> tuple[np.ndarray, Callable[[np.ndarray], Any]]:
 def lanczos(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture [h, w] or [h, w, 3] brought to a size (height, width), in its own kind of numbers."""
     if picture.dtype == np.uint8:
-        return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.LANCZOS)).copy()
+        return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.LANCZOS))
     if picture.ndim == 3:  # Pillow resizes others than bytes one channel at a time
         return np.stack([lanczos(channel, size) for channel in np.moveaxis(picture, -1, 0)], axis=-1)
     resized = Image.fromarray(to_float(picture)).resize(size[::-1], Image.Resampling.LANCZOS)
@@ -76,11 +81,14 @@ def check(array: np.ndarray) -> None:
         raise UserError(f"no picture: {problem}", TAKEN)
 
 
+def peak(dtype: np.dtype) -> np.float32:
+    """The number of a kind that stands for full brightness."""
+    return np.float32(1 if dtype.kind == "f" else np.iinfo(dtype).max)
+
+
 def to_float(pictures: np.ndarray) -> np.ndarray:
     """Pictures as float32 in [0, 1]."""
-    if pictures.dtype.kind == "f":
-        return pictures.astype(np.float32)
-    return pictures.astype(np.float32) / np.iinfo(pictures.dtype).max
+    return pictures.astype(np.float32) / peak(pictures.dtype)
 
 
 def from_float(pictures: np.ndarray, dtype: np.dtype) -> np.ndarray:
@@ -88,4 +96,4 @@ def from_float(pictures: np.ndarray, dtype: np.dtype) -> np.ndarray:
     pictures = np.clip(pictures, 0, 1)
     if dtype.kind == "f":
         return pictures.astype(dtype)
-    return (pictures * np.iinfo(dtype).max + 0.5).astype(dtype)
+    return (pictures * peak(dtype) + 0.5).astype(dtype)

@@ -1,12 +1,14 @@
 """Faces of the user's photographs: found, made anew by the network, put back into their picture."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
-from srez.data.align import Face, find_faces, straighten
+from srez.data.align import SMALLEST_SEEN, Face, find_faces, straighten
 from srez.data.portraits import override_crop, read_face, refuse_other_framing, to_batch
 from srez.images import arrays, layout
 from srez.images.picture import ENDINGS, LARGEST_WHOLE, Picture, read
@@ -16,33 +18,40 @@ from srez.options.config import Config
 
 ALIGNED_AT_ONCE = 64  # faces that go through the network together
 Column = tuple[str, np.ndarray]  # of a strip: title and picture
-MAX_PASTED = 400_000_000  # pixels of the largest picture into which faces are put back
+MAX_PASTED = 200_000_000  # pixels of the largest picture into which faces are put back
 
 
 def enlarge_faces(tasks: Sequence[Task], config: Config, network: Network, outcome: Outcome) -> None:
     """Find the faces of photographs and enlarge those that gain by it; with --redraw all."""
-    refuse_other_framing(override_crop(network.config, config))
+    refuse_other_framing(network.config)
     for task in tasks:
         if not read_picture(task, partial(read, max_pixels=LARGEST_WHOLE), outcome):
             continue
-        pixels = task.picture.flatten()
-        found = find_faces(pixels, config.min_face)
-        if not found:
-            outcome.skip(task.path, "no face found (--aligned, if it is framed as CelebA's are)")
-            continue
-        found = found[:1] if config.only_largest else found
-        faces = [face for face in found if config.redraw or face.side <= network.largest_gain]
-        if large := [face for face in found if face not in faces]:
-            outcome.screen.say(f"{task.path}: {nothing_to_gain(large)}")
         try:
-            if faces:
-                _write_all(task, pixels, faces, config, network, outcome)
-            else:
-                outcome.left += 1
-            outcome.screen.step()
-        except MemoryError:
-            outcome.skip(task.path, "no memory to put its faces back, take --paste=off")
+            _enlarge_faces_of(task, config, network, outcome)
+        except (MemoryError, tf.errors.ResourceExhaustedError):
+            outcome.skip(task.path, "no memory for it; --paste=off needs less")
         task.picture = None
+
+
+def _enlarge_faces_of(task: Task, config: Config, network: Network, outcome: Outcome) -> None:
+    pixels = task.picture.flatten()
+    found = find_faces(pixels, config.min_face)[: 1 if config.only_largest else None]
+    if not found:
+        smallest = max(config.min_face, math.ceil(max(pixels.shape) * SMALLEST_SEEN))
+        outcome.skip(
+            task.path,
+            f"no face of {smallest} pixels or more found (--aligned, if it is framed as CelebA's are)",
+        )
+        return
+    faces = [face for face in found if config.redraw or face.side <= network.largest_gain]
+    if large := [face for face in found if face.side > network.largest_gain and not config.redraw]:
+        outcome.screen.say(f"{task.path}: {nothing_to_gain(large)}")
+    if faces:
+        _write_all(task, pixels, faces, config, network, outcome)
+    else:
+        outcome.left += 1
+    outcome.screen.step()
 
 
 def nothing_to_gain(faces: Sequence[Face]) -> str:
@@ -58,14 +67,14 @@ def _write_all(
     task: Task, pixels: np.ndarray, faces: list[Face], config: Config, network: Network, outcome: Outcome
 ) -> None:
     """Write the picture with its faces put back, and the faces: the first one last, since it says "done"."""
-    made, strips, before = [], [], outcome.faces
+    made, strips, before, notes = [], [], outcome.faces, list(task.picture.notes)
     if config.redraw:
         for face in faces:
             made.append(network.redraw_face(pixels, face, config.back_projection))
             seen, true = (straighten(pixels, face, n) for n in (network.config.input_size, round(face.side)))
             strips.append(redrawn_columns(*map(layout.to_uint8, (seen, made[-1], true))))
     else:
-        enlarged = [network.enlarge_face(task.picture.rgb, face, config.back_projection) for face in faces]
+        enlarged = [network.enlarge_face(pixels, face, config.back_projection) for face in faces]
         made = [one.upright for one in enlarged]
         for face, one in zip(faces, enlarged, strict=True):
             crop = straighten(pixels, face, round(face.side))
@@ -74,7 +83,7 @@ def _write_all(
             _write_pasted(task, enlarged, config, network.factor, outcome)
     for number, (face, one, strip) in reversed(list(enumerate(zip(faces, made, strips, strict=True), 1))):
         x, y, *_ = face.box
-        said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *task.picture.notes])
+        said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *notes])
         _write_face(task, number, layout.to_uint8(one), strip, config, outcome, said)
     outcome.done += outcome.faces > before
 
@@ -135,9 +144,16 @@ def _write_pasted(
             f"{task.path}: faces not put back, {width}x{height} is over {MAX_PASTED // 10**6} million pixels"
         )
         return
-    path = f"{task.stem}_x{factor}{ENDINGS[config.format]}"
-    whole, said = put_back(picture.rgb, faces, factor), f"with {plural(len(faces), 'face')}"
-    outcome.pasted += write_picture(task, path, picture, whole, config.format, outcome, said)
+    path = f"{task.stem}_faces_x{factor}{ENDINGS[config.format]}"
+    try:
+        data = picture.encode(put_back(picture.rgb, faces, factor), config.format)
+    except ValueError as error:  # the faces alone can be written
+        outcome.screen.say(f"{task.path}: faces not put back, {error}")
+        return
+    if write_file(task, path, data, outcome):
+        notes = "; ".join([f"with {plural(len(faces), 'face')}", *picture.notes])
+        outcome.screen.say(f"{task.path} -> {path} {width}x{height} ({notes})")
+        outcome.pasted += 1
 
 
 def put_back(picture: np.ndarray, faces: Sequence[EnlargedFace], factor: int) -> np.ndarray:
@@ -146,7 +162,7 @@ def put_back(picture: np.ndarray, faces: Sequence[EnlargedFace], factor: int) ->
     Each fades out at the edge of its square; beyond these the pixels are those of Lanczos.
     """
     height, width = (factor * n for n in picture.shape[:2])
-    whole = arrays.lanczos(picture, (height, width))
+    whole = arrays.lanczos(picture, (height, width)).copy()
     for face in faces:
         top, left = max(0, -factor * face.y), max(0, -factor * face.x)  # what lies beyond the picture
         place = whole[max(0, factor * face.y) :, max(0, factor * face.x) :]
@@ -167,7 +183,7 @@ def _write_face(
     outcome: Outcome,
     said: str,
 ) -> None:
-    stem = f"{task.stem}_face{number}"
+    stem = f"{task.stem}_{'redrawn' if config.redraw else 'face'}{number}"
     if config.compare:
         data = layout.png(layout.titled_row(strip))
         if not write_file(task, f"{stem}_compare.png", data, outcome):

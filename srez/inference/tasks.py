@@ -58,7 +58,8 @@ def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
     taken: set[str] = set()
     tasks = []
     format_ending = ENDINGS[config.format]
-    ending = f"_face1{format_ending}" if config.face else f"_x{factor}{format_ending}"
+    kind = "_redrawn1" if config.redraw else "_face1" if config.face else f"_x{factor}"
+    ending = kind + format_ending
     output = files.real(config.output) + "/"
     for path, name in found.items():
         folder = files.real(path.removesuffix(name)) + "/"
@@ -72,13 +73,13 @@ def plan(found: dict[str, str], config: Config, factor: int) -> list[Task]:
         taken.add(stem)
         tasks.append(Task(path, stem, ending))
     stems = {files.real(stem) for stem in taken}
-    return [task for task in tasks if not _is_output(files.real(task.path), stems, format_ending)]
+    return [task for task in tasks if not _is_output(files.real(task.path), stems)]
 
 
-def _is_output(path: str, stems: set[str], ending: str) -> bool:
+def _is_output(path: str, stems: set[str]) -> bool:
     """Whether a file is named like what is written for a picture with one of the stems."""
-    match = re.fullmatch(r"(.+)(_x\d+|_face\d+|_face\d+_compare)(\.\w+)", path)
-    return bool(match) and match[1] in stems and match[3] in (ending, ".png")
+    match = re.fullmatch(r"(.+?)((_faces)?_x\d+|_(face|redrawn)\d+(_compare)?)(\.\w+)", path)
+    return bool(match) and match[1] in stems and match[6] in ENDINGS.values()
 
 
 def read_picture(task: Task, reader: Callable[[bytes], Picture], outcome: Outcome) -> bool:

@@ -80,6 +80,9 @@ def upscale_pictures(tasks: list[Task], config: Config, network: Network, outcom
         if not read_picture(task, read, outcome):
             continue
         rgb = task.picture.rgb
+        if rgb.shape[0] * rgb.shape[1] > LARGE:  # each has a precision of its own
+            work.upscale([task])
+            continue
         key = (rgb.shape, rgb.dtype)
         waiting[key].append(task)
         pixels = {k: len(group) * k[0][0] * k[0][1] for k, group in waiting.items()}

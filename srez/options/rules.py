@@ -88,13 +88,20 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
         for name in ("compare", "aligned", "redraw", "only_largest"):
             if getattr(c, name):
                 yield f"--{name} without --face: it says what becomes of faces", "give both"
-        if c.paste != AUTO:
-            yield f"--paste={c.paste} without --face: it says what becomes of faces", "give both"
+        for name in ("paste", "min_face"):
+            if (value := getattr(c, name)) != getattr(type(c), name):
+                yield f"--{name}={value} without --face: it says what becomes of faces", "give both"
+    if c.face and not c.aligned:
+        for name in ("crop_size", "crop_x", "crop_y"):
+            if (value := getattr(c, name)) != getattr(type(c), name):
+                problem = f"--{name}={value} with --face: it frames faces as CelebA does"
+                yield problem, "leave it out, or say with --aligned that the pictures are framed so"
     if c.paste == "on" and (c.aligned or c.redraw):
         which = "--aligned: the picture is the face" if c.aligned else "--redraw: that is a test"
         yield f"--paste=on with {which}", "leave one of them out"
-    if c.only_largest and c.aligned:
-        yield "--only_largest with --aligned: no face is searched for", "leave one of them out"
+    if c.aligned and (c.only_largest or c.redraw or c.min_face != type(c).min_face):
+        name = "only_largest" if c.only_largest else "redraw" if c.redraw else f"min_face={c.min_face}"
+        yield f"--{name} with --aligned: no face is searched for", "leave one of them out"
     if c.all_checkpoints and c.checkpoint != NEWEST:
         yield f"--all_checkpoints with --checkpoint={c.checkpoint}", "give one of them"
     if c.run == "train" and not c.train_time and not c.max_batches:

@@ -1,5 +1,7 @@
 """Faces found in a photograph, brought upright into CelebA's frame, and put back."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from helpers import astronaut
@@ -91,6 +93,20 @@ def test_straighten_takes_the_square_as_it_lies():
         halves, picture[60:188, 25:153].reshape(64, 2, 64, 2, 3).mean((1, 3)), atol=1e-3
     )
     np.testing.assert_allclose(255 * straighten(picture, face_at(1), 178, WHOLE), picture, atol=1e-4)
+
+
+def test_a_large_face_is_averaged_with_little_memory():
+    """3,200 pixels wide, a twentieth of a level brighter each pixel to the right, half of one downwards."""
+    y, x = np.mgrid[0:5450, 0:4450]
+    picture = np.stack([x // 20, y // 40, x // 20], axis=-1).astype(np.uint8)
+    tracemalloc.start()
+    upright = 255 * straighten(picture, face_at(25), 64)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    middles = 50 * np.arange(64) + 25
+    np.testing.assert_allclose(upright[10, :, 0], (625 + middles) / 20 - 0.5, atol=0.3)
+    np.testing.assert_allclose(upright[:, 10, 1], (1500 + middles) / 40 - 0.5, atol=0.3)
+    assert peak < 200e6
 
 
 def test_straighten_turns_and_shrinks():

@@ -73,6 +73,8 @@ def test_a_pillow_picture_keeps_its_mode(mode):
         (np.zeros((8, 3, 16, 20), np.uint8), r"an array of shape \[8, 3, 16, 20\] \(channels come last\)"),
         (np.zeros((2, 2, 2), np.uint8), r"an array of shape \[2, 2, 2\]"),
         (Image.new("F", (2, 2)), "floating-point pixels"),
+        (Image.new("RGB", (0, 4)), "an empty one"),
+        ([np.zeros((2, 2)), np.zeros((3, 3))], "setting an array element with a sequence"),
     ],
 )
 def test_anything_else_is_refused_in_one_line(picture, problem):

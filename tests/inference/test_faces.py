@@ -1,6 +1,8 @@
 """--face: the faces of photographs, found, enlarged, put back."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from skimage import data
 
 from srez.data.align import WHOLE, find_faces, straighten
 from srez.errors import UserError
+from srez.inference import faces
 from srez.inference import upscale as upscaling
 from srez.inference.faces import put_back
 from srez.inference.network import EnlargedFace, load
@@ -53,13 +56,13 @@ def test_small_faces_are_enlarged_and_put_back(trained, photos, tmp_path, capsys
     assert written(out) == {
         "both_face1.png": (64, 64),
         "both_face2.png": (64, 64),
-        "both_x4.png": (2400, 1600),
+        "both_faces_x4.png": (2400, 1600),
         "small_face1.png": (64, 64),
-        "small_x4.png": (400, 400),
+        "small_faces_x4.png": (400, 400),
     }
     said = capsys.readouterr()
     assert said.err.count("\n") == 1
-    assert f"skipped {photos}/nobody.png: no face found (--aligned" in said.err
+    assert f"skipped {photos}/nobody.png: no face of 16 pixels or more found (--aligned" in said.err
     lines = said.out.splitlines()
     for name in ("large", "both"):
         told = re.search(
@@ -68,7 +71,7 @@ def test_small_faces_are_enlarged_and_put_back(trained, photos, tmp_path, capsys
         assert int(told[1]) == pytest.approx(79, abs=4)
     assert lines[-1].startswith("3 faces of 2 pictures enlarged to 64x64 with ")
     assert "; 2 put back together; 1 with nothing to gain, named above; 1 skipped, named above" in lines[-1]
-    whole = np.asarray(Image.open(out / "small_x4.png")).astype(int)
+    whole = np.asarray(Image.open(out / "small_faces_x4.png")).astype(int)
     lanczos = np.asarray(astronaut(100).resize((400, 400), Image.Resampling.LANCZOS))
     changed = np.abs(whole - lanczos).any(-1)
     rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
@@ -100,7 +103,7 @@ def test_what_was_written_is_not_searched(trained, photos, capsys):
         "small.png",
         "small_face1.png",
         "small_face1_compare.png",
-        "small_x4.png",
+        "small_faces_x4.png",
     }
 
 
@@ -110,11 +113,13 @@ def test_options(trained, photos, tmp_path):
         return {name.removeprefix("both_") for name in written(tmp_path / folder)}
 
     assert names("off", paste="off") == {"face1.png", "face2.png"}
-    assert names("jpg", format="jpg") == {"face1.jpg", "face2.jpg", "x4.jpg"}
-    assert names("redraw", redraw=True) == {"face1.png", "face2.png", "face3.png"}
-    assert names("largest", only_largest=True, redraw=True) == {"face1.png"}
-    assert names("above", min_face=40, redraw=True) == {"face1.png"}
-    first, second = (np.asarray(Image.open(tmp_path / f / "both_face1.png")) for f in ("redraw", "largest"))
+    assert names("jpg", format="jpg") == {"face1.jpg", "face2.jpg", "faces_x4.jpg"}
+    assert names("redraw", redraw=True) == {"redrawn1.png", "redrawn2.png", "redrawn3.png"}
+    assert names("largest", only_largest=True, redraw=True) == {"redrawn1.png"}
+    assert names("above", min_face=40, redraw=True) == {"redrawn1.png"}
+    first, second = (
+        np.asarray(Image.open(tmp_path / f / "both_redrawn1.png")) for f in ("redraw", "largest")
+    )
     np.testing.assert_array_equal(first, second)
 
 
@@ -168,7 +173,7 @@ def test_an_enlarged_face_agrees_with_the_pixels_of_its_picture(trained):
 def test_paste_auto_is_for_more_than_the_face(trained, tmp_path):
     close = astronaut(100).crop((28, 10, 60, 42))
     close.save(tmp_path / "close.png")
-    for paste, expected in (("auto", {"close_face1.png"}), ("on", {"close_face1.png", "close_x4.png"})):
+    for paste, expected in (("auto", {"close_face1.png"}), ("on", {"close_face1.png", "close_faces_x4.png"})):
         assert run(trained, tmp_path / "close.png", output=str(tmp_path / paste), paste=paste) == 0
         assert written(tmp_path / paste).keys() == expected
 
@@ -177,7 +182,8 @@ def test_strips(trained, photos, tmp_path):
     """Four columns where the truth is known, three where it is not: 256 pixels each under their titles."""
     for name, columns, options in (("large", 4, {"redraw": True}), ("small", 3, {"paste": "off"})):
         assert run(trained, photos / f"{name}.png", output=str(tmp_path), compare=True, **options) == 0
-        strip = np.asarray(Image.open(tmp_path / f"{name}_face1_compare.png"))
+        kind = "redrawn" if columns == 4 else "face"
+        strip = np.asarray(Image.open(tmp_path / f"{name}_{kind}1_compare.png"))
         assert strip.shape == (256 + 28, columns * 264 - 8, 3)
         assert (strip[:28] < 128).any(axis=(0, 2))[:256].any()
         face = np.asarray(Image.open(photos / f"{name}.png"))
@@ -186,7 +192,7 @@ def test_strips(trained, photos, tmp_path):
         seen = 255 * straighten(face, found, side)
         shown = np.asarray(Image.fromarray(strip[28:, :256]).resize((side, side), Image.Resampling.NEAREST))
         np.testing.assert_allclose(shown, seen, atol=0.51)
-        drawn = Image.open(tmp_path / f"{name}_face1.png").resize((256, 256), Image.Resampling.NEAREST)
+        drawn = Image.open(tmp_path / f"{name}_{kind}1.png").resize((256, 256), Image.Resampling.NEAREST)
         np.testing.assert_array_equal(strip[28:, 528:784], drawn)
 
 
@@ -217,13 +223,72 @@ def test_aligned_is_what_training_sees(trained, tmp_path, capsys):
         ({"aligned": True, "paste": "on"}, "--paste=on with --aligned"),
         ({"redraw": True, "paste": "on"}, "--paste=on with --redraw"),
         ({"aligned": True, "only_largest": True}, "--only_largest with --aligned"),
-        ({"crop_size": 64, "crop_wiggle": 4}, "--crop_size=64.*--aligned"),
+        ({"aligned": True, "redraw": True}, "--redraw with --aligned"),
+        ({"aligned": True, "min_face": 40}, "--min_face=40 with --aligned"),
+        ({"face": False, "min_face": 40}, "--min_face=40 without --face"),
+        ({"crop_size": 100}, "--crop_size=100 with --face: .*--aligned"),
     ],
 )
 def test_options_that_do_not_go_together(trained, photos, tmp_path, options, problem):
     with pytest.raises(UserError, match=problem):
         run(trained, photos / "small.png", output=str(tmp_path / "out"), **options)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_knows_other_frames_takes_aligned_pictures_only(trained, photos, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(trained, other)
+    content = json.loads((other / "config.json").read_text())
+    content["options"] |= {"crop_size": 100}
+    (other / "config.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"was trained with --crop_size=100, .* with --face --aligned"):
+        run(str(other), photos / "small.png", output=str(tmp_path / "out"))
+    assert run(str(other), photos / "large.png", output=str(tmp_path / "out"), aligned=True) == 0
+    assert written(tmp_path / "out") == {"large_face1.png": (64, 64)}
+
+
+def test_one_picture_without_memory_stops_no_other(trained, photos, tmp_path, monkeypatch, capsys):
+    find = faces.find_faces
+
+    def short_of_memory(picture: np.ndarray, *rest) -> list:
+        if len(picture) == 400:
+            raise MemoryError
+        return find(picture, *rest)
+
+    monkeypatch.setattr(faces, "find_faces", short_of_memory)
+    assert run(trained, photos / "both.png", photos / "small.png", output=str(tmp_path / "out")) == 2
+    assert written(tmp_path / "out").keys() == {"small_face1.png", "small_faces_x4.png"}
+    assert "both.png: no memory for it; --paste=off needs less" in capsys.readouterr().err
+
+
+def test_faces_that_cannot_be_put_back_are_written_alone(trained, tmp_path, capsys):
+    wide = Image.new("RGB", (4200, 110), "grey")
+    wide.paste(astronaut(110), (2000, 0))
+    wide.save(tmp_path / "wide.png")
+    small = {"output": str(tmp_path / "out"), "format": "webp"}
+    code = run(trained, tmp_path / "wide.png", **small)
+    said = capsys.readouterr()
+    assert (code, said.err) == (0, "")
+    assert f"{tmp_path}/wide.png: faces not put back, 16800x440 cannot be written as webp" in said.out
+    assert written(tmp_path / "out") == {"wide_face1.webp": (64, 64)}
+
+
+def test_what_transparency_hides_is_not_seen(trained, tmp_path):
+    """Green below all that is transparent: the face is made over white, as it was found."""
+    picture = astronaut(100).convert("RGBA")
+    alpha = Image.new("L", (100, 100), 0)
+    alpha.paste(255, (34, 12, 56, 40))
+    hidden = Image.new("RGBA", (100, 100), (0, 255, 0, 0))
+    hidden.paste(picture, mask=alpha)
+    hidden.putalpha(alpha)
+    white = Image.alpha_composite(Image.new("RGBA", (100, 100), "white"), hidden).convert("RGB")
+    for name, one in (("hidden", hidden), ("white", white)):
+        one.save(tmp_path / f"{name}.png")
+        assert run(trained, tmp_path / f"{name}.png", output=str(tmp_path / "out")) == 0
+    pictures = [
+        np.asarray(Image.open(tmp_path / "out" / f"{name}_face1.png")) for name in ("hidden", "white")
+    ]
+    np.testing.assert_array_equal(*pictures)
 
 
 # ---- from Python -----------------------------------------------------------------------------------
