@@ -6,6 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+try:
+    import fcntl  # noqa: F401  (the locks of trainings, which Windows has not)
+except ImportError:
+    print("srez needs Linux or macOS; on Windows use WSL", file=sys.stderr)
+    sys.exit(2)
+
 from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
 from srez.images import find

@@ -335,3 +335,17 @@ def test_errors_need_no_tensorflow(srez, tmp_path, monkeypatch, words, part):
     assert part in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("srez: ")
+
+
+def test_on_windows_there_is_one_line():
+    """Windows has no fcntl, without which nothing can keep a second training out of a folder."""
+    hidden = "import sys, runpy; sys.modules['fcntl'] = None; sys.argv = ['srez_main.py', '--help']"
+    run = f"runpy.run_path({str(ROOT / 'srez_main.py')!r}, run_name='__main__')"
+    for before, expected in [
+        (hidden, (2, "", "srez needs Linux or macOS; on Windows use WSL\n")),
+        (hidden.replace("'fcntl'", "'nothing'"), (0, help_text() + "\n", "")),
+    ]:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{before}; {run}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr) == expected
