@@ -17,6 +17,7 @@ from srez.download.fetch import CELEBA, DEFAULT_POLICY, Archive, RetryPolicy
 from srez.download.pack import pack
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError, as_user_error
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
+from srez.options.rules import expand
 from srez.system import files
 
 EPILOG = """\
@@ -42,6 +43,7 @@ OPTIONS = {
     "pack": ("pack_to", *CROP_OPTIONS),
     "align": ("align_to", "min_face"),
 }
+PATHS = ("dest", "archive", "check", "pack", "pack_to", "align", "align_to")
 LEAST = {"count": 1, "crop_size": 1, "crop_wiggle": 0, "crop_x": -1, "crop_y": -1, "min_face": LEAST_FACE}
 
 
@@ -68,6 +70,9 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     for name in CROP_OPTIONS[1:]:
         add(f"--{name}", type=int, metavar="N", help=f"as in training, for --pack [{getattr(Config, name)}]")
     args = parser.parse_args(argv)
+    for name in PATHS:
+        if getattr(args, name) is not None:
+            setattr(args, name, expand(getattr(args, name)))
     given = [name for name in ("check", "pack", "align", "source") if getattr(args, name) is not None]
     if len(given) > 1:
         first, second = given[:2]
@@ -93,6 +98,8 @@ def _check_values(mode: str, args: argparse.Namespace) -> None:
         )
     if mode == SYNTHETIC and args.count is None:
         raise UserError("--source=synthetic: drawn faces never end", "say how many with --count")
+    if args.archive is not None and files.is_remote(args.archive):
+        raise UserError(f"--archive={args.archive}", "must be a local file; an address is --url")
     if args.archive is not None and args.url:
         raise UserError("--archive with --url: a zip that is there is not fetched", "leave one of them out")
     for url in args.url or ():

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from srez.data.dataset import open_dataset
 from srez.data.samples import grid
-from srez.errors import EXIT_DONE, UserError, one_line
+from srez.errors import EXIT_DONE, UserError, few, one_line
 from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME
 from srez.images.picture import decode
@@ -51,14 +51,16 @@ def demo(config: Config) -> int:
 def read_grids(folder: str) -> dict[int, np.ndarray]:
     """The grids of a training by batch, uint8 [h, w, 3]; a damaged one is named and left out."""
     pattern = re.compile(re.escape(GRID_NAME).replace(re.escape("{:06d}"), r"(\d{6,})"))
-    frames = {}
+    frames, skipped = {}, []
     for name in files.names(folder):
         if match := pattern.fullmatch(name):
             path = files.join(folder, name)
             try:
                 frames[int(match[1])] = decode(files.read_bytes(path))
-            except ValueError as error:
-                print(f"skipped {path}: {error}")
+            except (ValueError, OSError, tf.errors.OpError) as error:
+                skipped.append(f"skipped {path}: {one_line(error)}")
+    for line in few(skipped, "grids"):
+        print(line)
     return frames
 
 

@@ -6,6 +6,12 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+try:
+    import fcntl  # noqa: F401  (the locks of trainings, which Windows has not)
+except ImportError:
+    print("srez needs Linux or macOS; on Windows use WSL", file=sys.stderr)
+    sys.exit(2)
+
 from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
 from srez.images import find
@@ -44,16 +50,14 @@ def complain(problem: object) -> int:
 
 def check_dataset(folder: str) -> None:
     """Refuse a dataset that is not there or holds no pictures; a remote one is looked at later."""
-    if folder == SYNTHETIC or files.is_remote(folder):
+    if folder == SYNTHETIC:
         return
-    if not os.path.isdir(folder):
-        raise UserError(
-            f"dataset '{folder}' is not there",
-            "name a folder of pictures with --dataset, "
-            "fetch CelebA with python3 download_data.py, or take the drawn faces with --dataset synthetic",
-        )
-    if not find.has_pictures(folder):
-        raise find.no_pictures(folder, find.list_pictures(folder)[2])
+    find.require_dataset(folder)
+    try:
+        if not files.is_remote(folder) and not find.has_pictures(folder):
+            raise find.no_pictures(folder, find.list_pictures(folder)[2])
+    except OSError as error:
+        raise find.cannot_be_listed(folder, error) from None
 
 
 def open_run(config: Config) -> Run | None:
@@ -95,12 +99,11 @@ def check_use(config: Config) -> None:
         )
     if config.run == "upscale" and not config.images:
         raise UserError("no pictures", "name files, folders or patterns, as in --run upscale photo.jpg")
-    if config.images and not any(map(files.is_remote, config.images)):
+    words = [word for word in config.images if not find.is_web_address(word)]
+    if config.images and not any(map(files.is_remote, words)):
         found, problems, _ = find.find_pictures(config.images)
         if not found:
-            raise UserError(
-                "; ".join(f"{word}: {reason}" for word, reason in problems), "name pictures that are there"
-            )
+            raise find.nothing_found(problems)
 
 
 def start_tensorflow(config: Config) -> None:

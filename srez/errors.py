@@ -5,8 +5,10 @@ import os
 import re
 import sys
 import textwrap
+from collections.abc import Sequence
 
 EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
+MOST_NAMED = 3  # of many items with a fault; the others are counted
 PREFIX = "srez: "  # of the line on standard error that says how a command failed
 
 
@@ -32,6 +34,15 @@ _GRAPH = re.compile(
 def one_line(error: object) -> str:
     """The text of an error on one line, at most 300 characters, without TensorFlow's graph."""
     return textwrap.shorten(_GRAPH.sub("", str(error)), 300, placeholder=" ...")
+
+
+def few(lines: Sequence[str], what: str) -> list[str]:
+    """The first MOST_NAMED of lines that tell the same of several items, and a line that counts the others.
+
+    what: plural of the items, as in "grids".
+    """
+    more = len(lines) - MOST_NAMED
+    return [*lines[:MOST_NAMED], f"and {more:,} more {what}"] if more > 0 else list(lines)
 
 
 _MEMORY = "lower --batch_size, --width or --test_vectors (--run upscale: --tile), or end other programs"

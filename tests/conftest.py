@@ -1,6 +1,7 @@
 """What all tests share: quiet TensorFlow, a folder of drawn faces, the command line as a user runs it."""
 
 import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -34,6 +35,23 @@ def spawn() -> Iterator[Callable[..., subprocess.Popen]]:
     """`running` until the test is over."""
     with contextlib.ExitStack() as started:
         yield lambda *words, **options: started.enter_context(running(*words, **options))
+
+
+@pytest.fixture
+def lock(monkeypatch) -> Callable[..., None]:
+    """Makes folders such that they cannot be listed, as those without permission, which do not bind root."""
+
+    def lock(*folders: Path) -> None:
+        scandir = os.scandir
+
+        def denied(path: str = ".") -> Iterator[os.DirEntry]:
+            if Path(path) in folders:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", denied)
+
+    return lock
 
 
 @pytest.fixture(scope="session")

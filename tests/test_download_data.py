@@ -43,6 +43,13 @@ def command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
         (["--check", ".", "--crop_size", "0"], "--crop_size=0"),
         (["--crop_size", "64"], "--crop_size"),
         (["--archive", "x.zip", "--url", "http://x"], "--archive with --url"),
+        (
+            ["--archive", "https://x/a.zip"],
+            "--archive=https://x/a.zip: must be a local file; an address is --url",
+        ),
+        (["--archive", "."], ".: is a folder, not a zip: a folder of pictures can be trained on as it is"),
+        (["--check", "https://x/a.zip"], "--check=https://x/a.zip: is a web address: fetch it first"),
+        (["--dest", "$NO_SUCH/x"], "$NO_SUCH/x: there is no variable NO_SUCH"),
         (["--url", "ftp://x"], "--url=ftp://x"),
         (["--dest", "gs://bucket/faces"], "--dest=gs://bucket/faces"),
         (["extra"], "extra"),
@@ -55,6 +62,15 @@ def test_what_makes_no_sense(tmp_path, monkeypatch, capsys, arguments, say):
     assert line.startswith("download_data: ")
     assert say in line
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", download_data.PATHS)
+def test_paths_are_expanded(name, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("FACES", "my faces")
+    needed = {"align": ["--align_to=x"], "align_to": ["--align=x"], "pack_to": ["--pack=x"]}
+    _, args = download_data.parse([f"--{name}=~/$FACES", *needed.get(name, [])])
+    assert getattr(args, name) == "/home/me/my faces"
 
 
 def test_help_is_quick_and_complete(tmp_path):

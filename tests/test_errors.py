@@ -10,7 +10,8 @@ import tensorflow as tf
 
 import download_data
 import srez_main
-from srez.errors import UserError, as_user_error, one_line
+from srez.errors import UserError, as_user_error, few, one_line
+from srez.options.config import Config
 
 MEMORY = "lower --batch_size, --width or --test_vectors (--run upscale: --tile), or end other programs"
 GPU_MEMORY = "lower --batch_size or --width, take --precision=bfloat16, or end what else runs on it"
@@ -189,6 +190,30 @@ def test_the_text_of_a_graph_is_left_out():
         "OOM when allocating tensor with shape[16,256,64,64] and type float on "
         "/job:localhost/replica:0/task:0/device:GPU:0 by allocator GPU_0_bfc"
     )
+
+
+def test_a_network_that_may_not_be_seen_is_not_replaced_by_the_one_that_comes_along(tmp_path, monkeypatch):
+    (tmp_path / "checkpoint").mkdir()
+    config = Config(run="upscale", checkpoint_dir=str(tmp_path / "checkpoint"))
+    assert srez_main.with_network(config).checkpoint_dir.endswith("pretrained")  # nothing is in it
+    stat = os.stat
+
+    def denied(path: str, *rest: object, **options: object) -> os.stat_result:
+        if path == config.checkpoint_dir:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return stat(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", denied)
+    with pytest.raises(PermissionError):
+        srez_main.with_network(config)
+
+
+@pytest.mark.parametrize(
+    ("count", "more"), [(0, []), (3, []), (4, ["and 1 more grids"]), (5003, ["and 5,000 more grids"])]
+)
+def test_of_many_lines_three_and_a_count(count, more):
+    lines = [f"skipped {n}" for n in range(count)]
+    assert few(lines, "grids") == lines[:3] + more
 
 
 # ---- commands --------------------------------------------------------------------------------------

@@ -219,13 +219,35 @@ def test_a_folder_of_small_faces_is_one_line(tmp_path, caplog):
     with pytest.raises(UserError) as error:
         open_dataset(Config(dataset=str(tmp_path)))
     assert str(error.value) == (
-        f"dataset '{tmp_path}' has 0 usable pictures, too few for --test_vectors=16; "
+        f"dataset '{tmp_path}' has no usable picture; "
         "30 pictures cannot be used (64x64 is too small for a crop of 128x128): "
         "train with --crop_size 64 --crop_wiggle 0, which takes most of them"
     )
     assert "skipped" not in caplog.text
     dataset = open_dataset(Config(dataset=str(tmp_path), crop_size=64, crop_wiggle=0))
     assert (len(dataset.train), dataset.damaged) == (14, {})
+
+
+@pytest.mark.parametrize(
+    ("lost", "problem"),
+    [
+        (19, "has no usable picture; 20 pictures cannot be used, 19 of them"),
+        (11, "has 8 usable pictures, too few for --test_vectors=9; 12 pictures cannot be used, 11 of them"),
+    ],
+)
+def test_where_most_files_cannot_be_read_that_is_what_to_mend(tmp_path, lost, problem):
+    for n in range(19):
+        if n < lost:
+            (tmp_path / f"face{n}.png").symlink_to(f"moved{n}.png")
+        else:
+            Image.new("RGB", (178, 218)).save(tmp_path / f"face{n}.png")
+    (tmp_path / "broken.png").write_bytes(b"?")
+    with pytest.raises(UserError) as error:
+        open_dataset(Config(dataset=str(tmp_path), test_vectors=9))
+    assert str(error.value) == (
+        f"dataset '{tmp_path}' {problem} (No such file or directory): "
+        "mend that, or name another folder (download_data.py --check names them all)"
+    )
 
 
 def test_too_few_pictures(tmp_path):

@@ -18,7 +18,7 @@ from srez.data.framing import TOO_SMALL
 from srez.data.samples import Batch, average_down, centre_crop
 from srez.data.sources import Source, open_source
 from srez.data.windows import Store, Windows
-from srez.errors import UserError
+from srez.errors import MOST_NAMED, UserError
 from srez.images.picture import UnusablePicture
 from srez.options.config import Config
 from srez.system import files
@@ -32,7 +32,6 @@ CELEBA_TEST_FACES = (
 )
 
 CACHE_SHARE = 0.25  # of the free memory, at most, for windows that are kept by --cache=auto
-MOST_NAMED = 3  # pictures that cannot be used; more are counted
 REPLACEMENT_TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
 
 
@@ -73,8 +72,15 @@ class Dataset:
         text = f"dataset '{self.source.where}' has {usable} usable pictures, {asked}"
         if not self.damaged:
             return UserError(text, "lower it or add pictures")
-        mostly_small = sum(TOO_SMALL in reason for reason in self.damaged.values()) > len(self.source) / 2
-        remedy = smaller_crop(self.config, self.source.names) if mostly_small else "lower it or add others"
+        most = len(self.source) / 2
+        if sum(TOO_SMALL in reason for reason in self.damaged.values()) > most:
+            remedy = smaller_crop(self.config, self.source.names)
+        elif len(self.damaged) > most:
+            remedy = "mend that, or name another folder (download_data.py --check names them all)"
+        else:
+            remedy = "lower it or add others"
+        if not usable:
+            text = f"dataset '{self.source.where}' has no usable picture"
         return UserError(f"{text}; {self.describe_damaged()}", remedy)
 
     def describe_damaged(self) -> str:

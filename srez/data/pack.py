@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 
 from srez.data.windows import Windows
-from srez.errors import UserError, one_line
+from srez.errors import UserError, as_user_error, one_line
 from srez.images.picture import UnusablePicture
 from srez.system import files
 
@@ -44,7 +44,10 @@ class Pack:
             with open(path, "rb") as file:
                 header = _read_header(file)
             self._bytes = np.memmap(path, np.uint8, "r").view(np.ndarray)  # whose slices are cheaper
-        except (OSError, ValueError, KeyError) as error:
+        except OSError as error:
+            cause = as_user_error(error)
+            raise UserError(f"dataset '{path}' cannot be read ({cause.problem})", cause.remedy) from None
+        except (ValueError, KeyError) as error:
             raise self._unusable(one_line(error)) from None
         self.names: list[str] = header["names"]
         self.fingerprint: str = header["fingerprint"]

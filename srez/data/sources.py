@@ -13,7 +13,7 @@ from srez.data.framing import CELEBA_SIZE, Framing
 from srez.data.jpegs import windows_of_jpegs
 from srez.data.pack import Pack, is_pack, write_pack
 from srez.data.windows import Windows
-from srez.errors import UserError, as_user_error, one_line
+from srez.errors import UserError, one_line
 from srez.images import find
 from srez.images.picture import UnusablePicture, decode
 from srez.options.config import SYNTHETIC, Config
@@ -48,12 +48,12 @@ class Source:
 
 
 def folder_source(folder: str, framing: Framing) -> Source:
-    """The pictures below a folder, local or remote. Raises UserError where there are none."""
+    """The pictures below a folder, local or remote. Raises UserError where they cannot be listed."""
+    find.require_dataset(folder)
     try:
         names, sizes, others = find.list_pictures(folder)
     except (OSError, tf.errors.OpError) as error:
-        cause = as_user_error(error)
-        raise UserError(f"dataset '{folder}' cannot be listed ({cause.problem})", cause.remedy) from None
+        raise find.cannot_be_listed(folder, error) from None
     if not names:
         raise find.no_pictures(folder, others)
     if others:
@@ -66,11 +66,12 @@ def folder_source(folder: str, framing: Framing) -> Source:
         try:
             data = files.read_bytes(paths[index])
         except (OSError, tf.errors.OpError) as error:
-            if not files.is_remote(folder) and not find.has_pictures(folder):
+            if _has_vanished(folder):
                 raise UserError(
                     f"dataset '{folder}' has vanished", "put it back, then the same command goes on"
                 ) from None
-            raise UnusablePicture(one_line(error)) from None
+            text = getattr(error, "strerror", None)  # without the path: equal reasons are counted together
+            raise UnusablePicture(text or one_line(error)) from None
         return decode(data, lambda picture: framing.window(picture).copy())  # a view would hold the whole
 
     def together(indices: Sequence[int]) -> Iterable[tuple[np.ndarray, np.ndarray]]:
@@ -79,6 +80,14 @@ def folder_source(folder: str, framing: Framing) -> Source:
             yield small[which], windows
 
     return Source(names, fingerprint, window, folder, together if processors() > FEW_PROCESSORS else None)
+
+
+def _has_vanished(folder: str) -> bool:
+    """Whether a dataset that was there holds nothing now. Raises UserError where it cannot be listed."""
+    try:
+        return not files.is_remote(folder) and not find.has_pictures(folder)
+    except OSError as error:
+        raise find.cannot_be_listed(folder, error) from None
 
 
 def pack_source(path: str, framing: Framing) -> Source:

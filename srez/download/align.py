@@ -16,7 +16,7 @@ from PIL import Image
 
 from srez.download.aligned import LIST, NO_FACE, ONLY_SMALLER, UNREADABLE, AlignedFaces, Row
 from srez.download.check import list_some
-from srez.errors import UserError, one_line
+from srez.errors import MOST_NAMED, UserError, one_line
 from srez.images import find
 from srez.images.layout import to_uint8
 from srez.images.picture import LARGE, read
@@ -29,7 +29,6 @@ MIN_FACE = 64  # pixels: as large as a sample
 LEAST_FACE = 16  # of --min_face, pixels: smaller ones are not found
 PICTURES_PER_PROCESS = 16  # fewer are searched sooner than a process has started
 MEMORY_PER_PROCESS = 1.5e9  # bytes
-MOST_NAMED = 3  # unreadable pictures; more are counted
 
 
 class Found(NamedTuple):
@@ -67,8 +66,7 @@ def _photographs(folder: str, out: str) -> dict[str, int]:
     for option, path in (("align", folder), ("align_to", out)):
         if files.is_remote(path):
             raise UserError(f"--{option}={path}", "must be a local folder, copy it from there")
-    if not os.path.isdir(folder):
-        raise UserError(f"--align={folder}: no such folder", "name one that is there")
+    find.require_folder(folder, f"--align={folder}:", "name one that is there")
     real, real_out = os.path.realpath(folder), os.path.realpath(out)
     if os.path.commonpath([real, real_out]) == real_out:
         raise UserError(f"--align_to={out}: the photographs are in it", "choose another folder")

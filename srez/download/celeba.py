@@ -60,6 +60,9 @@ def celeba(
 def require_archive(path: Path, archive: Archive) -> None:
     """Raise UserError if a file is not the archive."""
     if not path.is_file():
+        if path.is_dir():
+            problem = f"{path}: is a folder, not a zip"
+            raise UserError(problem, "a folder of pictures can be trained on as it is: --dataset")
         raise UserError(f"{path}: no such file", f"fetch it from {archive.page}")
     if fault := fault_of(path, archive):
         raise UserError(

@@ -62,8 +62,7 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
         import tensorflow as tf  # late, since it takes seconds
 
         unreadable = (OSError, tf.errors.OpError)
-    if not files.is_folder(folder):
-        raise UserError(f"--check={folder}: no such folder", "name one that is there")
+    find.require_folder(folder, f"--check={folder}:", "name one that is there")
     names, _, others = find.list_pictures(folder)
     passed_over = f"; {find.passed_over(others)}" if others else ""
     if not names:

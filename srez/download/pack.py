@@ -8,14 +8,13 @@ from pathlib import Path
 from srez.data.pack import EXTENSION
 from srez.download.check import list_some
 from srez.errors import UserError
-from srez.system import files
+from srez.images import find
 from srez.system.screen import progress
 
 
 def pack(folder: str, path: Path, options: Mapping[str, int]) -> None:
     """Write the windows of a folder's pictures into one file to train from. Raises UserError, OSError."""
-    if not files.is_folder(folder):
-        raise UserError(f"--pack={folder}: no such folder", "name one that is there")
+    find.require_folder(folder, f"--pack={folder}:", "name one that is there")
     if path.suffix != EXTENSION:
         raise UserError(f"--pack_to={path}", f"must end in {EXTENSION}")
     if path.exists():

@@ -148,7 +148,7 @@ def inception(weights: str) -> Callable[[np.ndarray], np.ndarray] | None:
     if weights == KERAS_CACHE:
         home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
         weights = os.path.join(home, "models", WEIGHTS_FILE)
-        if not files.exists(weights):
+        if not os.path.exists(weights):  # not there for this user: also where it may not be seen
             return None
     network = keras.applications.InceptionV3(include_top=False, weights=None, pooling="avg")
     try:

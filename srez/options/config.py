@@ -42,10 +42,13 @@ class Config:
     dataset: str = files_option(
         "dataset",
         "folder of pictures, a .pack of one (download_data.py --pack), or 'synthetic': built-in drawn faces",
+        path=True,
     )
-    train_dir: str = files_option("train", "folder for sample grids and films")
-    checkpoint_dir: str = files_option("checkpoint", "folder for checkpoints, config.json and metrics.jsonl")
-    summary_dir: str = files_option("summary", "folder for TensorBoard")
+    train_dir: str = files_option("train", "folder for sample grids and films", path=True)
+    checkpoint_dir: str = files_option(
+        "checkpoint", "folder for checkpoints, config.json and metrics.jsonl", path=True
+    )
+    summary_dir: str = files_option("summary", "folder for TensorBoard", path=True)
     resume: bool = files_option(
         True, "continue from the newest checkpoint; --noresume moves the old run aside"
     )
@@ -124,6 +127,7 @@ class Config:
         "whose generator a new training begins with: nobody's (scratch), that of a checkpoint_dir or of an "
         "export's folder, or what comes with srez (pretrained)",
         fixed=True,
+        path=True,
     )
     back_projection: int = networks_option(
         0,
@@ -201,16 +205,17 @@ class Config:
         AUTO,
         "folder that keeps what XLA compiled for GPUs, for the next training; auto: the user's cache folder, "
         "off: none",
+        path=True,
     )
     log_device_placement: bool = machine_option(False, "print on which device every operation runs")
 
     images: tuple = use_option(
-        (), "picture, folder or pattern for upscale and eval; words without -- are the same"
+        (), "picture, folder or pattern for upscale and eval; words without -- are the same", path=True
     )
-    output: str = use_option("output", "folder for what upscale, eval and export write")
+    output: str = use_option("output", "folder for what upscale, eval and export write", path=True)
     overwrite: bool = use_option(False, "replace files that are there already (upscale, export)")
     checkpoint: str = use_option(
-        NEWEST, "which of checkpoint_dir: newest, a batch number, or a file of weights"
+        NEWEST, "which of checkpoint_dir: newest, a batch number, or a file of weights", path=True
     )
     all_checkpoints: bool = use_option(False, "eval: every checkpoint of checkpoint_dir")
     format: str = use_option("png", "upscale: kind of picture file", choices=("png", "jpg", "webp", "tiff"))
@@ -253,6 +258,7 @@ class Config:
     inception_weights: str = use_option(
         KERAS_CACHE,
         "eval: weights of Keras' InceptionV3 (no top), for FID and KID; cache: the file that Keras keeps",
+        path=True,
     )
     export_formats: tuple = use_option(
         (),
@@ -261,9 +267,9 @@ class Config:
     )
 
     study: str = study_option(
-        "studies/paper.toml", "grid of trainings: a name of srez/studies, or the path of a file"
+        "studies/paper.toml", "grid of trainings: a name of srez/studies, or the path of a file", path=True
     )
-    study_dir: str = study_option("study", "folder for a study's trainings and its report")
+    study_dir: str = study_option("study", "folder for a study's trainings and its report", path=True)
     jobs: int = study_option(
         1,
         "trainings at once, each on a GPU of its own where there are several; they share --cache's memory",

@@ -1,7 +1,6 @@
 """The command line: absl flags, --help and the tables of docs/options.md, all made from Config."""
 
 import dataclasses
-import os
 import textwrap
 from collections.abc import Sequence
 from importlib import resources
@@ -12,7 +11,7 @@ from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 from srez.errors import UserError, one_line
 from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, check, fields
-from srez.options.rules import BOUNDS
+from srez.options.rules import BOUNDS, expand
 
 GROUPS = {
     "command": "What to do",
@@ -64,7 +63,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     value, a leftover word or a contradiction.
     """
     try:
-        leftover = values(list(argv))[1:]
+        leftover = values([_expand_flagfile(word) for word in argv])[1:]
     except (flags.Error, OSError, ValueError) as error:  # a flagfile that is not there, or is no text
         raise UserError(one_line(error), "--help lists all options") from None
     if values.help:
@@ -81,7 +80,7 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     if run not in RUNS:
         check(config)
     if run in PICTURE_RUNS:
-        config = dataclasses.replace(config, images=config.images + tuple(leftover))
+        config = dataclasses.replace(config, images=config.images + tuple(map(expand, leftover)))
     elif leftover and leftover[0] in RUNS:
         raise UserError(f"leftover word '{leftover[0]}'", f"write --run {leftover[0]}")
     elif leftover:
@@ -92,6 +91,12 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     return config
 
 
+def _expand_flagfile(word: str) -> str:
+    """A word of the command line, its path expanded where it names a flagfile: absl expands ~ alone."""
+    name, equals, path = word.partition("=")
+    return name + equals + expand(path) if name in ("--flagfile", "-flagfile") and path else word
+
+
 def given_options(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
     """The options that a parsed command line sets, with their values: its own before those of its preset."""
     preset = read_preset(values.preset) if values.preset is not None else {}
@@ -100,9 +105,10 @@ def given_options(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
 
 def read_preset(name: str) -> dict[str, object]:
     """The options of a preset of srez/presets, or of the flagfile at a path. Raises UserError."""
-    for path in (str(PRESETS / f"{RENAMED_PRESETS.get(name, name)}.flags"), name):
-        if os.path.isfile(path):
-            return read_flagfile(path)
+    own = PRESETS / f"{RENAMED_PRESETS.get(name, name)}.flags"
+    for path in (own, Path(expand(name))):
+        if path.is_file():
+            return read_flagfile(str(path))
     raise UserError(
         f"there is no preset '{name}'", f"take one of {preset_names()}, or the path of a flagfile"
     )
@@ -122,7 +128,9 @@ def read_flagfile(path: str) -> dict[str, object]:
 
 
 def _flag_value(flag: flags.Flag, f: dataclasses.Field) -> object:
-    """What an absl flag sets its option to: a tuple where it may be given repeatedly."""
+    """What an absl flag sets its option to: a tuple where it may be given repeatedly; paths are expanded."""
+    if f.metadata["path"]:
+        return tuple(map(expand, flag.value)) if f.type is tuple else expand(flag.value)
     if f.type is not tuple:
         return flag.value
     if f.metadata["choices"] is None:

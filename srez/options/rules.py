@@ -1,11 +1,15 @@
 """The rules of options: the range of each, and which contradict each other."""
 
 import dataclasses
+import glob
 import math
 import operator
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from srez.errors import UserError
 
 LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
 # each bound's words, its sign, and whether a value keeps it
@@ -25,14 +29,35 @@ def option(
     unit: str = "",
     choices: Sequence | None = None,
     fixed: bool = False,
+    path: bool = False,
     **bounds: float,
 ) -> Any:
     """A Config field. `bounds`: the allowed `low` and `high`, or `above` and `below`, themselves not allowed.
 
-    `fixed` marks what a run cannot change when it is resumed. A tuple as default: the option may be repeated.
+    `fixed` marks what a run cannot change when it is resumed, `path` what may name a file or folder. A tuple
+    as default: the option may be repeated.
     """
-    rule = {"help": help, "group": group, "unit": unit, "choices": choices, "fixed": fixed, "bounds": bounds}
-    return dataclasses.field(default=default, metadata=rule)
+    rule = {"help": help, "group": group, "unit": unit, "choices": choices, "fixed": fixed, "path": path}
+    return dataclasses.field(default=default, metadata=rule | {"bounds": bounds})
+
+
+def expand(path: str) -> str:
+    """A path with ~, ~NAME, $NAME and ${NAME} replaced as a shell does; remote ones stay as they are.
+
+    So does one with a $ that names what is there. Raises UserError where a variable is not set, or ~NAME/ is
+    the home of nobody.
+    """
+    if "://" in path:
+        return path
+    path = os.path.expanduser(path)
+    if os.path.lexists(path) or ("$" in path and any(glob.iglob(path, recursive=True))):
+        return path
+    if path.startswith("~") and "/" in path:
+        raise UserError(f"{path}: no home is known for {path.split('/')[0]}", "write the folder out")
+    for found in re.finditer(r"\$(?:(\w+)|\{([^}]*)\})", path, re.ASCII):  # what os.path.expandvars replaces
+        if (name := found[1] or found[2]) not in os.environ:
+            raise UserError(f"{path}: there is no variable {name}", "set it (export), or write the path out")
+    return os.path.expandvars(path)
 
 
 def out_of_range(value: Any, rule: Mapping[str, Any]) -> str:

@@ -168,7 +168,7 @@ class Run:
         return lost
 
     def _is_deserted(self, folder: str) -> bool:
-        if not os.path.isdir(folder):
+        if not files.is_folder(folder):
             return True
         with os.scandir(folder) as found:
             left = {entry.name for entry in itertools.islice(found, 2)}
@@ -234,7 +234,7 @@ def figures_of(line: bytes) -> dict[str, float] | None:
 
 
 def disk_of(folder: str) -> int:
-    """The device number of a local folder, or of the nearest one above it that is there."""
-    while not os.path.exists(folder):
+    """The device number of a local folder, or of the nearest one above it that is there. Raises OSError."""
+    while not files.exists(folder):
         folder = os.path.dirname(os.path.abspath(folder))
     return os.stat(folder).st_dev

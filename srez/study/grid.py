@@ -36,6 +36,7 @@ from typing import Any, NoReturn
 from srez.errors import UserError, one_line
 from srez.options import flags
 from srez.options.config import Config, check, fields
+from srez.options.rules import expand
 from srez.study.cells import Cell, Exclusion, Study, slug
 
 STUDIES = Path(str(resources.files("srez"))) / "studies"
@@ -185,7 +186,10 @@ class _Reader:
             return float(value)
         if type(value) is not kind:  # not isinstance: true is an int, too
             self.fail(f"{place}: {name} = {value!r}", f"must be {TYPES[kind]}")
-        return value
+        try:
+            return expand(value) if OPTIONS[name].metadata["path"] else value
+        except UserError as error:
+            self.fail(f"{place}: {name}: {error.problem}", error.remedy)
 
     def exclusion(self, table: Any, settings: dict[str, dict[str, Any]]) -> Exclusion:
         table = dict(self.typed(table, dict, "exclude", "tables, [[exclude]]"))

@@ -30,7 +30,7 @@ class StudyStore:
     def open(self, study: Study) -> None:
         """Write study.toml; refuses a study that would change or drop trainings which are there."""
         os.makedirs(os.path.join(self.path, RUNS), exist_ok=True)
-        if os.path.exists(self.study_file) and (changed := differences(self.load(), study)):
+        if files.exists(self.study_file) and (changed := differences(self.load(), study)):
             more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
             raise UserError(
                 f"'{self.path}' holds another study ({one_line('; '.join(changed[:3]))}{more})",
@@ -40,7 +40,7 @@ class StudyStore:
 
     def load(self) -> Study:
         """The study of the folder. Raises UserError where there is none."""
-        if not os.path.exists(self.study_file):
+        if not files.exists(self.study_file):
             raise UserError(f"'{self.path}' holds no study", "name the folder of one with --study_dir")
         return grid.read_study(self.study_file)
 
@@ -70,12 +70,12 @@ class StudyStore:
     def metrics(self, name: str) -> list[dict[str, float]]:
         """What a training has told so far, a line a dictionary."""
         path = self.run(name, FOLDERS[0], METRICS)
-        return read_metrics(path) if os.path.exists(path) else []
+        return read_metrics(path) if files.exists(path) else []
 
     def last_metrics(self, name: str) -> dict[str, float]:
         """The last whole line of metrics.jsonl, without reading the others; empty where there is none."""
         path = self.run(name, FOLDERS[0], METRICS)
-        if not os.path.exists(path):
+        if not files.exists(path):
             return {}
         with open(path, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))

@@ -1,6 +1,7 @@
 """Files and folders, local or of a TensorFlow filesystem (gs://, ram://); local ones need no TensorFlow."""
 
 import contextlib
+import errno
 import glob
 import os
 import platform
@@ -8,9 +9,9 @@ import posixpath
 import stat
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 LONG_NAME = 128  # bytes; disks take 255, and the name of a machine may have 64
 
@@ -27,19 +28,53 @@ def gfile() -> ModuleType:
     return tf.io.gfile
 
 
+def raise_it(error: Exception) -> NoReturn:
+    """Raise an error: what `walk` and `matches` do with one unless told otherwise."""
+    raise error
+
+
 def join(folder: str, name: str) -> str:
     """Folder and name as one path, local or remote."""
     return posixpath.join(folder, name) if is_remote(folder) else os.path.join(folder, name)
 
 
 def is_folder(path: str) -> bool:
-    """Whether there is a folder of that name."""
-    return gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
+    """Whether there is a folder of that name. Raises OSError where that cannot be seen."""
+    if is_remote(path):
+        return gfile().isdir(path)
+    found = _stat(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
-def matches(pattern: str) -> list[str]:
-    """Files and folders that a pattern with *, ?, [] or ** names, sorted."""
-    return sorted(gfile().glob(pattern) if is_remote(pattern) else glob.glob(pattern, recursive=True))
+def _stat(path: str) -> os.stat_result | None:
+    """What lies at a local path; None: nothing. Raises OSError where that cannot be seen."""
+    try:
+        return os.stat(path)
+    except ValueError:  # no name of a file
+        return None
+    except OSError as error:  # os.path.exists takes a folder without permission for an empty one
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG):
+            return None
+        raise
+
+
+def matches(pattern: str, onerror: Callable[[OSError], object] = raise_it) -> list[str]:
+    """Files and folders that a pattern with *, ?, [] or ** names, sorted.
+
+    `onerror` is told of local folders which it leads to and that cannot be listed.
+    """
+    if is_remote(pattern):
+        return sorted(gfile().glob(pattern))
+    if glob.has_magic(pattern):
+        above = os.path.dirname(pattern)
+        parents = matches(above, onerror) if glob.has_magic(above) else [above or os.curdir]
+        for folder in parents:  # glob says nothing of them
+            try:
+                if is_folder(folder):
+                    os.scandir(folder).close()
+            except OSError as error:
+                onerror(error)
+    return sorted(glob.glob(pattern, recursive=True))
 
 
 def real(path: str) -> str:
@@ -112,13 +147,23 @@ def local_copy(path: str) -> Iterator[str]:
         yield local
 
 
-def walk(folder: str) -> Iterator[tuple[str, list[str], list[str]]]:
-    """os.walk for both kinds; follows links, but not to a folder above, and each folder comes once."""
+def walk(
+    folder: str, onerror: Callable[[OSError], object] = raise_it
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """os.walk for both kinds; follows links, but not to a folder above, and each folder comes once.
+
+    `onerror` is told of local folders that cannot be listed. One that is not there holds nothing.
+    """
+
+    def listing_failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            onerror(error)
+
     if is_remote(folder):
         yield from ((top.rstrip("/"), folders, files) for top, folders, files in gfile().walk(folder))
         return
     seen = set()  # two folders with links to each other would never end
-    for top, folders, files in os.walk(folder, followlinks=True):
+    for top, folders, files in os.walk(folder, onerror=listing_failed, followlinks=True):
         here = os.path.realpath(top)
         if here in seen:
             folders.clear()
@@ -145,12 +190,12 @@ def size(path: str) -> int | None:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or folder of that name."""
-    return gfile().exists(path) if is_remote(path) else os.path.exists(path)
+    """Whether there is a file or folder of that name. Raises OSError where that cannot be seen."""
+    return gfile().exists(path) if is_remote(path) else _stat(path) is not None
 
 
 def names(folder: str) -> list[str]:
-    """What lies in a folder, sorted; nothing where there is no folder."""
+    """What lies in a folder, sorted; nothing where there is no folder. Raises OSError."""
     if not is_folder(folder):
         return []
     return sorted(name.rstrip("/") for name in (gfile().listdir if is_remote(folder) else os.listdir)(folder))

@@ -168,7 +168,7 @@ def test_interrupted_it_goes_on(photographs, tmp_path, monkeypatch):
     [
         ("photos", "photos", [], "--align_to=photos: the photographs are in it"),
         ("photos/deep", "photos", [], "--align_to=photos: the photographs are in it"),
-        ("missing", "out", [], "--align=missing: no such folder"),
+        ("missing", "out", [], "--align=missing: is not there: name one"),
         ("empty", "out", [], "--align=empty: no pictures"),
         ("gs://photos", "out", [], "--align=gs://photos: must be a local folder"),
         ("photos", "gs://out", [], "--align_to=gs://out: must be a local folder"),

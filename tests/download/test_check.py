@@ -78,7 +78,7 @@ def test_long_lists_are_cut_but_the_damaged_all_named(call, tmp_path):
 
 
 def test_nothing_to_check(call, tmp_path):
-    assert "no such folder" in call("--check", "missing")[2]
+    assert "--check=missing: is not there: name one" in call("--check", "missing")[2]
     (tmp_path / "empty").mkdir()
     assert "no pictures in it or below: they are" in call("--check", "empty")[2]
     (tmp_path / "empty" / "film.mov").write_bytes(b"")

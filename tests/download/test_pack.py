@@ -12,7 +12,7 @@ from srez.images.picture import UnusablePicture
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--pack", "nowhere"], "no such folder"),
+        (["--pack", "nowhere"], "--pack=nowhere: is not there: name one"),
         (["--pack", ".", "--pack_to", "x.tar"], "must end in .pack"),
         (["--pack", ".", "--check", "."], "--check with --pack"),
         (["--pack", ".", "--source", "celeba"], "--pack with --source=celeba"),

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from srez.data.sources import Framing, folder_source
+from srez.errors import UserError
 from srez.images import find
 from srez.images.picture import UnusablePicture
 
@@ -117,6 +118,102 @@ class TestList:
 )
 def test_what_is_told_of_other_files(others, told):
     assert find.passed_over(Counter(others)) == told
+
+
+SYSTEM = ["@eaDir", "__MACOSX", "$RECYCLE.BIN", "$Recycle.Bin", "System Volume Information", "lost+found"]
+
+
+def test_a_systems_folders_are_not_searched(tmp_path):
+    touch(tmp_path, "a.jpg", "deep/b.jpg", "eaDir/c.jpg", "MACOSX/d.jpg")
+    for name in SYSTEM:
+        touch(tmp_path, f"{name}/x.jpg", f"deep/{name}/more/x.jpg", f"only/{name}/x.jpg", f"{name}/x.txt")
+    names = ["MACOSX/d.jpg", "a.jpg", "deep/b.jpg", "eaDir/c.jpg"]
+    assert find.list_pictures(str(tmp_path))[::2] == (names, Counter())
+    assert find.has_pictures(str(tmp_path))
+    assert not find.has_pictures(str(tmp_path / "only"))
+    found, problems, _ = find.find_pictures([f"{tmp_path}/*", f"{tmp_path}/**/*.jpg"])
+    assert sorted(os.path.relpath(path, tmp_path) for path in found) == names
+    assert problems == [(f"{tmp_path}/only", "holds no pictures")]
+    # one that is named is
+    assert find.list_pictures(str(tmp_path / "@eaDir"))[0] == ["x.jpg"]
+    assert list(find.find_pictures([f"{tmp_path}/@eaDir/*.jpg"])[0].values()) == ["x.jpg"]
+
+
+class TestFoldersThatCannotBeListed:
+    @pytest.fixture
+    def locked(self, tmp_path, lock) -> str:
+        """A folder with pictures, one below, and one in a folder that may not be listed; the latter."""
+        touch(tmp_path, "a.jpg", "deep/b.jpg", "locked/c.jpg", "lost+found/d.jpg")
+        lock(tmp_path / "locked", tmp_path / "lost+found")
+        return str(tmp_path / "locked")
+
+    def test_a_dataset_with_one_is_refused(self, tmp_path, locked):
+        for folder in (str(tmp_path), locked):
+            with pytest.raises(PermissionError) as error:
+                find.list_pictures(folder)
+            assert error.value.filename == locked
+            with pytest.raises(UserError) as error:
+                folder_source(folder, Framing())
+            assert str(error.value) == (
+                f"dataset '{folder}' cannot be listed ({locked}: Permission denied): "
+                "change its permissions, or choose one that you may read and write"
+            )
+        with pytest.raises(PermissionError):
+            find.has_pictures(locked)
+        assert find.list_pictures(str(tmp_path / "deep"))[0] == ["b.jpg"]
+
+    def test_pictures_beside_it_are_enlarged_nevertheless(self, tmp_path, locked):
+        denied = f"cannot be listed ({locked}: Permission denied)"
+        for word, names, reason in [
+            (str(tmp_path), ["a.jpg", "deep/b.jpg"], denied),
+            (locked, [], "cannot be listed (Permission denied)"),
+            (f"{tmp_path}/*/*.jpg", ["b.jpg"], denied),
+            (f"{locked}/*.jpg", [], denied),
+        ]:
+            found, problems, _ = find.find_pictures([word])
+            assert (list(found.values()), problems) == (names, [(word, reason)])
+        assert find.find_pictures([f"{tmp_path}/d*/*.jpg"])[1] == []
+
+
+def test_what_is_no_folder_of_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    touch(tmp_path, "faces.zip", "img_align_celeba.zip", "face.JPG", "notes", "folder/a.jpg")
+    find.require_dataset("folder")
+    find.require_dataset("gs://bucket/faces")
+    for name, text in [
+        ("faces.zip", "is a file, not a folder: unpack it, then name the folder"),
+        (
+            "img_align_celeba.zip",
+            "is a file, not a folder: unpack it with python3 download_data.py "
+            "--archive img_align_celeba.zip, then name the folder",
+        ),
+        ("face.JPG", "is a file, not a folder: name the folder that it is in"),
+        ("notes", "is a file, not a folder: name a folder of pictures"),
+        ("https://x.org/a.zip", "is a web address: fetch it first, then name what you have got"),
+        ("missing", "is not there: name a folder of pictures with --dataset, fetch CelebA with"),
+    ]:
+        with pytest.raises(UserError) as error:
+            find.require_dataset(name)
+        assert str(error.value).startswith(f"dataset '{name}' {text}")
+
+
+def test_a_web_address_is_no_picture_and_stops_no_other(tmp_path):
+    touch(tmp_path, "a.jpg")
+    found, problems, _ = find.find_pictures(["https://x.org/b.jpg", str(tmp_path / "a.jpg")])
+    assert list(found.values()) == ["a.jpg"]
+    assert problems == [("https://x.org/b.jpg", "a web address, which srez does not fetch")]
+    assert find.nothing_found(problems).remedy == "fetch it first, then name what you have got"
+    other = find.nothing_found([*problems, ("x", "not there")])
+    assert other.remedy == "name pictures that are there and may be read"
+
+
+def test_folders_with_other_files_are_told_three_times_and_counted(tmp_path):
+    for n in range(5):
+        touch(tmp_path, f"{n}/a.jpg", f"{n}/b.txt")
+    told = [f"{tmp_path}/{n}: 1 other file passed over (1 .txt)" for n in range(5)]
+    words = [str(tmp_path / str(n)) for n in range(5)]
+    assert find.find_pictures(words)[2] == [*told[:3], "and 2 more folders with other files"]
+    assert find.find_pictures(words[:3])[2] == told[:3]
 
 
 def test_folders_without_pictures_and_with_other_files(tmp_path):

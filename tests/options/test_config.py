@@ -3,7 +3,10 @@
 import ast
 import dataclasses
 import re
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from absl import flags
@@ -45,6 +48,63 @@ def test_defaults_of_2017_are_kept():
 def test_a_command_line_becomes_a_config():
     config = parse("--run", "train", "--max_batches=20", "--width", "0.5", "--noresume", "--deterministic")
     assert config == Config(run="train", max_batches=20, width=0.5, resume=False, deterministic=True)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> str:
+    """An empty home folder, the current one too; the variable FACES is "my faces", NONE is not set."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("FACES", "my faces")
+    monkeypatch.delenv("NONE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return str(tmp_path)
+
+
+PATHS = [f.name for f in fields() if f.metadata["path"]]
+
+
+def test_every_text_that_may_be_a_path_is_marked():
+    free = {f.name for f in fields() if f.type in (str, tuple) and f.metadata["choices"] is None}
+    assert free - set(PATHS) == {"steps_at_once", "study_shard"}
+    assert set(PATHS) <= free
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_paths_are_expanded_wherever_they_stand(name, home, monkeypatch):
+    (Path(home) / "own.flags").write_text(f"--{name}=~/$FACES\n")
+    monkeypatch.setenv("OWN", "own")
+    expanded = f"{home}/my faces"
+    for words in (
+        [f"--{name}=~/$FACES"],
+        [f"--{name}", "~/${FACES}"],
+        ["--flagfile=~/${OWN}.flags"],
+        ["--preset=~/$OWN.flags"],
+    ):
+        assert getattr(parse("--run=upscale", *words), name) in (expanded, (expanded,))
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("runs", "runs"),
+        ("~", "{home}"),
+        ("a~/b", "a~/b"),
+        ("~draft.jpg", "~draft.jpg"),  # nobody's home, but it may be a name
+        ("/x/$FACES/y", "/x/my faces/y"),
+        ("price in $", "price in $"),
+        ("gs://$FACES/~", "gs://$FACES/~"),
+        ("cash$NONE.jpg", "cash$NONE.jpg"),  # is there
+        ("cash$FACES.jpg", "cash$FACES.jpg"),
+        ("cash$F*.jpg", "cash$F*.jpg"),
+        ("other$FACES.jpg", "othermy faces.jpg"),
+    ],
+)
+def test_what_is_expanded(given, path, home):
+    for name in ("cash$NONE.jpg", "cash$FACES.jpg"):
+        (Path(home) / name).touch()
+    path = path.format(home=home)
+    assert parse(f"--output={given}").output == path
+    assert parse("--run=upscale", given).images == (path,)
 
 
 def test_flagfile(tmp_path):
@@ -134,6 +194,10 @@ def test_presets_are_good_command_lines(preset):
         (["--crop_x=3"], ["--crop_x=3", "--crop_y=-1"]),
         (["--run=train", "--train_time=0"], ["--train_time=0", "--max_batches=0"]),
         (["--flagfile=/no/such/file"], ["/no/such/file"]),
+        (["--train_dir=$NO_SUCH/x"], ["$NO_SUCH/x: there is no variable NO_SUCH", "set it (export)"]),
+        (["--run=upscale", "${NO_SUCH}.jpg"], ["${NO_SUCH}.jpg: there is no variable NO_SUCH"]),
+        (["--preset=$NO_SUCH"], ["$NO_SUCH: there is no variable NO_SUCH"]),
+        (["--dataset=~no such user/x"], ["~no such user/x: no home is known for ~no such user"]),
         (["--preset=shrap"], ["there is no preset 'shrap'", "quick, sharp, wgan, wgan-gp", "flagfile"]),
         (["upscale", "me.jpg"], ["leftover word 'upscale'", "write --run upscale"]),
         (["--run", "upscal", "me.jpg"], ["--run=upscal", "must be one of train, demo, upscale"]),
@@ -271,3 +335,17 @@ def test_errors_need_no_tensorflow(srez, tmp_path, monkeypatch, words, part):
     assert part in done.stderr
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith("srez: ")
+
+
+def test_on_windows_there_is_one_line():
+    """Windows has no fcntl, without which nothing can keep a second training out of a folder."""
+    hidden = "import sys, runpy; sys.modules['fcntl'] = None; sys.argv = ['srez_main.py', '--help']"
+    run = f"runpy.run_path({str(ROOT / 'srez_main.py')!r}, run_name='__main__')"
+    for before, expected in [
+        (hidden, (2, "", "srez needs Linux or macOS; on Windows use WSL\n")),
+        (hidden.replace("'fcntl'", "'nothing'"), (0, help_text() + "\n", "")),
+    ]:
+        done = subprocess.run(
+            [sys.executable, "-c", f"{before}; {run}"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        )
+        assert (done.returncode, done.stdout, done.stderr) == expected

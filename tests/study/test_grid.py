@@ -244,6 +244,16 @@ def test_own_studies_are_found_from_any_folder(tmp_path, monkeypatch):
 # ---- changing, writing, comparing ------------------------------------------------------------------
 
 
+def test_paths_are_expanded(load, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("FACES", "my faces")
+    text = '[base]\nmax_batches = 5\ndataset = "~/${FACES}"\nstart_from = "%s"\n'
+    base = load(text % "~").base
+    assert (base["dataset"], base["start_from"]) == ("/home/me/my faces", "/home/me")
+    with pytest.raises(UserError, match=r"\[base\]: start_from: \$NO_SUCH: there is no variable NO_SUCH"):
+        load(text % "$NO_SUCH")
+
+
 def test_the_command_line_overrides_the_base(load):
     study = load(SMALL)
     changed = grid.override(study, {"dataset": "faces", "max_batches": 7})

@@ -1,6 +1,8 @@
-"""Files: whole or not at all, whatever goes wrong while they are written."""
+"""Files: whole or not at all, whatever goes wrong while they are written; what cannot be seen is said."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +46,52 @@ class TestWhole:
         with pytest.raises(FileNotFoundError):
             files.write_whole(str(tmp_path / "missing" / "a.bin"), b"data")
         assert os.listdir(tmp_path) == []
+
+
+class TestSeen:
+    def test_what_is_there_and_what_is_not(self, tmp_path):
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "file").write_bytes(b"")
+        (tmp_path / "loop").symlink_to("loop")
+        (tmp_path / "nowhere").symlink_to("gone")
+        for name, there, folder in [
+            ("folder", True, True),
+            ("file", True, False),
+            ("missing", False, False),
+            ("file/x", False, False),
+            ("loop", False, False),
+            ("nowhere", False, False),
+            ("a" * 300, False, False),
+            ("a\0b", False, False),
+        ]:
+            path = str(tmp_path / name)
+            assert (files.exists(path), files.is_folder(path)) == (there, folder), name
+            assert files.names(path) == []
+
+    @pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+    def test_what_cannot_be_seen_is_not_taken_for_what_is_not_there(self, tmp_path, monkeypatch, number):
+        stat, path = os.stat, str(tmp_path / "x")
+
+        def broken(name, *rest, **options):
+            if name == path:
+                raise OSError(number, os.strerror(number), name)
+            return stat(name, *rest, **options)
+
+        monkeypatch.setattr(os, "stat", broken)
+        for look in (files.exists, files.is_folder, files.names):
+            assert not look(str(tmp_path / "y"))
+            with pytest.raises(OSError, match=os.strerror(number)) as error:
+                look(path)
+            assert error.value.filename == path
+
+    def test_a_walk_tells_of_a_folder_that_cannot_be_listed(self, tmp_path, lock):
+        for name in ("a/b", "locked", "z"):
+            (tmp_path / name).mkdir(parents=True)
+        lock(tmp_path / "locked")
+        told: list[OSError] = []
+        walked = [Path(top).name for top, _, _ in files.walk(str(tmp_path), told.append)]
+        assert walked == [tmp_path.name, "a", "b", "z"]
+        assert [(error.errno, error.filename) for error in told] == [(errno.EACCES, f"{tmp_path}/locked")]
+        with pytest.raises(PermissionError):
+            list(files.walk(str(tmp_path)))
+        assert list(files.walk(str(tmp_path / "missing"))) == []
