@@ -68,6 +68,13 @@ class Face:
         """Side of the square that CelebA's crop makes of the face, in the picture's pixels."""
         return CELEBA_CROP_SIZE * abs(self.frame[0])
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """x and y of the middle of that square."""
+        a, b = self.frame
+        point = a * complex(SQUARE.x + SQUARE.width / 2, SQUARE.y + SQUARE.height / 2) + b
+        return point.real, point.imag
+
     def within(self, x: float, y: float, scale: float) -> "Face":
         """The face in the part of its picture that begins at (x, y), enlarged by `scale`."""
         left, top, width, height = self.box

@@ -65,7 +65,9 @@ def lanczos(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def check(array: np.ndarray) -> None:
     """Raise UserError where an array is no picture, and say what is wrong with it."""
     problem = ""
-    if array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
+    if array.dtype.kind in "SU":
+        problem = "a text; a file is opened with PIL.Image.open"
+    elif array.dtype not in (np.uint8, np.uint16) and array.dtype.kind != "f":
         problem = f"numbers of kind {array.dtype}"
     elif not array.size:
         problem = "an empty array"

@@ -82,6 +82,11 @@ class Picture:
     profile: bytes | None
     notes: list[str]
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether it has no colours."""
+        return self.mode in _PROFILE_MODES[b"GRAY"]
+
     def encode(self, rgb: np.ndarray, format: str) -> bytes:
         """The content of a file with this picture, enlarged to `rgb` [H, W, 3]. Raises ValueError."""
         mode = self.mode

@@ -56,7 +56,7 @@ def _enlarge_faces_of(task: Task, config: Config, network: Network, outcome: Out
 
 def nothing_to_gain(faces: Sequence[Face]) -> str:
     """Why faces are left alone."""
-    sides = ", ".join(f"{face.side:.0f}" for face in faces)
+    sides = ", ".join(str(math.ceil(face.side)) for face in faces)
     return (
         f"{plural(len(faces), 'face')} already {sides} pixels wide: nothing to gain; --redraw shows what the "
         "network would make of sixteen pixels"
@@ -82,8 +82,8 @@ def _write_all(
         if pastes(config, faces, pixels.shape[:2]):
             _write_pasted(task, enlarged, config, network.factor, outcome)
     for number, (face, one, strip) in reversed(list(enumerate(zip(faces, made, strips, strict=True), 1))):
-        x, y, *_ = face.box
-        said = "; ".join([f"from {face.side:.0f} pixels at ({x}, {y})", *notes])
+        x, y = face.middle
+        said = "; ".join([f"from {face.side:.0f} pixels around ({x:.0f}, {y:.0f})", *notes])
         _write_face(task, number, layout.to_uint8(one), strip, config, outcome, said)
     outcome.done += outcome.faces > before
 
@@ -188,6 +188,7 @@ def _write_face(
         data = layout.png(layout.titled_row(strip))
         if not write_file(task, f"{stem}_compare.png", data, outcome):
             return
-    picture = Picture(face, None, "RGB", task.picture.profile, [])
+    mode = "L" if task.picture.is_grey else "RGB"
+    picture = Picture(face, None, mode, task.picture.profile, [])
     path = stem + ENDINGS[config.format]
     outcome.faces += write_picture(task, path, picture, face, config.format, outcome, said)

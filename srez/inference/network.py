@@ -25,6 +25,7 @@ from srez.runs.trained import checkpoint_path, generator_part, load_config, or_p
 DEFAULT_ROUNDS, DEFAULT_TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 # A face gains whose square is at most so many times as wide as the network's input: bench/bench_faces.py
 GAIN_LIMIT = 2
+LEAST_MIN_FACE = 8  # pixels, as of --min_face
 
 
 class DrawnFace(NamedTuple):
@@ -162,9 +163,13 @@ class Network:
         self._refuse_noise()
         refuse_other_framing(self.config)
         rgb, _ = arrays.to_rgb(picture)
+        if min_face < LEAST_MIN_FACE:
+            raise UserError(f"min_face={min_face}", f"must be at least {LEAST_MIN_FACE}")
         if len(rgb) > 1:
             raise UserError(f"a batch of {len(rgb)} pictures", "faces are looked for in one at a time")
-        pixels = arrays.from_float(arrays.to_float(rgb[0]), np.dtype(np.uint8))
+        pixels = rgb[0]
+        if pixels.dtype != np.uint8:
+            pixels = arrays.from_float(arrays.to_float(pixels), np.dtype(np.uint8))
         found = []
         for face in find_faces(pixels, min_face):
             gains = face.side <= self.largest_gain

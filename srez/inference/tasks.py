@@ -30,8 +30,13 @@ class Task:
 
     @property
     def target(self) -> str:
-        """The file that says, where it is there, that the picture is done."""
+        """The file that is written last."""
         return self.stem + self.ending
+
+    def is_done(self, compare: bool) -> bool:
+        """Whether what is written for the picture is there; compare: with a strip for every face."""
+        strip = f"{os.path.splitext(self.target)[0]}_compare.png"
+        return files.exists(self.target) and (not compare or files.exists(strip))
 
 
 @dataclass

@@ -18,7 +18,7 @@ from srez.inference.network import Network, load
 from srez.inference.tasks import Outcome, Task, plan, plural, read_picture, write_picture
 from srez.options.config import Config
 from srez.options.rules import AUTO
-from srez.system import files, machine
+from srez.system import machine
 from srez.system.screen import Screen
 
 MAX_TILES_WAITING = 16  # tiles' worth of small pictures that may wait for others of their size
@@ -39,7 +39,7 @@ def upscale(config: Config) -> int:
             screen.say(line)
         for word, reason in missing:
             outcome.skip(word, reason)
-        wanted = [task for task in tasks if config.overwrite or not files.exists(task.target)]
+        wanted = [task for task in tasks if config.overwrite or not task.is_done(config.compare)]
         outcome.kept = len(tasks) - len(wanted)
         for _ in range(outcome.kept):
             screen.step()
@@ -145,7 +145,8 @@ class Upscaling:
         outputs = [one.upscale(middle, config.back_projection, side) for one in (self.network, self.half)]
         levels = 255 * float(np.abs(outputs[0] - outputs[1]).max())
         agree = levels <= MAX_DIFFERENCE  # not where a number is not finite
-        notes.append(f"in {'bfloat16' if agree else 'float32'}: {levels:.1f} of 255 levels between the two")
+        taken, other = ("bfloat16", "float32") if agree else ("float32", "bfloat16")
+        notes.append(f"in {taken}, {levels:.1f} of 255 levels from {other}")
         return self.half if agree else self.network
 
     @functools.cached_property

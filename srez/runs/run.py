@@ -12,11 +12,19 @@ from typing import Any, TextIO
 
 from srez.errors import UserError, one_line
 from srez.options.config import SCRATCH, Config, fields, from_dict, to_dict
-from srez.runs.trained import CHECKPOINT_NAME, CONFIG, read_description, saved_batches, start_weights
+from srez.runs.trained import (
+    CHECKPOINT_NAME,
+    CONFIG,
+    LOCK,
+    MARKER,
+    read_description,
+    saved_batches,
+    start_weights,
+)
 from srez.system import files
 
-MARKER, MARKER_TEXT = ".srez", "Made by srez: --noresume may move this folder aside.\n"
-METRICS, LOCK = "metrics.jsonl", "lock"
+MARKER_TEXT = "Made by srez: --noresume may move this folder aside.\n"
+METRICS = "metrics.jsonl"
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 

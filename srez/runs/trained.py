@@ -14,6 +14,7 @@ from srez.system import files
 CONFIG, CHECKPOINT_NAME = "config.json", "srez"
 # written by --run export; the second with kernels in float16
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
+MARKER, LOCK = ".srez", "lock"  # files in the folder of a training: that it is one, that it is under way
 PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
 GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # decide its weights, with the factor
 
@@ -45,9 +46,13 @@ def checkpoint_path(folder: str, which: str) -> str:
 
 
 def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
-    """A checkpoint folder, or that of the generator that comes along if it is empty and none is named."""
-    nothing = checkpoint == NEWEST and not files.is_remote(folder) and not files.names(folder)
-    return PRETRAINED_FOLDER if nothing else folder
+    """A checkpoint folder, or that of the generator that comes along if it holds nothing and none is named.
+
+    Nothing: not more than what a training leaves that was refused or stopped before its first checkpoint.
+    """
+    if checkpoint != NEWEST or files.is_remote(folder):
+        return folder
+    return folder if set(files.names(folder)) - {MARKER, LOCK} else PRETRAINED_FOLDER
 
 
 def read_description(folder: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_a_pillow_picture_keeps_its_mode(mode):
         (np.zeros((2, 2, 3), np.int64), "numbers of kind int64"),
         ([[0, 255]], "numbers of kind int64"),
         (np.zeros((2, 2, 3), bool), "numbers of kind bool"),
-        ("me.jpg", "numbers of kind <U6"),
+        ("me.jpg", "a text; a file is opened with PIL.Image.open"),
         (np.full((2, 2, 3), 255.0), "floats from 255 to 255"),
         (np.array([[0, np.nan]]), "floats from nan to nan"),
         (np.array([[0, -0.5]]), "floats from -0.5 to 0"),

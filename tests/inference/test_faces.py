@@ -94,6 +94,20 @@ def test_what_is_there_is_kept(trained, photos, tmp_path, capsys):
     assert written(out) == {"small_face1.png": (64, 64)}
 
 
+def test_a_strip_that_is_missing_is_made(trained, photos, tmp_path, capsys):
+    for compare in (False, True, True):
+        assert run(trained, photos / "small.png", output=str(tmp_path), compare=compare, paste="off") == 0
+    assert written(tmp_path).keys() >= {"small_face1.png", "small_face1_compare.png"}
+    assert capsys.readouterr().out.count("were there already") == 1
+
+
+def test_grey_stays_grey(trained, tmp_path):
+    astronaut(100).convert("L").save(tmp_path / "grey.png")
+    assert run(trained, tmp_path / "grey.png", output=str(tmp_path / "out")) == 0
+    modes = {path.name: Image.open(path).mode for path in (tmp_path / "out").iterdir()}
+    assert modes == {"grey_face1.png": "L", "grey_faces_x4.png": "L"}
+
+
 def test_what_was_written_is_not_searched(trained, photos, capsys):
     for name in ("both.png", "large.png", "nobody.png"):
         (photos / name).unlink()
@@ -314,6 +328,8 @@ def test_faces_of_a_picture(trained):
     assert network.faces(picture.convert("L"), min_face=60)[0].crop.std(axis=-1).max() == 0
     with pytest.raises(UserError, match="a batch of 2 pictures: faces are looked for in one at a time"):
         network.faces(np.zeros((2, 9, 9, 3), np.uint8))
+    with pytest.raises(UserError, match="min_face=-1: must be at least 8"):
+        network.faces(picture, min_face=-1)
     with pytest.raises(UserError, match="numbers of kind int64"):
         network.faces(np.zeros((9, 9), int))
 

@@ -20,7 +20,7 @@ from srez.metrics.pictures import lone_pixels, measure
 from srez.networks.build import build_generator, shrink
 from srez.options import flags
 from srez.options.config import fields
-from srez.runs.trained import PRETRAINED_FOLDER, WEIGHTS, load_config
+from srez.runs.trained import PRETRAINED_FOLDER, WEIGHTS, load_config, or_pretrained
 
 FOLDER = Path(PRETRAINED_FOLDER)
 SAID = "holds nothing: taking the generator that comes with srez"
@@ -77,6 +77,16 @@ def test_upscale_takes_it_where_there_is_no_other_and_says_so(srez, portrait):
     assert SAID in done.stdout
     with Image.open(portrait / "output" / "me_face1_compare.png") as picture:
         assert picture.size == (1048, 284)
+
+
+def test_a_training_that_never_began_counts_as_none(tmp_path):
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    for name in (".srez", "lock"):
+        (folder / name).touch()
+        assert or_pretrained(str(folder)) == str(FOLDER)
+    (folder / "srez-7.index").touch()
+    assert or_pretrained(str(folder)) == str(folder)
 
 
 def test_export_takes_it_too(srez, portrait):

@@ -699,7 +699,7 @@ def test_large_pictures_take_bfloat16_where_it_does_not_show(
     assert (pixels["auto"] == pixels[taken]).all()
     said = [line for line in capsys.readouterr().out.splitlines() if "of 255 levels" in line]
     assert len(said) == 1
-    assert f"large_x4.png 1040x1024 (in {taken}: " in said[0]
+    assert f"large_x4.png 1040x1024 (in {taken}, " in said[0]
 
 
 def test_small_pictures_and_old_processors_stay_with_float32(
