@@ -8,7 +8,8 @@ import time
 
 from srez.errors import EXIT_INTERRUPTED
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# the last two are notices of job managers: Slurm's --signal, SGE's -notify
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # seconds in which signals are one: job managers signal every process, and a study its trainings; more under
 # run_script.sh, since a machine that shuts down signals again what was told of the notice before
 SIGNAL_GRACE_SECONDS = float(os.environ.get("SREZ_GRACE", "2"))
