@@ -138,7 +138,7 @@ def run_demo(config: Config, stop: Stop) -> int:
     start_tensorflow(config)
     import srez_demo
 
-    return srez_demo.demo(config)
+    return srez_demo.demo(config, stop)
 
 
 def use_network(config: Config, stop: Stop) -> int:

@@ -28,7 +28,9 @@ MAIN = [sys.executable, str(ROOT / "srez_main.py")]
 def seconds_of(words: list[str], folder: str) -> float:
     """How long a command takes."""
     start = time.perf_counter()
-    subprocess.run([*MAIN, *words], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run([*MAIN, *words], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode not in (0, 2):
+        raise SystemExit(f"{' '.join(words)} ended with code {done.returncode}:\n{done.stderr}")
     return time.perf_counter() - start
 
 
@@ -47,6 +49,8 @@ def training(words: list[str], folder: str) -> list[tuple[float, int, float]]:
             seen.append((time.perf_counter() - start, row["batch"], resident(process.pid)))
         lines = len(text)
         time.sleep(0.02)
+    if process.returncode:
+        raise SystemExit(f"the training ended with code {process.returncode}")
     return seen
 
 

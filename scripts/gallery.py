@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srez_demo import durations, one_size, read_grids
+from srez.options.config import Config
+from srez_demo import FRAME_RATE, find_grids, frames_of, one_size, schedule
 
 
 def side_by_side(grid: np.ndarray) -> Image.Image:
@@ -28,12 +29,15 @@ def main() -> None:
     parser.add_argument("train_dir")
     parser.add_argument("--output", default=str(Path(__file__).resolve().parent.parent / "docs"))
     args = parser.parse_args()
-    grids = read_grids(args.train_dir)
+    grids = find_grids(args.train_dir)
     if not grids:
         sys.exit(f"no grids in '{args.train_dir}': name the --train_dir of a training")
-    pictures = [side_by_side(grid) for grid in one_size([grids[batch] for batch in sorted(grids)])]
+    ordered = one_size([grids[batch] for batch in sorted(grids)])
+    shown = schedule(len(ordered), Config().demo_seconds)
+    read = list(frames_of(ordered, shown))
+    pictures = [side_by_side(grid) for grid, _ in read]
     pictures[-1].save(Path(args.output, "drawn_faces.png"), optimize=True)
-    milliseconds = [round(1000 * seconds) for seconds in durations(len(pictures))]
+    milliseconds = [round(1000 * frames / FRAME_RATE) for _, frames in read]
     pictures[0].save(
         Path(args.output, "drawn_faces.webp"),
         save_all=True,

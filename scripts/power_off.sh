@@ -3,12 +3,12 @@
 # `shutdown -h now` does not end the costs. Exits with $1.
 set -uo pipefail
 seconds="${SHUTDOWN_WAIT:-60}"
-trap 'echo "the machine stays on"; exit "${1:-0}"' TERM INT HUP
+trap 'echo "the machine stays on"; exit "${1:-0}"' TERM INT HUP USR1 USR2
 
 echo "SHUTDOWN=1: powering off in $seconds seconds; Ctrl-C keeps the machine on"
 sleep "$seconds" &
 wait $!
-trap '' TERM INT HUP # its own doing from here on
+trap '' TERM INT HUP USR1 USR2 # its own doing from here on
 
 if [ -n "${POWER_OFF:-}" ]; then
     command=(bash -c "$POWER_OFF")

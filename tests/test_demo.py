@@ -2,17 +2,21 @@
 
 import dataclasses
 import itertools
+import sys
+import tempfile
+import tracemalloc
 from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from helpers import folders, quick, train
+from helpers import ROOT, folders, quick, train, wait_for
 from PIL import Image
 
 import srez_demo
-from srez.errors import UserError
+from srez.errors import UserError, as_user_error
 from srez.options.config import Config
+from srez.system.signals import Stop
 
 
 def read_film(path: Path) -> tuple[dict, list[np.ndarray]]:
@@ -40,7 +44,7 @@ def trained(faces, tmp_path_factory) -> Config:
 
 def test_grids_in_order_become_a_watchable_film(tmp_path):
     colour_grids(tmp_path / "train", {1000: (0, 0, 255), 0: (255, 0, 0), 200: (0, 255, 0)})
-    assert srez_demo.demo(Config(**folders(tmp_path))) == 0
+    assert srez_demo.demo(Config(**folders(tmp_path)), Stop()) == 0
     about, frames = read_film(tmp_path / "train" / "demo1.mp4")
     assert about["codec"] == "h264"
     assert "yuv420p" in about["pix_fmt"]
@@ -53,19 +57,115 @@ def test_grids_in_order_become_a_watchable_film(tmp_path):
     assert [p.name for p in (tmp_path / "train").iterdir() if "tmp" in p.name] == []
 
 
-def test_many_grids_make_a_film_of_some_seconds_too():
-    for count in (1, 2, 5, 50, 500):
-        seconds = srez_demo.durations(count)
-        assert len(seconds) == count
-        assert min(seconds) >= 1 / 24 - 1e-9
-        assert 2 <= sum(seconds) <= max(9, count / 24 + 3)
+@pytest.mark.parametrize(
+    ("grids", "seconds", "shown", "each"),
+    [
+        *[(1, 60, 1, 0), (3, 60, 3, 24), (7, 60, 7, 20), (50, 60, 50, 2), (144, 60, 144, 1)],
+        *[(1393, 60, 1393, 1), (1394, 60, 1393, 1), (5000, 60, 1393, 1)],
+        *[(7, 3, 7, 3), (24, 3, 24, 1), (26, 3, 25, 1)],
+    ],
+)
+def test_a_film_of_some_seconds_however_many_grids(grids, seconds, shown, each):
+    """Whole frames: each grid the same number, the last two seconds; evenly chosen where they do not fit."""
+    frames = srez_demo.schedule(grids, seconds)
+    indices = list(frames)
+    assert (len(indices), indices[0], indices[-1]) == (shown, 0, grids - 1)
+    assert list(frames.values()) == [each] * (shown - 1) + [48]
+    assert sum(frames.values()) <= seconds * 24
+    steps = {after - before for before, after in itertools.pairwise(indices)}
+    assert steps <= {(grids - 1) // max(1, shown - 1), -(-(grids - 1) // max(1, shown - 1))}
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(60, range(145)), (3, range(0, 145, 6))])
+def test_each_of_many_grids_is_shown_for_its_frames(tmp_path, capsys, seconds, shown):
+    """The number of a grid stands in it: eight black or white squares of 16 pixels are its bits."""
+    (tmp_path / "train").mkdir()
+    for number in range(145):
+        bits = [255 * (number >> bit & 1) for bit in range(8)]
+        square = np.repeat(np.repeat(np.uint8([bits]), 16, 0), 16, 1)
+        Image.fromarray(square).convert("RGB").save(tmp_path / "train" / f"batch{number:06d}_out_l.png")
+    assert srez_demo.demo(Config(demo_seconds=seconds, **folders(tmp_path)), Stop()) == 0
+    _, frames = read_film(tmp_path / "train" / "demo1.mp4")
+    seen = [sum((int(frame[8, 16 * bit + 8, 0]) > 128) << bit for bit in range(8)) for frame in frames]
+    assert seen == [*shown[:-1], *[144] * 48]
+    said = "" if seconds == 60 else "25 of 145 grids shown (--demo_seconds=3)\n"
+    assert capsys.readouterr().out.startswith(f"{said}film: ")
+
+
+def test_memory_holds_one_grid_at_a_time(tmp_path):
+    """Sixty grids of 0.8 MB, and less than eight of them."""
+    colour_grids(tmp_path / "train", {n: (4 * n, 0, 0) for n in range(60)}, (512, 512))
+    tracemalloc.start()
+    try:
+        assert srez_demo.demo(Config(**folders(tmp_path)), Stop()) == 0
+        assert tracemalloc.get_traced_memory()[1] < 6e6
+    finally:
+        tracemalloc.stop()
+
+
+# an ffmpeg whose film is cut without a word, whose disk takes no more, and that is killed
+CUT = 'for f; do :; done; [ ! -f "$f" ] || { head -c 3000 "$f" >"$f.cut" && mv "$f.cut" "$f"; }'
+FAILING = {
+    "cut": (f'FFMPEG "$@"; {CUT}', "no film: what ffmpeg wrote is no whole film of 72 frames: give the"),
+    "limit": (
+        "trap '' XFSZ; ulimit -f 4; exec FFMPEG \"$@\"",
+        "(TMPDIR): File too large: raise the limit",
+    ),
+    "dies": ('case "$*" in *x264*) kill -9 $$;; esac; exec FFMPEG "$@"', "it ended with code -9"),
+}
+
+
+@pytest.mark.parametrize("how", FAILING)
+def test_a_film_that_ffmpeg_did_not_write_whole_never_replaces_one(tmp_path, monkeypatch, how):
+    script, expected = FAILING[how]
+    program, temporary, noise = tmp_path / "ffmpeg", tmp_path / "temporary", np.random.default_rng(0)
+    program.write_text("#!/bin/sh\n" + script.replace("FFMPEG", imageio_ffmpeg.get_ffmpeg_exe()))
+    program.chmod(0o755)
+    for folder in (temporary, tmp_path / "train"):
+        folder.mkdir()
+    for batch in (0, 1):
+        picture = Image.fromarray(noise.integers(0, 256, (64, 64, 3), np.uint8))
+        picture.save(tmp_path / "train" / f"batch{batch:06d}_out_l.png")
+    (tmp_path / "train" / "demo1.mp4").write_text("the film before")
+    monkeypatch.setenv("FFMPEG_BINARY", str(program))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with pytest.raises((UserError, OSError)) as raised:
+        srez_demo.demo(Config(**folders(tmp_path)), Stop())
+    assert expected in str(as_user_error(raised.value))
+    assert (tmp_path / "train" / "demo1.mp4").read_text() == "the film before"
+    assert len(list((tmp_path / "train").iterdir())) == 3
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_signal_during_a_film_leaves_nothing_behind(spawn, tmp_path, monkeypatch):
+    colour_grids(tmp_path / "train", {0: (255, 0, 0)}, (16, 16))
+    (tmp_path / "train" / "demo1.mp4").write_text("the film before")
+    program, temporary = tmp_path / "ffmpeg", tmp_path / "temporary"
+    temporary.mkdir()
+    program.write_text(
+        '#!/bin/sh\n[ "$1" != -encoders ] || { echo " V libx264 "; exit; }\n'
+        'for f; do :; done; echo half >"$f"; exec sleep 60\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("FFMPEG_BINARY", str(program))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    words = [f"--{name}={folder}" for name, folder in folders(tmp_path).items()]
+    process = spawn([sys.executable, str(ROOT / "srez_main.py"), "--run=demo", *words])
+    wait_for(lambda: list(temporary.glob("*/film.mp4")), seconds=60)
+    process.terminate()
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (75, "")
+    assert out == "SIGTERM: stopped; the film that was being made is as it was before\n"
+    assert (tmp_path / "train" / "demo1.mp4").read_text() == "the film before"
+    assert len(list((tmp_path / "train").iterdir())) == 2
+    assert list(temporary.iterdir()) == []
 
 
 def test_grids_of_another_size_and_damaged_ones_are_left_out(tmp_path, capsys):
     colour_grids(tmp_path / "train", {0: (9, 9, 9), 5: (9, 9, 9)}, (128, 640))
     colour_grids(tmp_path / "train", {10: (0, 0, 255), 20: (0, 0, 255)}, (255, 641))
     (tmp_path / "train" / "batch000015_out_l.png").write_bytes(b"half a file")
-    assert srez_demo.demo(Config(**folders(tmp_path))) == 0
+    assert srez_demo.demo(Config(**folders(tmp_path)), Stop()) == 0
     about, _ = read_film(tmp_path / "train" / "demo1.mp4")
     assert about["size"] == (256, 642)
     out = capsys.readouterr().out
@@ -77,7 +177,7 @@ def test_the_last_frame_comes_from_the_newest_checkpoint(trained, tmp_path):
     config = dataclasses.replace(trained, train_dir=str(tmp_path / "train"))
     expected = Image.open(Path(trained.train_dir) / "batch000003_out_l.png")
     colour_grids(tmp_path / "train", {0: (255, 0, 0), 1: (0, 255, 0)}, expected.size)
-    srez_demo.demo(config)
+    srez_demo.demo(config, Stop())
     _, frames = read_film(tmp_path / "train" / "demo1.mp4")
     off = [np.abs(frame.astype(int) - np.asarray(expected).astype(int)).mean() for frame in frames]
     assert off[-1] < 6  # yuv420p and H.264 are not exact
@@ -86,15 +186,15 @@ def test_the_last_frame_comes_from_the_newest_checkpoint(trained, tmp_path):
 
 def test_without_grids_the_frames_come_from_the_checkpoints(trained, tmp_path, capsys):
     config = dataclasses.replace(trained, train_dir=str(tmp_path / "new"))
-    assert srez_demo.demo(config) == 0
-    assert "(3 frames" in capsys.readouterr().out
+    assert srez_demo.demo(config, Stop()) == 0
+    assert "(96 frames" in capsys.readouterr().out
     assert (tmp_path / "new" / "demo1.mp4").stat().st_size > 1000
 
 
 def test_without_the_dataset_the_grids_are_enough(trained, tmp_path, capsys):
     config = dataclasses.replace(trained, train_dir=str(tmp_path / "train"), dataset=str(tmp_path / "gone"))
     colour_grids(tmp_path / "train", {0: (255, 0, 0), 1: (0, 255, 0)}, (256, 128))
-    assert srez_demo.demo(config) == 0
+    assert srez_demo.demo(config, Stop()) == 0
     assert "no last frame from the checkpoint" in capsys.readouterr().out
 
 
@@ -104,17 +204,17 @@ def test_noise_input_also_gets_a_walk(faces, tmp_path):
     assert train(config) == 0
     grid = Image.open(tmp_path / "train" / "batch000001_out_l.png")
     assert grid.size == (128, 128)  # two held-out faces; noise and generated
-    assert srez_demo.demo(config) == 0
+    assert srez_demo.demo(config, Stop()) == 0
     about, frames = read_film(tmp_path / "train" / "demo_interpolation.mp4")
     assert about["size"] == (320, 128)
-    assert abs(len(frames) - srez_demo.WALK_STOPS * srez_demo.WALK_STEPS) <= 1
+    assert len(frames) == 240
     steps = [np.abs(a.astype(int) - b.astype(int)).mean() for a, b in itertools.pairwise(frames)]
     assert max(steps) < 5
 
 
 def test_nothing_to_show_is_said_with_a_remedy(tmp_path):
     with pytest.raises(UserError, match="--run train"):
-        srez_demo.demo(Config(**folders(tmp_path)))
+        srez_demo.demo(Config(**folders(tmp_path)), Stop())
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from srez.cloud.preemption import Watcher
+from srez.system.signals import SIGNALS
 
 KILL_SECONDS = 10.0  # seconds between SIGTERM and SIGKILL for a command that took too long
 COULD_NOT_START = 126
@@ -100,7 +101,6 @@ class Child:
                 os.killpg(self._process.pid, number)
 
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PREEMPTED = "preemption"
 POLL_SECONDS = 0.1  # seconds between looks at the running command
 

@@ -21,10 +21,11 @@ from functools import partial
 from pathlib import Path
 
 from srez.cloud.preemption import Watcher
-from srez.cloud.processes import PREEMPTED, SIGNALS, Child, Log, Runner
+from srez.cloud.processes import PREEMPTED, Child, Log, Runner
 from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError
 from srez.runs.run import LOCK
 from srez.runs.trained import read_description, saved_batches
+from srez.system.signals import SIGNALS
 
 FINAL_EXITS = {EXIT_DONE, EXIT_USER, EXIT_DIVERGED}  # no second try
 EXIT_MEANINGS = {

@@ -284,6 +284,12 @@ def decode(data: bytes, then: Callable[[np.ndarray], Made] = lambda picture: pic
         return then(read(data, LARGEST).flatten() if picture is None else picture)
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+    """(width, height) of a picture; `data`: its file, or the beginning of that. Raises UnusablePicture."""
+    with _reasons():
+        return Image.open(io.BytesIO(data)).size
+
+
 def plain_jpeg_size(data: bytes) -> tuple[int, int] | None:
     """(width, height) of a JPEG of which simplejpeg and TensorFlow make the numbers of `read`, else None.
 

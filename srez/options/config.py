@@ -65,6 +65,12 @@ class Config:
     output_image: int = files_option(
         0, "1: also write every held-out face's output as a PNG of its own", choices=(0, 1)
     )
+    demo_seconds: int = files_option(
+        60,
+        "demo: longest film; of more grids than it has room for some are shown, evenly chosen",
+        unit="seconds",
+        low=3,
+    )
 
     train_time: float = training_option(
         200.0, "stop after this long, all sessions of the run together; 0: no limit", unit="minutes", low=0

@@ -5,13 +5,19 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 from srez.errors import EXIT_INTERRUPTED
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# the last two are notices of job managers: Slurm's --signal, SGE's -notify
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 # seconds in which signals are one: job managers signal every process, and a study its trainings; more under
 # run_script.sh, since a machine that shuts down signals again what was told of the notice before
 SIGNAL_GRACE_SECONDS = float(os.environ.get("SREZ_GRACE", "2"))
+
+
+class Interrupted(Exception):
+    """A signal asked for the end; its text is the signal's name."""
 
 
 class Stop:
@@ -41,6 +47,20 @@ class Stop:
         """Take the signals over; again after TensorFlow's coordination of workers has taken SIGTERM."""
         for number in self._taken:
             signal.signal(number, lambda *_: None)  # without a handler nothing comes through the pipe
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Let a signal wait for `check`, which the block calls often, or for the block's end."""
+        self.defer = True
+        try:
+            yield
+        finally:
+            self.defer = False
+
+    def check(self) -> None:
+        """Raise Interrupted where a signal came."""
+        if self.requested:
+            raise Interrupted(self.requested)
 
     def _wait(self, pipe: int) -> None:
         while True:

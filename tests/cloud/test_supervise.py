@@ -20,8 +20,9 @@ from fake_machine import build_machine, calls, finish, kill_all_in, processes
 from helpers import ROOT, wait_for
 
 from srez.cloud import preemption, supervise
-from srez.cloud.processes import SIGNALS, Child, Log, Runner
+from srez.cloud.processes import Child, Log, Runner
 from srez.options.config import Config, to_dict
+from srez.system.signals import SIGNALS
 
 SYNCED = "echo sync $(sed -n s/.*path://p $CHECKPOINT_DIR/checkpoint) >>calls.txt"
 
@@ -160,7 +161,7 @@ def test_with_nohup_the_training_outlives_its_terminal(rented):
 # ---- signals ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_is_passed_on_once_and_is_final(rented, number):
     process = rented(STEPS="sleep 20, exit 0")
     wait_for(lambda: training(rented))

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import srez_demo
 import srez_main
 import srez_train
 from srez.data.dataset import open_dataset
 from srez.data.samples import Batch
+from srez.images.layout import GRID_NAME, write_png
 from srez.options.config import Config, fields
 from srez.runs.run import Run, read_metrics
 from srez.system.signals import Stop
@@ -112,6 +114,15 @@ def outcome(config: Config) -> list:
     return [code, files, lines]
 
 
+def film(config: Config) -> str:
+    """The film of thirty grids."""
+    Path(config.train_dir).mkdir()
+    for batch in range(30):
+        write_png(f"{config.train_dir}/{GRID_NAME.format(batch)}", np.full((16, 16, 3), batch / 30))
+    assert srez_demo.demo(config, Stop()) == 0
+    return digest(np.frombuffer(Path(config.train_dir, srez_demo.FILM).read_bytes(), np.uint8))
+
+
 def folders(config: Config) -> list:
     """Which folders are made."""
     Run(config).open()
@@ -191,6 +202,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "checkpoint_period": (outcome, 1, {}),
     "checkpoint_minutes": (outcome, 1e-9, {}),
     "checkpoint_keep": (outcome, 1, {"checkpoint_period": 1}),
+    "demo_seconds": (film, 3, {}),
     "train_dir": (folders, "elsewhere", {}),
     "checkpoint_dir": (folders, "elsewhere", {}),
     "summary_dir": (folders, "elsewhere", {}),

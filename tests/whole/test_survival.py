@@ -147,9 +147,9 @@ def test_what_a_kill_left_half_written_is_cleared_away(copy):
 
 LONG_CALL = """
 import hashlib, signal
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+from srez.system.signals import SIGNALS, Stop
+for number in SIGNALS:
     signal.signal(number, signal.SIG_IGN if number in {ignored} else signal.SIG_DFL)
-from srez.system.signals import Stop
 stop = Stop().install()
 stop.defer = {defer}
 print("ready", flush=True)
@@ -173,7 +173,9 @@ def long_call(spawn, monkeypatch):
     return call
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+)
 def test_a_signal_leaves_at_once_whatever_is_computed(long_call, number):
     process = long_call(defer=False)
     process.send_signal(number)
@@ -233,7 +235,7 @@ def test_signals_at_default_size(spawn, faces, tmp_path, monkeypatch):
         time.sleep(moment)
         said = stop(process, signal.SIGTERM, limit=10)
         assert "left at once" in said or "saved; the same command goes on" in said
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
         done = max((int(p.stem[5:]) for p in (tmp_path / "checkpoint").glob("*.index")), default=0)
         process = start(spawn, faces, tmp_path, **DEFAULT_SIZE)
         read_until(process, f"Batch [{done + 1:4d}]")
