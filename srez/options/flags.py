@@ -83,13 +83,11 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
         config = dataclasses.replace(config, images=config.images + tuple(map(expand, leftover)))
     elif leftover and leftover[0] in RUNS:
         raise UserError(f"leftover word '{leftover[0]}'", f"write --run {leftover[0]}")
-    elif leftover and "run" not in chosen:
-        raise UserError(
-            f"leftover word '{leftover[0]}'", "say what to do, such as --run upscale with a picture"
-        )
     elif leftover:
+        before = "" if "run" in chosen else "; before a picture write --run upscale"
         raise UserError(
-            f"leftover word '{leftover[0]}'", "options are written --name=value, switches --name or --noname"
+            f"leftover word '{leftover[0]}'",
+            f"options are written --name=value, switches --name or --noname{before}",
         )
     check(config)
     return config

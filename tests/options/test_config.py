@@ -199,6 +199,7 @@ def test_presets_are_good_command_lines(preset):
         (["--preset=$NO_SUCH"], ["$NO_SUCH: there is no variable NO_SUCH"]),
         (["--dataset=~no such user/x"], ["~no such user/x: no home is known for ~no such user"]),
         (["--preset=shrap"], ["there is no preset 'shrap'", "quick, sharp, wgan, wgan-gp", "flagfile"]),
+        (["me.jpg"], ["leftover word 'me.jpg'", "before a picture write --run upscale"]),
         (["upscale", "me.jpg"], ["leftover word 'upscale'", "write --run upscale"]),
         (["--run", "upscal", "me.jpg"], ["--run=upscal", "must be one of train, demo, upscale"]),
         (["resume"], ["leftover word 'resume'", "--name=value"]),
