@@ -102,7 +102,9 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
             due = what_is_due(config, budget, losses, stop, replicas)
             if due.check_finite and (bad := gan.first_not_finite()):
                 record.write_lines([batch for batch in due.lines if batch < bad[0]], budget, losses)
-                return report_divergence(record, bad, budget.saved_batch)
+                return report_divergence(record, f"{bad[1]} was not finite", bad[0], budget.saved_batch)
+            if due.checkpoint and replicas.any(bool(ruined := record.ruined(due)))[0]:
+                return report_divergence(record, ruined, budget.batch, budget.saved_batch)
             record.write(due, budget, losses)
             if due.last:
                 break
@@ -291,12 +293,11 @@ def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: l
             print(f"changed since: {change}")
 
 
-def report_divergence(record: Record, bad: tuple[int, str], saved: int) -> int:
-    """Say which number was not finite at which batch, and which checkpoint is left; the exit code."""
-    batch, name = bad
+def report_divergence(record: Record, what: str, batch: int, saved: int) -> int:
+    """Say what shows that the training diverged, and which checkpoint is left; the exit code."""
     left = f"the checkpoint of batch {saved} is good" if saved else "no checkpoint had been saved"
     remedy = "Lower --learning_rate_start or choose another --loss_func"
-    record.say(f"srez: diverged: {name} was not finite at batch {batch}; {left}. {remedy}")
+    record.say(f"srez: diverged: {what} at batch {batch}; {left}. {remedy}")
     return EXIT_DIVERGED
 
 

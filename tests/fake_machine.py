@@ -52,7 +52,7 @@ def note(text):
 
 def end(*_):
     note("SIGTERM")
-    time.sleep(0.4)
+    time.sleep(float(os.environ.get("SAVE_SECONDS", "0.4")))
     save(75)
     sys.exit(75)
 

@@ -30,6 +30,8 @@ import srez_train
 from srez.errors import UserError
 from srez.options.config import Config, fields
 from srez.runs.run import Run, read_metrics
+from srez.runs.trained import saved_batches
+from srez_model import Gan
 
 CHOICES = {
     "loss_func": ("dcgan", "wgan", "wgangp"),
@@ -408,3 +410,37 @@ def test_one_truncated_picture_is_skipped_by_name(srez, faces, tmp_path):
     assert "Traceback" not in done.stderr
     assert "1 pictures cannot be used (image file is truncated" in done.stdout
     assert "replaced by others" in done.stdout
+
+
+def test_weights_that_one_update_has_ruined_are_not_saved(faces, tmp_path, capsys):
+    """Every loss and gradient is finite, the update is too: 100 for each weight."""
+    config = quick(faces, tmp_path, max_batches=2)
+    assert train(config) == 0
+    wild = dataclasses.replace(config, max_batches=3, learning_rate_start=100.0)
+    assert train(wild) == 3
+    told = capsys.readouterr().out
+    said = re.search(r"diverged: the norm of the weights is ([\d.e+]+) times that of the last checkp", told)
+    assert (
+        "last checkpoint at batch 3; the checkpoint of batch 2 is good. Lower --learning_rate_start" in told
+    )
+    assert float(said[1]) > 100
+    assert saved_batches(config.checkpoint_dir) == [2]
+    assert train(dataclasses.replace(config, max_batches=3)) == 0
+    assert saved_batches(config.checkpoint_dir) == [2, 3]
+
+
+def test_networks_whose_pictures_are_not_finite_are_not_saved(faces, tmp_path, monkeypatch, capsys):
+    sample, seen = Gan.sample, []
+
+    def ruined(self, feature):
+        seen.append(feature)
+        return sample(self, feature) * (1 if len(seen) == 1 else np.nan)  # the first: before the training
+
+    monkeypatch.setattr(Gan, "sample", ruined)
+    config = quick(faces, tmp_path, max_batches=1)
+    assert train(config) == 3
+    assert (
+        "diverged: the output for held-out faces is not finite at batch 1; no checkpoint had been saved"
+        in (capsys.readouterr().out)
+    )
+    assert saved_batches(config.checkpoint_dir) == []

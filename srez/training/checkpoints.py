@@ -22,9 +22,23 @@ class Checkpoints:
 
     def __init__(self, folder: str, parts: Mapping[str, tf.Module], keep: int = Config.checkpoint_keep):
         self.folder, self._keep = folder, keep
+        self._parts = [part for name, part in parts.items() if name in ("generator", "critic")]
+        self._norm = 0.0
         self._batch = tf.Variable(0, trainable=False, dtype=tf.int64)
         self._minutes = tf.Variable(0.0, trainable=False, dtype=tf.float64)
         self._checkpoint = tf.train.Checkpoint(**parts, batch=self._batch, minutes=self._minutes)
+
+    def mark(self) -> None:
+        """Take the networks as they are for what they are compared with by `growth`."""
+        self._norm = self._norm_of_weights()
+
+    def growth(self) -> float:
+        """Norm of the networks' trained weights / what it was when they were marked or saved."""
+        return self._norm_of_weights() / self._norm if self._norm else 1.0
+
+    def _norm_of_weights(self) -> float:
+        weights = [w for part in self._parts for w in part.trainable_variables]
+        return float(np.sqrt(sum(2 * float(tf.nn.l2_loss(tf.cast(w, tf.float64))) for w in weights)))
 
     @property
     def paths(self) -> list[str]:
@@ -46,6 +60,7 @@ class Checkpoints:
         for old in batches[: -self._keep]:
             for name in reversed(self._files_of(old)):  # .index first: without it there is no checkpoint
                 files.remove(files.join(self.folder, name))
+        self.mark()
         return path
 
     def restore(self) -> tuple[int, float]:

@@ -27,6 +27,7 @@ from srez.training.checkpoints import Checkpoints
 from srez.training.memory import gpu_memory
 from srez.training.optimizers import learning_rate
 
+MAX_GROWTH = 10  # of the norm of the weights between two checkpoints: beyond it an update has ruined them
 SWD_FACES = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
 
 Losses = Mapping[str, tf.Tensor | float]  # of one step, by name
@@ -89,10 +90,26 @@ class Record:
         self._open_summary()
         self._screen = Screen()
         self._test = self.dataset.test_batch()
+        self.checkpoints.mark()
         budget.begin()
         self._last_line = (budget.batch, budget.minutes_at(budget.batch))
         if budget.batch == 0:
             self._log({"batch": 0, **self._sample(0)})
+
+    def ruined(self, due: Due) -> str:
+        """Why the networks may not be saved though they are due to be; "" where they may, or nothing is due.
+
+        One update can be finite and yet so large that nothing can be learned after it. Because of a signal
+        there is no time to look at more than the weights.
+        """
+        if self.run is None or not due.checkpoint:
+            return ""
+        growth = self.checkpoints.growth()
+        if not growth <= MAX_GROWTH:
+            return f"the norm of the weights is {growth:.3g} times that of the last checkpoint"
+        if not due.interrupted and not np.isfinite(self.networks.sample(self._test.feature)).all():
+            return "the output for held-out faces is not finite"
+        return ""
 
     def write(self, due: Due, budget: Budget, losses: Mapping[int, Losses]) -> None:
         """Write the figures that are due of batches that are done, samples and a checkpoint."""

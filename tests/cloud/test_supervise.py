@@ -236,7 +236,7 @@ def test_a_command_that_cannot_be_started_is_a_failed_one(tmp_path):
 
 
 def test_a_second_ctrl_c_leaves_at_once(rented):
-    process = rented(STEPS="sleep 20, exit 0")
+    process = rented(STEPS="sleep 20, exit 0", SAVE_SECONDS="15")
     wait_for(lambda: training(rented))
     process.send_signal(signal.SIGINT)
     wait_for(lambda: lines(rented, "SIGTERM"))
