@@ -35,6 +35,7 @@ _DEFINE_FLAG = {
 PICTURE_RUNS = ("upscale", "eval")  # leftover words are pictures there
 RENAMED_PRESETS = {"gan": "2017-gan"}  # old names, which go on working
 PRESETS = Path(str(resources.files("srez"))) / "presets"
+BYTE_ORDER_MARK = "\ufeff"
 USAGE = f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE ...]"
 EXAMPLES = """
   --run train --dataset synthetic --preset quick    train on drawn faces for five minutes
@@ -63,7 +64,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     value, a leftover word or a contradiction.
     """
     try:
-        leftover = values([_expand_flagfile(word) for word in argv])[1:]
+        words = values.read_flags_from_files([_expand_flagfile(word) for word in argv[1:]], force_gnu=False)
+        leftover = values([argv[0], *_without_marks(words)])[1:]
     except (flags.Error, OSError, ValueError) as error:  # a flagfile that is not there, or is no text
         raise UserError(one_line(error), "--help lists all options") from None
     if values.help:
@@ -91,6 +93,16 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
         )
     check(config)
     return config
+
+
+def _without_marks(words: Sequence[str]) -> list[str]:
+    """Words without the byte-order marks with which some editors begin a flagfile, perhaps its comment."""
+    found = []
+    for word in words:
+        text = word.removeprefix(BYTE_ORDER_MARK)
+        if text == word or (text.strip() and not text.startswith("#")):
+            found.append(text)
+    return found
 
 
 def _expand_flagfile(word: str) -> str:

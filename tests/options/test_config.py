@@ -131,6 +131,15 @@ def test_what_stands_beside_a_preset_wins(words, tmp_path):
     assert (config.width, config.max_batches, config.train_time, config.gene_pixel_factor) == (0.25, 7, 5, 10)
 
 
+@pytest.mark.parametrize("first", ["--batch_size=3", "# a comment\n--batch_size=3", "\n--batch_size=3"])
+def test_a_flagfile_with_a_byte_order_mark(tmp_path, first):
+    for mark in ("", "\ufeff"):
+        (tmp_path / "one.flags").write_text(f"{mark}{first}\n--width=0.5\n", encoding="utf-8")
+        for option in ("flagfile", "preset"):
+            config = parse("--run=train", f"--{option}={tmp_path / 'one.flags'}")
+            assert (config.batch_size, config.width) == (3, 0.5)
+
+
 def test_a_preset_is_used_in_upscale_too(tmp_path):
     """Its own back_projection beats the default of use, 2; without it that stands."""
     (tmp_path / "one.flags").write_text("--back_projection=1\n")
