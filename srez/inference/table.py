@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ import numpy as np
 from srez.metrics.pictures import LONE_PIXEL_LIMIT
 from srez.system import files
 
-RESAMPLES, BOOTSTRAP_SEED = 2000, 0
+RESAMPLES, BOOTSTRAP_SEED, MIN_FOR_INTERVAL = 2000, 0, 3
 OTHER_REAL_FACES = "other real faces"
 METRICS_OF_TABLES = (  # on the screen: title and decimals; 100 columns hold a name and three
     {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "consistency": ("consistency dB", 2)},
@@ -48,8 +49,10 @@ class Row:
 
 
 def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
-    """Mean and 95% bootstrap interval of every column of [N, M]."""
+    """Mean and 95% bootstrap interval of every column of [N, M]; nan for the interval of less than three."""
     count = len(values)
+    if count < MIN_FOR_INTERVAL:
+        return [(float(mean), math.nan, math.nan) for mean in values.mean(axis=0)]
     random = np.random.default_rng(BOOTSTRAP_SEED)
     # how often each picture is drawn in a resample
     draws = (random.multinomial(count, np.full(count, 1 / count)) for _ in range(RESAMPLES))
@@ -77,7 +80,7 @@ def lines(rows: list[Row]) -> Iterator[str]:
 def _cell(figures: tuple[float, float, float], title: str, decimals: int) -> str:
     times = 1000 if title.endswith("x 1000") else 1
     mean, low, high = (f"{times * value:.{decimals}f}" for value in figures)
-    return f"{mean} [{low}, {high}]"
+    return mean if math.isnan(figures[1]) else f"{mean} [{low}, {high}]"
 
 
 def _title(row: Row) -> str:
@@ -88,7 +91,7 @@ def write(rows: list[Row], about: dict[str, object], folder: str) -> None:
     """Write eval.json (with `about` and the protocol) and eval.csv; those of an earlier eval are replaced."""
     results = [
         {"checkpoint": row.checkpoint, "method": row.method}
-        | {name: dict(zip(("mean", "low", "high"), f, strict=True)) for name, f in row.figures.items()}
+        | {name: _mean_and_interval(figures) for name, figures in row.figures.items()}
         | row.distances
         for row in rows
     ]
@@ -105,8 +108,14 @@ def write(rows: list[Row], about: dict[str, object], folder: str) -> None:
     print(f"protocol and figures: {as_json}, {as_csv}")
 
 
+def _mean_and_interval(figures: tuple[float, float, float]) -> dict[str, float | None]:
+    known = (None if math.isnan(value) else value for value in figures)
+    return dict(zip(("mean", "low", "high"), known, strict=True))
+
+
 def _flat(row: Row) -> dict[str, object]:
     flat: dict[str, object] = {"checkpoint": row.checkpoint, "method": row.method}
-    for name, (mean, low, high) in row.figures.items():
+    for name, figures in row.figures.items():
+        mean, low, high = _mean_and_interval(figures).values()
         flat |= {name: mean, f"{name}_low": low, f"{name}_high": high}
     return flat | row.distances

@@ -106,9 +106,9 @@ class Upscaling:
 
     def upscale(self, group: list[Task]) -> None:
         """Pictures are let go one by one, since outputs are large."""
-        small = np.stack([task.picture.rgb for task in group])
-        self.hint(max(small.shape[1:3]))
+        self.hint(max(group[0].picture.rgb.shape[:2]))
         try:
+            small = np.stack([task.picture.rgb for task in group])
             network = self.choose(small[0], group[0].picture.notes)
             with self.outcome.screen.part(small[..., 0].size, "pixel") as count:
                 progress = Expectation(small[..., 0].size, group[0].path, self.outcome.screen, count)

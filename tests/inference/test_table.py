@@ -1,9 +1,12 @@
 """The table of an evaluation: means with their uncertainty, every row on the screen."""
 
+import csv
+import json
+
 import numpy as np
 import pytest
 
-from srez.inference.table import Row, lines, with_intervals
+from srez.inference.table import Row, lines, with_intervals, write
 from srez.metrics.pictures import EVAL_METRICS
 
 
@@ -16,7 +19,8 @@ def test_intervals():
     assert high - mean == pytest.approx(wide, rel=0.1)
     assert with_intervals(values) == [(mean, low, high)]
     assert with_intervals(np.full((30, 1), 0.25)) == [(0.25, 0.25, 0.25)]
-    assert with_intervals(np.array([[3.0]])) == [(3.0, 3.0, 3.0)]
+    ((mean, low, high),) = with_intervals(np.array([[3.0], [5.0]]))
+    assert (mean, np.isnan(low), np.isnan(high)) == (4.0, True, True)
 
 
 def test_intervals_hold_the_truth_in_about_19_of_20():
@@ -46,6 +50,22 @@ def test_lines_show_every_row():
     assert first[1].split("  ")[0] == "bicubic"
     assert first[1].endswith("1.000 [0.500, 1.500]    1.00 [0.50, 1.50]")
     assert len({len(line) for line in first}) == 1
+
+
+def test_two_pictures_have_no_intervals(tmp_path, capsys):
+    figures = dict.fromkeys(EVAL_METRICS, (0.5, np.nan, np.nan))
+    rows = [Row("", "bicubic", figures, {"swd": 1.0})]
+    assert next(line for line in lines(rows) if "bicubic" in line).split() == [
+        "bicubic",
+        "0.50",
+        "0.500",
+        "0.50",
+    ]
+    write(rows, {}, str(tmp_path))
+    (result,) = json.loads((tmp_path / "eval.json").read_text())["results"]
+    assert result["psnr"] == {"mean": 0.5, "low": None, "high": None}
+    (row,) = csv.DictReader((tmp_path / "eval.csv").open())
+    assert (row["psnr"], row["psnr_low"]) == ("0.5", "")
 
 
 def test_100_columns_hold_a_usual_table():
