@@ -1,7 +1,7 @@
 """Figures of a trained network against interpolation, with their protocol and their uncertainty."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +54,8 @@ def evaluate(config: Config) -> int:
     dataset, trouble = _open_dataset(run, optional=bool(config.images))
     faces, skipped = read_portraits(config, run) if config.images else (held_out(dataset, run), [])
     others = other_faces(dataset, run, min(len(faces.names), MAX_IN_SETS)) if dataset else None
-    print(f"{len(faces.names)} {faces.where}")
+    which = network.name if len(checkpoints) == 1 else f"{len(checkpoints)} checkpoints"
+    print(f"{len(faces.names)} {faces.where}; {which} of '{config.checkpoint_dir}'")
 
     measure = Measure(faces, features)
     rows = [measure.row("", name, interpolation(method, run)) for name, method in INTERPOLATIONS.items()]
@@ -150,7 +151,13 @@ def read_portraits(config: Config, run: Config) -> tuple[Faces, list[str]]:
     if not batches:
         raise UserError("none of the pictures can be used", "give portraits in --images")
     label, feature = (np.concatenate([getattr(b, part) for b in batches]) for part in ("label", "feature"))
-    return Faces(names, label, feature, f"faces of {', '.join(config.images)}"), skipped
+    return Faces(names, label, feature, f"faces of {_few(config.images)}"), skipped
+
+
+def _few(words: Sequence[str]) -> str:
+    """Words in a row, the first three of more."""
+    more = f" and {len(words) - 3} more" if len(words) > 3 else ""
+    return ", ".join(words[:3]) + more
 
 
 def other_faces(dataset: Dataset, run: Config, count: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from srez.system import files
 RESAMPLES, BOOTSTRAP_SEED, MIN_FOR_INTERVAL = 2000, 0, 3
 OTHER_REAL_FACES = "other real faces"
 METRICS_OF_TABLES = (  # on the screen: title and decimals; 100 columns hold a name and three
-    {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "consistency": ("consistency dB", 2)},
-    {"l1": ("L1 x 1000", 1), "mse": ("MSE x 1000", 2), "lone": ("lone pixels", 1)},
+    {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "lone": ("lone pixels", 1)},
+    {"l1": ("L1 x 1000", 1), "mse": ("MSE x 1000", 2), "consistency": ("consistency dB", 2)},
 )
 PROTOCOL = {
     "pixels": "RGB as stored, values 0..1, whole picture without a border left off; outputs clipped to 0..1, "
@@ -62,29 +62,36 @@ def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
 
 
 def lines(rows: list[Row]) -> Iterator[str]:
-    """Tables for the screen: figures of pictures with their intervals, three a table; distances of sets."""
-    wide = 2 + max(len(_title(row)) for row in rows)
+    """Tables for the screen: figures of pictures with their intervals, three a table; distances of sets.
+
+    Rows name their checkpoint where there are several.
+    """
+    several = len({row.checkpoint for row in rows if row.checkpoint}) > 1
+    names = [f"{row.method} ({row.checkpoint})" if several and row.checkpoint else row.method for row in rows]
     for metrics in METRICS_OF_TABLES:
-        yield " " * wide + "".join(f"{title:>21}" for title, _ in metrics.values())
-        for row in rows:
+        table = [["", *(title for title, _ in metrics.values())]]
+        for name, row in zip(names, rows, strict=True):
             if row.figures:
-                cells = (_cell(row.figures[name], *shown) for name, shown in metrics.items())
-                yield f"{_title(row):<{wide}}" + "".join(f"{cell:>21}" for cell in cells)
-        yield ""
-    names = list(rows[0].distances)
-    yield " " * wide + "".join(f"{name:>10}" for name in names)
-    for row in rows:
-        yield f"{_title(row):<{wide}}" + "".join(f"{row.distances[name]:>10.2f}" for name in names)
+                table.append([name, *(_cell(row.figures[m], *shown) for m, shown in metrics.items())])
+        yield from [*_aligned(table), ""]
+    table = [["", *rows[0].distances]]
+    table += [
+        [name, *(f"{d:.2f}" for d in row.distances.values())] for name, row in zip(names, rows, strict=True)
+    ]
+    yield from _aligned(table)
+
+
+def _aligned(table: list[list[str]]) -> Iterator[str]:
+    """The first column to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *cells in table:
+        yield name.ljust(widths[0]) + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
 
 
 def _cell(figures: tuple[float, float, float], title: str, decimals: int) -> str:
     times = 1000 if title.endswith("x 1000") else 1
     mean, low, high = (f"{times * value:.{decimals}f}" for value in figures)
     return mean if math.isnan(figures[1]) else f"{mean} [{low}, {high}]"
-
-
-def _title(row: Row) -> str:
-    return f"{row.method} ({row.checkpoint})" if row.checkpoint else row.method
 
 
 def write(rows: list[Row], about: dict[str, object], folder: str) -> None:
