@@ -333,7 +333,7 @@ def test_all_144_combinations_train(faces, tmp_path, one):
     "options",
     [
         {"precision": "bfloat16", "gen_architect": "resnet"},
-        {"precision": "float16", "gen_architect": "resnet"},
+        pytest.param({"precision": "float16", "gen_architect": "resnet"}, marks=pytest.mark.slow),
         {"critic_iters": 3},
     ],
 )
@@ -358,6 +358,7 @@ def test_dry_run_trains_nothing(srez, faces, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_start_tells_how_to_frame_faces_and_changes_nothing(tmp_path, monkeypatch, capsys):
     folder = tmp_path / "photos"
     folder.mkdir()

@@ -76,6 +76,7 @@ def test_it_begins_with_its_pictures_and_needs_it_no_more(srez, faces, trained, 
     assert (other.returncode, "start_from was" in other.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_pretrained_is_what_comes_with_srez(srez, faces, tmp_path):
     options = SAME | {"width": 1.0, "dataset": faces, "start_from": "pretrained", "back_projection": 2}
     done = srez(max_batches=1, cwd=tmp_path, **options)

@@ -584,6 +584,7 @@ def files_no_larger_than(size: int):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_a_tensorboard_file_that_finds_the_disk_full_does_no_harm(faces, tmp_path):
     """It grows with every sample, to more than a checkpoint or a grid, which here still fit."""
     config = quick(faces, tmp_path, max_batches=60, summary_period=1, checkpoint_period=1)
@@ -712,7 +713,7 @@ def test_a_folder_that_another_training_has_taken_meanwhile_is_left_to_it(copy, 
     other.unlock()
 
 
-@pytest.mark.parametrize("vanish", [shutil.rmtree, emptied])
+@pytest.mark.parametrize("vanish", [shutil.rmtree, pytest.param(emptied, marks=pytest.mark.slow)])
 def test_a_dataset_that_vanishes_is_one_line(tmp_path, monkeypatch, vanish):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
