@@ -135,7 +135,7 @@ def _usual_crop(config: Config, width: int, height: int) -> Square:
 def _square_of_face(path: str, width: int) -> Square | None:
     """The square that CelebA's crop makes of the largest face of a picture so wide; None: there is none."""
     tf = import_tensorflow()
-    from srez.data.align import SQUARE, find_faces  # late: it takes TensorFlow, seconds
+    from srez.data.align import find_faces  # late: it takes TensorFlow, seconds
 
     try:
         picture = read(files.read_bytes(path), ENOUGH_PIXELS).flatten()
@@ -145,10 +145,8 @@ def _square_of_face(path: str, width: int) -> Square | None:
         faces = find_faces(picture, SMALLEST_FACE * min(picture.shape[:2]))
     if not faces:
         return None
-    a, b = faces[0].frame
-    middle = a * complex(SQUARE.x + SQUARE.width / 2, SQUARE.y + SQUARE.height / 2) + b
     times = width / picture.shape[1]  # smaller than the file has it
-    return Square(times * middle.real, times * middle.imag, times * faces[0].side)
+    return Square(*(times * n for n in (*faces[0].middle, faces[0].side)))
 
 
 def _one_crop(squares: Sequence[Square], sizes: Sequence[tuple[int, int]]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from srez.data.framing import CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_SIZE
-from srez.images import arrays
+from srez.images import arrays, layout
 
 # Where the detector sees eyes, nose and corners of the mouth in CelebA's 178x218 pictures, mean of 424.
 # CelebA's own are within 3 pixels; with those the faces come out a fifth farther from where they lie.
@@ -29,9 +29,7 @@ class Part(NamedTuple):
 SQUARE = Part(*CELEBA_CROP_CORNER, CELEBA_CROP_SIZE, CELEBA_CROP_SIZE)  # of which a sample is made
 WHOLE = Part(0, 0, *CELEBA_SIZE)
 SEARCH_SIDE = 2048  # longest side at which a picture is searched, pixels
-SMALLEST_SEEN = (
-    1 / 128
-)  # side of the smallest square that is found / longest side of a picture over SEARCH_SIDE
+SMALLEST_SEEN = 1 / 128  # side of the smallest square that is found / longest side of a larger picture
 SMALLEST_SEARCHED = 20  # height of the smallest face that the detector is asked for, pixels
 BOX_SHARE = 0.7  # height of the detector's box / side of the square, at least
 MIN_FACE = 16  # side of the smallest face's square, where nobody says otherwise, pixels
@@ -109,7 +107,7 @@ def find_faces(picture: np.ndarray, min_side: float = MIN_FACE) -> list[Face]:
 
 def _look_again(picture: np.ndarray, face: Face) -> Face | None:
     """A face with the landmarks that it has upright; None where none is seen there."""
-    upright = (255 * straighten(picture, face, CELEBA_SIZE[0], WHOLE) + 0.5).astype(np.uint8)
+    upright = layout.to_uint8(straighten(picture, face, CELEBA_SIZE[0], WHOLE))
     found = _detect(upright, CELEBA_CROP_SIZE / 2, SURE)
     away = [float(np.abs(one.landmarks - CELEBA_LANDMARKS).mean()) for one in found]
     if not found or min(away) > SAME:

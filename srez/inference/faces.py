@@ -45,7 +45,7 @@ def _enlarge_faces_of(task: Task, config: Config, network: Network, outcome: Out
         )
         return
     faces = [face for face in found if config.redraw or face.side <= network.largest_gain]
-    if large := [face for face in found if face.side > network.largest_gain and not config.redraw]:
+    if large := [face for face in found if face not in faces]:
         outcome.screen.say(f"{task.path}: {nothing_to_gain(large)}")
     if faces:
         _write_all(task, pixels, faces, config, network, outcome)
@@ -67,23 +67,21 @@ def _write_all(
     task: Task, pixels: np.ndarray, faces: list[Face], config: Config, network: Network, outcome: Outcome
 ) -> None:
     """Write the picture with its faces put back, and the faces: the first one last, since it says "done"."""
-    made, strips, before, notes = [], [], outcome.faces, list(task.picture.notes)
+    before, notes = outcome.faces, list(task.picture.notes)
     if config.redraw:
-        for face in faces:
-            made.append(network.redraw_face(pixels, face, config.back_projection))
-            seen, true = (straighten(pixels, face, n) for n in (network.config.input_size, round(face.side)))
-            strips.append(redrawn_columns(*map(layout.to_uint8, (seen, made[-1], true))))
+        made = [(network.redraw_face(pixels, face, config.back_projection), None) for face in faces]
     else:
         enlarged = [network.enlarge_face(pixels, face, config.back_projection) for face in faces]
-        made = [one.upright for one in enlarged]
-        for face, one in zip(faces, enlarged, strict=True):
-            crop = straighten(pixels, face, round(face.side))
-            strips.append(enlarged_columns(*map(layout.to_uint8, (crop, one.plain, one.upright))))
+        made = [(one.upright, one.plain) for one in enlarged]
         if pastes(config, faces, pixels.shape[:2]):
             _write_pasted(task, enlarged, config, network.factor, outcome)
-    for number, (face, one, strip) in reversed(list(enumerate(zip(faces, made, strips, strict=True), 1))):
+    for number, (face, (one, plain)) in reversed(list(enumerate(zip(faces, made, strict=True), 1))):
         x, y = face.middle
         said = "; ".join([f"from {face.side:.0f} pixels around ({x:.0f}, {y:.0f})", *notes])
+        strip = []
+        if config.compare:
+            crop = layout.to_uint8(straighten(pixels, face, round(face.side)))
+            strip = columns_of(network, pixels, face, crop, one, plain)
         _write_face(task, number, layout.to_uint8(one), strip, config, outcome, said)
     outcome.done += outcome.faces > before
 
@@ -100,11 +98,30 @@ def enlarge_aligned(tasks: Sequence[Task], config: Config, network: Network, out
         drawn = layout.to_uint8(network.upscale(batch.feature.numpy(), config.back_projection))
         seen, true = layout.to_uint8(batch.feature), layout.to_uint8(batch.label)
         for n, task in enumerate(group):
-            strip = redrawn_columns(seen[n], drawn[n], true[n])
+            strip = redrawn_columns(seen[n], drawn[n], true[n]) if config.compare else []
             _write_face(task, 1, drawn[n], strip, config, outcome, "; ".join(task.picture.notes))
             task.picture = None
             outcome.done += 1
             outcome.screen.step()
+
+
+def columns_of(
+    network: Network,
+    pixels: np.ndarray,
+    face: Face,
+    crop: np.ndarray,
+    made: np.ndarray,
+    plain: np.ndarray | None,
+) -> list[Column]:
+    """The strip of a face of a picture, uint8 [h, w, 3], and of what was made of it, [S, S, 3] in [0, 1].
+
+    crop: the face as it is there, uint8 [s, s, 3]. plain: by Lanczos, [S, S, 3] in [0, 1]; None where
+    the network made it of its average of few pixels alone.
+    """
+    if plain is not None:
+        return enlarged_columns(crop, layout.to_uint8(plain), layout.to_uint8(made))
+    seen = straighten(pixels, face, network.config.input_size)
+    return redrawn_columns(layout.to_uint8(seen), layout.to_uint8(made), crop)
 
 
 def redrawn_columns(seen: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> list[Column]:
@@ -184,7 +201,7 @@ def _write_face(
     said: str,
 ) -> None:
     stem = f"{task.stem}_{'redrawn' if config.redraw else 'face'}{number}"
-    if config.compare:
+    if strip:
         data = layout.png(layout.titled_row(strip))
         if not write_file(task, f"{stem}_compare.png", data, outcome):
             return

@@ -17,7 +17,7 @@ from srez.data.portraits import refuse_other_framing
 from srez.errors import EXIT_DONE, UserError
 from srez.images import layout
 from srez.images.picture import LARGE, UnusablePicture, read
-from srez.inference.faces import enlarged_columns, redrawn_columns
+from srez.inference.faces import columns_of
 from srez.inference.network import Network, load
 from srez.options.config import Config
 from srez.system.signals import Stop
@@ -204,11 +204,11 @@ def enlarge_face(
     """What the network makes of a face, titles and columns of its strip, and what the page says of it."""
     if face.side <= network.largest_gain:
         enlarged = network.enlarge_face(pixels, face, rounds)
-        made, plain = layout.to_uint8(enlarged.upright), layout.to_uint8(enlarged.plain)
-        return made, enlarged_columns(crop, plain, made), ENLARGED
-    made = layout.to_uint8(network.redraw_face(pixels, face, rounds))
-    seen = layout.to_uint8(straighten(pixels, face, network.config.input_size))
-    return made, redrawn_columns(seen, made, crop), REDRAWN.format(limit=network.largest_gain, side=len(seen))
+        made, plain, explained = enlarged.upright, enlarged.plain, ENLARGED
+    else:
+        made, plain = network.redraw_face(pixels, face, rounds), None
+        explained = REDRAWN.format(limit=network.largest_gain, side=network.config.input_size)
+    return layout.to_uint8(made), columns_of(network, pixels, face, crop, made, plain), explained
 
 
 def view(picture: np.ndarray) -> np.ndarray:
