@@ -48,12 +48,13 @@ def open_chunks(
 ) -> Iterator[Batch]:
     """Chunks of batches from sample `position` on, made ahead in threads and copied to a device there.
 
-    Each holds label [most, critic_iters, B, S, S, 3] and feature [most, critic_iters, B, s, s, 3], of which
-    the first length places are the next length * critic_iters batches in their order, the others zeros.
+    Each holds label [most, batches_per_step, B, S, S, 3] and feature [most, batches_per_step, B, s, s, 3],
+    of which the first length places are the next length * batches_per_step batches in their order, the
+    others zeros.
     `lengths`, each at most `most`, are taken CHUNKS_AHEAD before their chunk is.
     """
     config = dataset.config
-    each, size = config.critic_iters, config.batch_size
+    each, size = config.batches_per_step, config.batch_size
     together = max(1, SAMPLES_AT_ONCE // size)
     with ThreadPoolExecutor(processors()) as makers, ThreadPoolExecutor(1) as carrier:
         waiting: collections.deque = collections.deque()

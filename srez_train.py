@@ -85,7 +85,7 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
         gan = Gan(config, replicas, compiled)
     record = Record(config, run, dataset, gan)
     batch, minutes = replicas.of_chief(*record.restore())
-    replicas.follow_chief(gan.state)
+    replicas.follow_chief(gan.updates.state)
     budget = Budget(config, int(batch), minutes)
     print_start(dataset, budget, replicas, run.changes if run else [])
     if replicas.of_chief(bool(budget.spent))[0]:
@@ -100,7 +100,7 @@ def train_run(config: Config, replicas: Replicas, run: Run | None, stop: Stop) -
             budget.advance(max(losses))
             stop.defer = True
             due = what_is_due(config, budget, losses, stop, replicas)
-            if due.check_finite and (bad := gan.first_not_finite()):
+            if due.check_finite and (bad := gan.updates.first_not_finite()):
                 record.write_lines([batch for batch in due.lines if batch < bad[0]], budget, losses)
                 return report_divergence(record, f"{bad[1]} was not finite", bad[0], budget.saved_batch)
             if due.checkpoint and replicas.any(bool(ruined := record.ruined(due)))[0]:
@@ -156,7 +156,7 @@ class Engine(NamedTuple):
 def open_batches(gan: Gan, dataset: Dataset, batch: int, most: int) -> Iterator[Batch]:
     """Batches one by one, of each this process's share."""
     config = gan.config
-    position = batch * config.critic_iters * config.batch_size
+    position = batch * config.batches_per_step * config.batch_size
     return open_stream(dataset, position, *gan.replicas.share(config.batch_size))
 
 
@@ -173,12 +173,12 @@ def train_one_by_one(
 
 
 def train_batch(gan: Gan, stream: Iterator[Batch], batch: int) -> dict[str, tf.Tensor]:
-    """One step of both networks, after critic_iters - 1 of the critic alone on batches of their own."""
+    """One step of both networks, after those of the critic alone on batches of their own."""
     # NumPy's numbers: TensorFlow keeps the tensor of every Python number it meets, half a kB each, for ever
     number = tf.constant(np.int64(batch))
     rate = tf.constant(np.float32(learning_rate(gan.config, batch)))
     with gan.replicas.detecting_lost_workers():
-        for turn in range(1, gan.config.critic_iters):
+        for turn in range(1, gan.config.batches_per_step):
             data = next(stream)
             gan.critic_step(data.label, data.feature, number, rate, tf.constant(turn, tf.int64))
         data = next(stream)
@@ -191,7 +191,7 @@ Chunk = tuple[Batch, tf.Tensor, tf.Tensor]  # data, training noise and penalty p
 def open_chunks_ahead(gan: Gan, dataset: Dataset, batch: int, most: int) -> Iterator[Chunk]:
     """Whole chunks on the GPU, the next one made while one is used."""
     config = gan.config
-    position = batch * config.critic_iters * config.batch_size
+    position = batch * config.batches_per_step * config.batch_size
     (device, *_) = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
 
     def chunk_data() -> Iterator[Chunk]:
@@ -256,7 +256,7 @@ def dry_run(config: Config) -> int:
     print_start(dataset, Budget(config, 0, 0.0), replicas, [])
     memory = estimate_memory(config, generator, critic, replicas.count)
     print(f"GPU memory: about {memory / 1e9:.2g} GB in training")
-    each = config.batch_size * config.critic_iters
+    each = config.batch_size * config.batches_per_step
     if config.max_batches:
         epochs = config.max_batches * each / len(dataset.train)
         print(f"planned: {config.max_batches} batches of {each} pictures, {epochs:.1f} times the dataset")

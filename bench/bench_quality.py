@@ -68,7 +68,7 @@ def images_per_second(lines: list[dict[str, float]], pictures: int) -> float:
 def print_rates(recipe: str, folder: Path, first: float, step_rate: float) -> None:
     """images/s of the whole training, and how long the first line took."""
     options = read_description(str(folder / "checkpoint"))["options"]
-    pictures = options["batch_size"] * options["critic_iters"]
+    pictures = options["batch_size"] * max(1, options["critic_iters"])
     rate = images_per_second(read_metrics(str(folder / "checkpoint" / "metrics.jsonl")), pictures)
     share = f", {rate / step_rate:.0%} of the bare step's" if step_rate else ""
     print(f"{recipe}: {rate:.0f} images/s{share}; first line after {first:.1f} s")

@@ -93,11 +93,11 @@ def beside_the_step(dataset: str, precision: str) -> dict[str, float]:
         losses = step()
         gradients = [[tf.zeros_like(v) for v in m] for m in (gan.generator_variables, gan.critic_variables)]
         found = Gradients(dict.fromkeys(LOSSES, tf.zeros([])), *gradients)
-        look = tf.function(lambda: gan.check_finite(found, tf.constant(1, tf.int64)), autograph=False)
+        look = tf.function(lambda: gan.updates.check_finite(found, tf.constant(1, tf.int64)), autograph=False)
         look()
         work = {
             "step": step,
-            LOOK: lambda: gan.first_not_finite() or look()[0].numpy(),
+            LOOK: lambda: gan.updates.first_not_finite() or look()[0].numpy(),
             "line": lambda: record.write(line, budget, {1: losses}),
             "line and sample": lambda: record.write(replace(line, sample=True), budget, {1: losses}),
             "checkpoint": lambda: record.checkpoints.save(next(batches), 0.0),

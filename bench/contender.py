@@ -64,7 +64,7 @@ def srez_contender(config: Config, mode: str, device: str) -> Contender:
 
     if mode == "chunk":
         gan = Gan(config, compiled=True)
-        turns = [STEPS, config.critic_iters, 1, 1, 1, 1]
+        turns = [STEPS, config.batches_per_step, 1, 1, 1, 1]
         label, feature = (tf.tile(x[None, None], turns) for x in (label, feature))
         rates = tf.fill([STEPS], 1e-4)
         random = [tf.identity(x) for x in gan.random_of_steps(tf.constant(1, tf.int64), STEPS)]

@@ -38,7 +38,7 @@ def compare(options: dict, replicas: Replicas) -> dict:
         return Batch(label, tf.constant(random.rand(4, side, side, 3), tf.float32))
 
     batches = HALF_BATCHES if config.precision == "float16" else BATCHES
-    data = [[batch() for _ in range(config.critic_iters)] for _ in range(batches)]
+    data = [[batch() for _ in range(config.batches_per_step)] for _ in range(batches)]
     before = [v.numpy() for v in one.generator_variables]
     losses = [train(gan, data) for gan in both]
     apart = {

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from srez.networks.build import generate, shrink
 from srez.options.config import Config
-from srez.training.losses import OBJECTIVES, gradient_penalty
-from srez_model import LOSSES, Gan, Gradients
+from srez.training.losses import LOSSES, OBJECTIVES, gradient_penalty
+from srez.training.update import Gradients
+from srez_model import Gan
 
 RATE = tf.constant(1e-3)
 ALPHA = tf.constant([0.1, 0.4, 0.9])
@@ -45,7 +46,7 @@ def averages(gan: Gan) -> list[tf.Variable]:
 
 def learned(gan: Gan) -> list[tf.Variable]:
     """Weights and the state of the optimizers."""
-    optimizers = [*gan.generator_optimizer.variables, *gan.critic_optimizer.variables]
+    optimizers = [*gan.updates.generator_optimizer.variables, *gan.updates.critic_optimizer.variables]
     return [*gan.generator_variables, *gan.critic_variables, *optimizers]
 
 
@@ -233,6 +234,10 @@ def test_gradients_are_those_of_the_losses(options):
         for one, other in zip(getattr(found, name), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-5 * max(1, np.abs(other).max()))
         assert max(np.abs(g).max() for g in expected) > 1e-3
+    by_itself = gan.generator_gradients.python_function(label, feature, noisy, ALPHA)
+    assert by_itself.critic == []
+    for one, other in zip(by_itself.generator, found.generator, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-5)
     alone = gan.critic_gradients.python_function(label, feature, noisy, ALPHA)
     assert alone.generator == []
     for one, other in zip(alone.critic, found.critic, strict=True):
@@ -280,17 +285,63 @@ def test_a_critic_step_moves_the_critic_alone(gan):
     label, feature = batch_of(gan.config)
     norm = next(layer for layer in gan.generator.layers if hasattr(layer, "moving_weight"))
     for steps in (1, 2):  # before and after the other function is traced
-        generator = [*gan.generator_variables, *averages(gan), *gan.generator_optimizer.variables]
-        critic = [*gan.critic_variables, *gan.critic_optimizer.first]
+        generator = [*gan.generator_variables, *averages(gan), *gan.updates.generator_optimizer.variables]
+        critic = [*gan.critic_variables, *gan.updates.critic_optimizer.first]
         before, before_critic = copy(generator), copy(critic)
         gan.critic_step(label, feature, number(steps), RATE, tf.constant(1))
         assert all(same(before, generator))
         assert not any(same(before_critic, critic))
-        assert int(gan.critic_optimizer.updates) == 2 * steps - 1
+        assert int(gan.updates.critic_optimizer.updates) == 2 * steps - 1
         gan.step(label, feature, number(steps), RATE)
         assert float(norm.moving_weight.value) == pytest.approx(1 - 0.99**steps, rel=1e-5)
-        assert int(gan.generator_optimizer.updates) == steps
-        assert int(gan.critic_optimizer.updates) == 2 * steps
+        assert int(gan.updates.generator_optimizer.updates) == steps
+        assert int(gan.updates.critic_optimizer.updates) == 2 * steps
+
+
+def test_with_more_critic_steps_the_generator_sees_the_last_of_them():
+    """Its first step of Adam by hand: of the loss by the critic as the step leaves it."""
+    config = small(critic_iters=2, loss_func="wgan", weigh_clip=0, train_noise=0.0)
+    gan, late = Gan(config), Gan(config)
+    label, feature = batch_of(config)
+    for g in (gan, late):
+        stir(g)
+    before = copy(gan.generator_variables)
+    critic = copy(gan.critic_variables)
+    gan.step(label, feature, number(1), tf.constant(0.02))
+    for variable, value in zip(late.critic_variables, gan.critic_variables, strict=True):
+        variable.assign(value)
+    assert int(gan.updates.critic_optimizer.updates) == int(gan.updates.generator_optimizer.updates) == 1
+
+    def gradients() -> list[np.ndarray]:
+        with tf.GradientTape() as tape:
+            output = late.generator(feature, training=True)
+            faithful = tf.reduce_mean(tf.abs(shrink(output, 4) - feature))
+            loss = 0.1 * tf.reduce_mean(late.critic(output)) + 0.9 * faithful
+        return [g.numpy() for g in tape.gradient(loss, late.generator_variables)]
+
+    after = gradients()
+    for variable, value in zip(late.critic_variables, critic, strict=True):
+        variable.assign(value)
+    turned = 0  # where the critic before its step would have sent the weight the other way
+    for old, new, gradient, early in zip(before, gan.generator_variables, after, gradients(), strict=True):
+        sure = np.abs(gradient) > 1e-5  # below it, rounding decides
+        np.testing.assert_allclose((old - new.numpy())[sure], 0.02 * np.sign(gradient)[sure], rtol=0.02)
+        turned += np.sum(np.sign(early)[sure] != np.sign(gradient)[sure])
+    assert turned > 20
+
+
+@pytest.mark.parametrize("norm", ["layer", "spectral"])
+def test_a_frozen_critic_stays_as_it_was_made(norm):
+    config = small(critic_iters=0, critic_norm=norm, loss_func="wgan", weigh_clip=1, clip_value=1e-3)
+    gan = Gan(config)
+    critic = [v.value for v in gan.critic.variables] + list(gan.updates.critic_optimizer.variables)
+    before, generator = copy(critic), copy(gan.generator_variables)
+    found = gan.step(*batch_of(config), number(1), RATE)
+    assert all(same(before, critic))
+    assert not any(same(generator, gan.generator_variables))
+    assert float(found["discriminator_gradient_norm"]) > 0
+    norms = [layer for layer in gan.generator.layers if hasattr(layer, "moving_weight")]
+    assert all(float(norm.moving_weight.value) == pytest.approx(0.01, rel=1e-5) for norm in norms)
 
 
 @pytest.mark.parametrize("turn", [0, 1])
@@ -347,25 +398,25 @@ def made_up(gan: Gan, value: float = 0.5, **losses: float) -> Gradients:
 def test_a_label_that_is_not_a_number(gan):
     label, feature = batch_of(gan.config)
     gan.step(label, feature, number(6), RATE)
-    assert gan.first_not_finite() is None
+    assert gan.updates.first_not_finite() is None
     before = copy(learned(gan))
     poisoned = tf.concat([label[:2], tf.fill([1, 64, 64, 3], math.nan)], 0)
     gan.step(poisoned, feature, number(7), RATE)
     assert all(same(before, learned(gan)))
-    assert gan.first_not_finite() == (7, "discriminator_real_loss")
+    assert gan.updates.first_not_finite() == (7, "discriminator_real_loss")
     gan.critic_step(poisoned, feature, number(8), RATE, tf.constant(1))
     gan.step(label, feature * math.nan, number(9), RATE)
     assert all(same(before, learned(gan)))
-    assert gan.first_not_finite() == (7, "discriminator_real_loss")  # the first stays
+    assert gan.updates.first_not_finite() == (7, "discriminator_real_loss")  # the first stays
     gan.step(label, feature, number(10), RATE)  # a good one goes on
     assert not any(same(before, learned(gan)))
-    assert gan.first_not_finite() == (7, "discriminator_real_loss")
+    assert gan.updates.first_not_finite() == (7, "discriminator_real_loss")
 
 
 def test_a_feature_that_is_not_a_number_shows_in_the_generator_first(gan):
     label, feature = batch_of(gan.config)
     gan.step(label, feature * math.nan, number(1), RATE)
-    assert gan.first_not_finite() == (1, "generator_loss")
+    assert gan.updates.first_not_finite() == (1, "generator_loss")
 
 
 def test_a_critic_step_can_diverge_too(gan):
@@ -373,7 +424,7 @@ def test_a_critic_step_can_diverge_too(gan):
     before = copy(learned(gan))
     gan.critic_step(label * math.inf, feature, number(3), RATE, tf.constant(1))
     assert all(same(before, learned(gan)))
-    assert gan.first_not_finite() == (3, "discriminator_real_loss")
+    assert gan.updates.first_not_finite() == (3, "discriminator_real_loss")
 
 
 @pytest.mark.parametrize("network", ["generator", "critic"])
@@ -383,24 +434,24 @@ def test_one_bad_gradient_stops_all_and_is_named(gan, network, value):
     gradients = getattr(found, network)
     gradients[2] = tf.constant(np.r_[value, np.zeros(np.prod(gradients[2].shape) - 1)], tf.float32)
     gradients[2] = tf.reshape(gradients[2], getattr(gan, f"{network}_variables")[2].shape)
-    gan.update(found, number(4), RATE)
+    gan.updates.update(found, number(4), RATE)
     assert all(same(before, learned(gan)))
     path = getattr(gan, network).trainable_variables[2].path
-    assert gan.first_not_finite() == (4, f"gradient of {path}")
+    assert gan.updates.first_not_finite() == (4, f"gradient of {path}")
     assert network == "generator" or path != gan.generator.trainable_variables[2].path
 
 
 def test_every_loss_is_watched(gan):
     for name in LOSSES:
-        gan.first_bad.assign([-1, -1])
-        gan.update(made_up(gan, **{name: math.inf}), number(4), RATE)
-        assert gan.first_not_finite() == (4, name)
+        gan.updates.first_bad.assign([-1, -1])
+        gan.updates.update(made_up(gan, **{name: math.inf}), number(4), RATE)
+        assert gan.updates.first_not_finite() == (4, name)
 
 
 def test_good_gradients_are_applied(gan):
     before = copy(learned(gan))
-    gan.update(made_up(gan), number(4), RATE)
-    assert gan.first_not_finite() is None
+    gan.updates.update(made_up(gan), number(4), RATE)
+    assert gan.updates.first_not_finite() is None
     for old, new in zip(before, gan.generator_variables + gan.critic_variables, strict=False):
         # the first step of Adam is the rate, whatever the gradient, but for the corrections of the betas
         np.testing.assert_allclose(old - new, 1e-3, atol=1e-6)
@@ -413,7 +464,7 @@ def test_a_step_tells_the_norms_of_both_gradients(gan):
     label, feature = batch_of(gan.config)
     found = gan.gradients(label, feature, feature, ALPHA)
     told = gan.step(label, feature, number(1), RATE)  # with noise: near, not the same
-    losses = gan.update(found, number(1), RATE)
+    losses = gan.updates.update(found, number(1), RATE)
     for name, gradients in (
         ("generator_gradient_norm", found.generator),
         ("discriminator_gradient_norm", found.critic),
@@ -423,13 +474,37 @@ def test_a_step_tells_the_norms_of_both_gradients(gan):
         assert float(told[name]) == pytest.approx(expected, rel=0.5)
 
 
-def test_held_out_pictures_are_judged_in_whole_batches(gan):
-    """The critic's norm is over a batch: seven pictures are two batches of three, and one left out."""
-    pictures = tf.constant(np.random.RandomState(4).rand(7, 64, 64, 3), tf.float32)
-    expected = [float(tf.reduce_mean(gan.critic(pictures[i : i + 3]))) for i in (0, 3)]
-    assert gan.critic_mean(pictures) == pytest.approx(np.mean(expected), rel=1e-5)
-    few = float(tf.reduce_mean(gan.critic(pictures[:2])))
-    assert gan.critic_mean(pictures[:2]) == pytest.approx(few, rel=1e-5)
+def test_held_out_faces_are_examined_by_the_training_pass_in_whole_batches():
+    """Norms are over a batch: seven faces are two batches of three, and one left out. Nothing moves."""
+    gan = Gan(small(loss_func="wgangp", critic_norm="layer", train_noise=0.0))
+    stir(gan)
+    label = tf.constant(np.random.RandomState(4).rand(7, 64, 64, 3), tf.float32)
+    feature = shrink(label, 4)
+    before = copy(everything(gan))
+    found = gan.examine(label, feature)
+    assert all(same(before, everything(gan)))
+    estimates, shares = [], []
+    for part in (slice(0, 3), slice(3, 6)):
+        with tf.GradientTape(persistent=True) as tape:
+            output = gan.generator(feature[part], training=True)
+            tape.watch(output)
+            adversarial = 0.1 * tf.reduce_mean(gan.critic(output))
+            faithful = 0.9 * tf.reduce_mean(tf.abs(shrink(output, 4) - feature[part]))
+        a, b = (np.linalg.norm(tape.gradient(loss, output)) for loss in (adversarial, faithful))
+        shares.append(a / (a + b))
+        estimates.append(tf.reduce_mean(gan.critic(output)) - tf.reduce_mean(gan.critic(label[part])))
+    assert found["wasserstein_estimate"] == pytest.approx(np.mean(estimates), rel=1e-4)
+    assert found["critic_gradient_share"] == pytest.approx(np.mean(shares), rel=1e-3)
+    assert 0.01 < found["critic_gradient_share"] < 0.999
+    assert found["gradient_penalty"] > 0.01
+    few = gan.examine(label[:2], feature[:2])
+    assert np.isfinite(list(few.values())).all()
+
+
+@pytest.mark.parametrize(("options", "share"), [({"gene_l1_factor": 1.0}, 0), ({"input": "noise"}, 1)])
+def test_the_critics_share_of_the_gradient_without_either_term(options, share):
+    gan = Gan(small(**options))
+    assert gan.examine(*batch_of(gan.config))["critic_gradient_share"] == share
 
 
 def test_the_average_follows_the_generator():
@@ -441,12 +516,12 @@ def test_the_average_follows_the_generator():
         variable.assign_add(np.random.RandomState(i).rand(*variable.shape))
     for batch, kept in ((1, 2 / 11), (5, 6 / 15), (8, 0.5), (1000, 0.5)):
         before = copy(slow)
-        gan.update(made_up(gan), number(batch), RATE)  # the average sees the generator's new weights
+        gan.updates.update(made_up(gan), number(batch), RATE)  # the average sees the generator's new weights
         for old, new, to in zip(before, slow, fast, strict=True):
             np.testing.assert_allclose(new, kept * old + (1 - kept) * to.numpy(), rtol=1e-4, atol=1e-6)
     before = copy(slow)
-    gan.update(made_up(gan, math.nan), number(9), RATE)
-    gan.update(made_up(gan)._replace(generator=[]), number(9), RATE)  # a critic step
+    gan.updates.update(made_up(gan, math.nan), number(9), RATE)
+    gan.updates.update(made_up(gan)._replace(generator=[]), number(9), RATE)  # a critic step
     assert all(same(before, slow))
     feature = batch_of(gan.config)[1]
     samples = gan.sample(feature)
@@ -467,20 +542,20 @@ def half() -> Gan:
 
 
 def scale(gan: Gan) -> float:
-    return float(gan.loss_scale.scale)
+    return float(gan.updates.loss_scale.scale)
 
 
 def reset(gan: Gan, scale: float) -> list[np.ndarray]:
-    gan.first_bad.assign([-1, -1])
-    gan.loss_scale.scale.assign(scale)
-    gan.loss_scale.good.assign(5)
+    gan.updates.first_bad.assign([-1, -1])
+    gan.updates.loss_scale.scale.assign(scale)
+    gan.updates.loss_scale.good.assign(5)
     return copy(learned(gan))
 
 
 def test_only_float16_scales_its_losses(gan, half):
-    assert gan.loss_scale is None
-    assert Gan(small(precision="bfloat16")).loss_scale is None
-    assert half.loss_scale is not None
+    assert gan.updates.loss_scale is None
+    assert Gan(small(precision="bfloat16")).updates.loss_scale is None
+    assert half.updates.loss_scale is not None
 
 
 def test_float16_gradients_are_those_of_float32(half, gan):
@@ -504,22 +579,22 @@ def test_an_overflow_halves_the_scale_and_skips(half):
     before = reset(half, 2.0**24)
     half.step(label, feature, number(3), RATE)
     assert scale(half) == 2.0**23
-    assert int(half.loss_scale.good) == 0
-    assert half.first_not_finite() is None
+    assert int(half.updates.loss_scale.good) == 0
+    assert half.updates.first_not_finite() is None
     assert all(same(before, learned(half)))
     before = reset(half, 2.0**10)
     half.step(label, feature, number(4), RATE)
     assert scale(half) == 2.0**10
-    assert int(half.loss_scale.good) == 6
-    assert half.first_not_finite() is None
+    assert int(half.updates.loss_scale.good) == 6
+    assert half.updates.first_not_finite() is None
     assert not any(same(before, learned(half)))
 
 
 def test_an_overflow_at_the_least_scale_is_divergence(half):
-    for start, diverged in ((2.0, None), (1.0, (3, half.watched[len(LOSSES)]))):
+    for start, diverged in ((2.0, None), (1.0, (3, half.updates.watched[len(LOSSES)]))):
         before = reset(half, start)
         half.update(made_up(half, math.inf), number(3), RATE)
-        assert half.first_not_finite() == diverged
+        assert half.updates.first_not_finite() == diverged
         assert scale(half) == 1
         assert all(same(before, learned(half)))
 
@@ -528,5 +603,5 @@ def test_a_float16_loss_that_is_not_finite_is_divergence(half):
     label, feature = batch_of(half.config)
     before = reset(half, 1024.0)
     half.step(label * math.nan, feature, number(3), RATE)
-    assert half.first_not_finite() == (3, "discriminator_real_loss")
+    assert half.updates.first_not_finite() == (3, "discriminator_real_loss")
     assert all(same(before, learned(half)))

@@ -335,6 +335,7 @@ def test_all_144_combinations_train(faces, tmp_path, one):
         {"precision": "bfloat16", "gen_architect": "resnet"},
         pytest.param({"precision": "float16", "gen_architect": "resnet"}, marks=pytest.mark.slow),
         {"critic_iters": 3},
+        {"critic_iters": 0, "gen_architect": "deconv_projected"},
     ],
 )
 def test_precisions_and_critic_steps_train(faces, tmp_path, options):

@@ -86,7 +86,18 @@ def _deconv_stage(x: keras.KerasTensor, width: int, make: _LayerFactory) -> kera
     return make.layer(Deconv, width, gain=GAIN_LINEAR)(x)
 
 
-GENERATORS: dict[str, Callable] = {"resnet": _resnet_stage, "deconv": _deconv_stage}
+def _projected_deconv_stage(x: keras.KerasTensor, width: int, make: _LayerFactory) -> keras.KerasTensor:
+    """A deconv stage; the picture's three channels, half of which its ReLU would cut off, are projected."""
+    if x.shape[-1] == 3:
+        x = make.layer(Conv, width, 1, gain=GAIN_LINEAR)(x)
+    return _deconv_stage(x, width, make)
+
+
+GENERATORS: dict[str, Callable] = {
+    "resnet": _resnet_stage,
+    "deconv": _deconv_stage,
+    "deconv_projected": _projected_deconv_stage,
+}
 
 
 def build_generator(config: Config, size: int | None = None) -> keras.Model:
@@ -123,12 +134,18 @@ def build_critic(config: Config) -> keras.Model:
     return keras.Model(inputs, x, name="critic")
 
 
-def in_groups(network: keras.Model, groups: int) -> keras.Model:
-    """The same layers, for compiled training on batches of so many parts, each normalized by itself."""
+def in_groups(network: keras.Model, groups: int, moving: bool = True) -> keras.Model:
+    """The same layers, for compiled training on batches of so many parts, each normalized by itself.
+
+    groups 0: the whole batch is normalized, as in training that is not compiled. moving: whether the
+    generator's moving averages move on in training.
+    """
 
     def call(layer: keras.layers.Layer, *args: Any, **options: Any) -> keras.KerasTensor:
         if isinstance(layer, SpectralConv | CriticNorm | GeneratorNorm):
             options["groups"] = groups
+        if isinstance(layer, GeneratorNorm):
+            options["moving"] = moving
         return layer(*args, **options)
 
     return keras.models.clone_model(network, clone_function=lambda layer: layer, call_function=call)

@@ -211,27 +211,28 @@ class GeneratorNorm(keras.layers.Layer):
         self.moving_variance = self.add_weight(shape=shape, name="moving_variance", **moving)
         self.moving_weight = self.add_weight(shape=(), name="moving_weight", **moving)
 
-    def call(self, x: Tensor, training: bool = False, groups: int = 0) -> Tensor:
-        """groups: 1 in training that XLA compiles, which makes few kernels of the formula then."""
+    def call(self, x: Tensor, training: bool = False, groups: int = 0, moving: bool = True) -> Tensor:
+        """groups: 1 in training that XLA compiles, which makes few kernels of the formula then.
+
+        moving: whether the averages move on, in training.
+        """
         offset = tf.cast(self.offset, tf.float32)
         scale = tf.ones_like(offset)
         if training and groups:
             y, mean, variance = normalize_groups(x, groups, BATCH_NORM_EPSILON, offset)
-            self._update_averages(tf.squeeze(mean), tf.squeeze(variance))
-            return y
-        if not training:
+        elif not training:
             mean, variance = self.averages()
             y, *_ = tf.compat.v1.nn.fused_batch_norm(
                 x, scale, offset, mean, variance, BATCH_NORM_EPSILON, is_training=False
             )
-            return y
-        if replica_count() > 1:  # the kernel knows its own replica only
+        elif replica_count() > 1:  # the kernel knows its own replica only
             y, mean, variance = normalize(x, BATCH_AXES, BATCH_NORM_EPSILON, offset)
         else:
             y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, scale, offset, epsilon=BATCH_NORM_EPSILON)
             count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
             variance *= (count - 1) / count  # it returns the unbiased one
-        self._update_averages(tf.squeeze(mean), tf.squeeze(variance))
+        if training and moving:
+            self._update_averages(tf.squeeze(mean), tf.squeeze(variance))
         return y
 
     def get_config(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square 
 RUNS = ("train", "demo", *USE_RUNS, "study", "report")
 KERAS_CACHE = "cache"
 OBJECTIVES = ("dcgan", "wgan", "wgangp", "lsgan", "hinge")
+GENERATORS = ("resnet", "deconv", "deconv_projected")
 
 # an option of each group of --help
 command_option = partial(option, group="command")
@@ -120,7 +121,7 @@ class Config:
     )
     test_vectors: int = data_option(16, "held-out faces, never trained on", unit="pictures", low=1)
 
-    gen_architect: str = networks_option("resnet", "generator", choices=("resnet", "deconv"), fixed=True)
+    gen_architect: str = networks_option("resnet", "generator", choices=GENERATORS, fixed=True)
     gen_norm: int = networks_option(
         1, "batch norm in the generator: 1 with, 0 without", choices=(0, 1), fixed=True
     )
@@ -163,7 +164,7 @@ class Config:
     )
     clip_value: float = objective_option(0.01, "weights are clipped to +- this", above=0)
     critic_iters: int = objective_option(
-        1, "critic updates per generator update", unit="updates", low=1, fixed=True
+        1, "critic updates per generator update; 0: frozen as made", unit="updates", low=0, fixed=True
     )
 
     optimizer: str = optimizer_option(
@@ -297,6 +298,11 @@ class Config:
     def input_size(self) -> int:
         """Side of the generator's input, pixels."""
         return self.sample_size // self.factor
+
+    @property
+    def batches_per_step(self) -> int:
+        """How many batches a step takes: one for each critic update, one where the critic is frozen."""
+        return max(1, self.critic_iters)
 
     @property
     def window_side(self) -> int:

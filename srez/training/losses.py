@@ -7,6 +7,14 @@ from dataclasses import dataclass
 import tensorflow as tf
 from tensorflow import Tensor
 
+LOSSES = (
+    "generator_loss",
+    "discriminator_real_loss",
+    "discriminator_fake_loss",
+    "discriminator_tot_loss",
+    "gradient_penalty",
+)  # of a step, by name
+
 
 @dataclass(frozen=True)
 class Objective:

@@ -157,7 +157,7 @@ class Record:
     def _figures(self, batch: int, minutes: float, losses: Losses) -> dict[str, float]:
         """A batch's figures by name; none of a float16 gradient that overflows, which its scale mends."""
         last, since = self._last_line
-        pictures = (batch - last) * self.config.batch_size * self.config.critic_iters
+        pictures = (batch - last) * self.config.batch_size * self.config.batches_per_step
         speed = pictures / max(60 * (minutes - since), 1e-9)
         self._last_line = (batch, minutes)
         figures = {"batch": batch, "minutes": minutes}
@@ -211,10 +211,16 @@ class Record:
         """The output as a set of pictures beside the real ones, by distances and by the critic."""
         label, clipped = self._test.label.numpy(), np.clip(output, 0, 1)
         levels = sliced_wasserstein_levels(label[:SWD_FACES], clipped[:SWD_FACES], repeats=1)
-        estimate = self.networks.critic_mean(output) - self.networks.critic_mean(label)
-        figures = {"swd": float(np.mean(list(levels.values()))), "heldout_wasserstein_estimate": estimate}
+        figures = {"swd": float(np.mean(list(levels.values()))), **self._examine_critic()}
         varied = diversity(clipped, label) if len(output) > 1 else None
         return figures if varied is None else figures | {"diversity": varied}
+
+    def _examine_critic(self) -> dict[str, float]:
+        """The critic's figures on the held-out faces, and how much the generator's gradient is its own."""
+        found = self.networks.examine(self._test.label, self._test.feature)
+        figures = {"critic_gradient_share": found["critic_gradient_share"]}
+        names = ["wasserstein_estimate"] + ["gradient_penalty"] * self.networks.objective.penalized
+        return figures | {f"heldout_{name}": found[name] for name in names}
 
     def _write_png(self, name: str, picture: np.ndarray) -> None:
         layout.write_png(files.join(self.config.train_dir, name), picture)

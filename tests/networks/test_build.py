@@ -32,6 +32,7 @@ KERNELS = {
         *LAST,
     ],
     "deconv": [(3, 3, 256, 1), (3, 256, 128, 1), *LAST],
+    "deconv_projected": [(1, 3, 256, 1), (3, 256, 256, 1), (3, 256, 128, 1), *LAST],
     "critic": [
         *[(3, 3, 64, 2), (3, 64, 128, 2), (3, 128, 256, 2), (3, 256, 512, 2)],
         *[(3, 512, 512, 2), (1, 512, 512, 2), (1, 512, 1, 2)],
@@ -220,6 +221,8 @@ def test_critic_gives_one_number_a_picture(size):
         ("resnet", {"input": "noise"}, 7_534_691),
         ("deconv", {}, 422_758),
         ("deconv", {"gen_norm": 0}, 422_758 - 259),
+        # the projection, the offsets of its norm instead of the picture's, 256 instead of 3 channels in
+        ("deconv_projected", {}, 422_758 + 4 * 256 + 253 + 9 * 253 * 256),
         ("deconv", {"input": "noise"}, 1_160_806),
         ("critic", {}, 4_175_937),
         ("critic", {"critic_norm": "layer"}, 4_175_937),

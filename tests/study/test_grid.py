@@ -351,10 +351,10 @@ PUBLISHED = {
         **{"loss_func": "wgan", "clips_weights": True, "clip_value": 0.01, "critic_iters": 5},
         **{"optimizer": "rmsprop", "learning_rate_start": 5e-5},
     },
-    # Gulrajani et al. 2017, algorithm 1 and section 4; betas as in their LSUN comparison
+    # Gulrajani et al. 2017, algorithm 1 and section 4; betas of algorithm 1 and of their code for 64x64
     "wgan-gp": {
         **{"loss_func": "wgangp", "clips_weights": False, "LAMBDA": 10.0, "critic_iters": 5},
-        **{"optimizer": "adam", "learning_rate_start": 1e-4, "learning_beta1": 0.5, "learning_beta2": 0.9},
+        **{"optimizer": "adam", "learning_rate_start": 1e-4, "learning_beta1": 0.0, "learning_beta2": 0.9},
         **{"critic_norm": "layer"},
     },
     # the 2017 code
