@@ -1,13 +1,14 @@
 """Whether the two claims of the 2017 paper hold in a study: an answer by written rules, with its evidence."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from srez.report.correlations import INDICATORS, WASSERSTEIN, Interval, difference, has_fallen
+from srez.report.correlations import INDICATORS, WASSERSTEIN, has_fallen
+from srez.report.intervals import Interval, difference, share_over_cells
 from srez.report.results import FINISHED, METRICS, CellResult, Results
 from srez.report.text import interval, number, share, trainings
 from srez.report.verdicts import UNSTABLE
@@ -101,7 +102,16 @@ def _verdicts(cells: list[CellResult]) -> list[str]:
 
 
 def _stable(verdicts: list[str]) -> int:
-    return sum(word not in UNSTABLE for word in verdicts)
+    return sum(map(_is_stable, verdicts))
+
+
+def _is_stable(word: str) -> bool:
+    return word not in UNSTABLE
+
+
+def _share(cells: list[CellResult], counts: Callable[[str], bool]) -> str:
+    """The share of the cells' trainings whose verdict counts, in words."""
+    return share(share_over_cells([[counts(word) for word in cell.verdicts] for cell in cells]))
 
 
 def _unfinished(cells: list[CellResult]) -> str:
@@ -141,8 +151,8 @@ def _stability_evidence(results: Results, cells: list[CellResult]) -> Iterator[s
         words = _verdicts(others)
         if not words:
             continue
-        stable, converged = _stable(words), words.count("converged")
-        text = f"{objective}: stable {share(stable, len(words))}, converged {share(converged, len(words))}"
+        stable, converged = _share(others, _is_stable), _share(others, "converged".__eq__)
+        text = f"{objective}: stable {stable}, converged {converged}"
         if wgan_gp and others[0].loss_func != WGAN_GP:
             counts = [[_stable(w), len(w) - _stable(w)] for w in (wgan_gp, words)]
             p = float(stats.fisher_exact(counts).pvalue)
@@ -162,8 +172,8 @@ def _deviations(results: Results) -> Iterator[str]:
     """A sentence with the standard deviation of quality over seeds, by objective; none without quality."""
     medians = []
     for objective, cells in results.objectives.items():
-        deviations = [cell.mean(results.quality).deviation for cell in cells]
-        deviations = [deviation for deviation in deviations if np.isfinite(deviation)]
+        values = [cell.last(results.quality) for cell in cells]
+        deviations = [np.std(by_seed, ddof=1) for by_seed in values if len(by_seed) > 1]
         if deviations:
             median = number(float(np.median(deviations)), METRICS[results.quality].decimals)
             medians.append(f"{objective} {median}")

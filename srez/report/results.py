@@ -12,22 +12,19 @@ import numpy as np
 from srez.errors import EXIT_DIVERGED
 from srez.report.correlations import (
     INDICATORS,
-    Interval,
     correlations,
     indicator_applies,
-    over_seeds,
     since_last_sample,
 )
+from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
     EMPTY_CURVE,
     LEVELS,
     Curve,
-    Mean,
     Verdict,
     consensus,
     last_value,
     level,
-    mean_over_seeds,
     verdict,
 )
 from srez.study.cells import Cell, Study, StudyRun
@@ -48,15 +45,15 @@ class Metric(NamedTuple):
     unit: str
     decimals: int
     better: str
-    within: str = "any"  # of verdicts.TRANSFORMS
+    bounds: tuple[float, float] = ANYWHERE
 
 
 METRICS = {
-    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better", "positive"),
-    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better", "-1 to 1"),
+    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better", (0, np.inf)),
+    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better", (-1, 1)),
     "psnr": Metric("PSNR", "PSNR", "dB", 2, "higher is better"),
     "consistency": Metric("consistency with the input", "consistency", "dB", 1, "higher is better"),
-    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces", "positive"),
+    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces", (0, np.inf)),
 }
 ALL_METRICS = (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS)
 
@@ -169,10 +166,13 @@ class CellResult:
         states = [r.state for r in self.runs]
         return next(((state, states.count(state)) for state in STATES if state in states), ("excluded", 0))
 
-    def mean(self, metric: str) -> Mean:
+    def last(self, metric: str) -> list[float]:
+        """The last values of a metric, of every finished training that has one."""
+        return [r.last[metric] for r in self.finished if metric in r.last]
+
+    def mean(self, metric: str) -> Interval:
         """The mean of a metric's last values over the seeds that have one."""
-        within = METRICS[metric].within if metric in METRICS else "any"
-        return mean_over_seeds([r.last[metric] for r in self.finished if metric in r.last], within)
+        return over_seeds([self.last(metric)], METRICS[metric].bounds if metric in METRICS else ANYWHERE)
 
     def correlations(self, indicator: str, quality: str, kind: str) -> list[float]:
         """A kind of correlation of an indicator with a quality metric, of every finished training with it."""
@@ -266,5 +266,5 @@ class Results:
         """Mean and interval of a kind of correlation over the trainings with an objective; computed once."""
         key = (objective, indicator, quality, kind)
         if key not in self._intervals:
-            self._intervals[key] = over_seeds(self.correlations(*key))
+            self._intervals[key] = over_seeds(self.correlations(*key), (-1, 1))
         return self._intervals[key]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from srez.errors import EXIT_DIVERGED
 
@@ -18,7 +17,6 @@ MAX_CHANGE, MAX_DROP = 0.05, 0.1  # of a converged training, as shares of the ga
 MAX_OSCILLATION = 0.2  # and the largest drop of one that does not oscillate, as shares of the gain
 MIN_DIVERSITY_GROWTH = 0.05  # over the last third, from which on a low diversity is still rising
 MIN_DIVERSITY = 0.25  # halfway between one picture for all inputs (0) and two at even odds (0.5)
-CONFIDENCE = 0.95
 
 Curve = tuple[np.ndarray, np.ndarray]  # batches, values; both [N], in the order of the batches
 EMPTY_CURVE: Curve = (np.array([]), np.array([]))
@@ -208,49 +206,3 @@ def consensus(words: Sequence[str]) -> tuple[str, int]:
     """The most frequent verdict and how often it came; of equally frequent ones the first of VERDICTS."""
     word = max(VERDICTS, key=list(words).count)
     return word, list(words).count(word)
-
-
-MIN_SEEDS_FOR_INTERVAL = 3
-TRANSFORMS = {  # range of a figure -> onto the whole line, and back
-    "any": (np.asarray, np.asarray),
-    "positive": (np.log, np.exp),
-    "-1 to 1": (np.arctanh, np.tanh),
-}
-
-
-class Mean(NamedTuple):
-    """A mean over seeds with its 95% interval and standard deviation; count: how many seeds have a value."""
-
-    mean: float
-    low: float
-    high: float
-    deviation: float
-    count: int
-
-
-def mean_over_seeds(values: Sequence[float], within: str = "any") -> Mean:
-    """Mean over seeds, interval of Student's t and standard deviation (n - 1); nan where there are too few.
-
-    The deviation needs two finite values, the interval three. within: a key of TRANSFORMS, the range of the
-    values, in which the interval stays. Not the bootstrap: resamples of three values are too alike, its
-    interval is less than half as wide.
-    """
-    _, good = finite((np.zeros(len(values)), np.asarray(values, float)))
-    mean = float(good.mean()) if len(good) else np.nan
-    deviation = float(good.std(ddof=1)) if len(good) > 1 else np.nan
-    if len(good) < MIN_SEEDS_FOR_INTERVAL:
-        return Mean(mean, np.nan, np.nan, deviation, len(good))
-    there, back = TRANSFORMS[within]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a value at the end of its range has no interval
-        moved = there(good)
-        reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(good) - 1) * moved.std(ddof=1) / np.sqrt(len(good))
-        low, high = back(moved.mean() - reach), back(moved.mean() + reach)
-    return Mean(mean, float(low), float(high), deviation, len(good))
-
-
-def share_interval(count: int, total: int) -> tuple[float, float]:
-    """95% interval of a share, Clopper and Pearson's exact one; 0..1 for none at all."""
-    if total == 0:
-        return 0.0, 1.0
-    bounds = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
-    return float(bounds.low), float(bounds.high)

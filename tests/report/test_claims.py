@@ -5,7 +5,7 @@ import pytest
 from fake_study import SAMPLES, begin, results
 
 from srez.report import claims
-from srez.report.correlations import Interval
+from srez.report.intervals import Interval
 from srez.report.results import FINISHED, UNDER_WAY, Results, RunResult
 from srez.report.text import MINUS
 from srez.study.grid import read_study

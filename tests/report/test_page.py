@@ -108,11 +108,11 @@ def test_it_can_be_read_by_ear(page):
 
 
 def test_outcomes(page):
-    # SWD of seeds 0 and 1 ends at 20 and 21: mean 20.5; two seeds have no interval
+    # SWD of seeds 0 and 1 ends at 20 and 21: mean 20.5; the mean of two is within 6.353 = 12.706 / 2
     assert page.row("resnet", "outcomes") == [
         "resnet",
         "✕ diverged 1 of 2 20.0 1 converged",
-        "● converged 2 of 2 20.5",
+        "● converged 2 of 2 20.5 [14.1, 26.9]",
     ]
     assert page.row("deconv", "outcomes") == ["deconv", "excluded", "● converged 1 of 2 20.0 1 under way"]
 
@@ -123,7 +123,7 @@ def test_states_are_counted(page):
 
 def test_best_cells(page):
     assert page.row("wgan-gp / resnet", "best")[1:] == [
-        "2 converged", "20.5", "22.50", "12.0"
+        "2 converged", "20.5 [14.1, 26.9]", "22.50 [16.15, 28.85]", "12.0"
     ]  # fmt: skip
     # the other cells have a seed each that diverged or is under way
     assert "Not listed: 2 with a training" in page.text
