@@ -118,7 +118,7 @@ def outcome_panel(results: Results) -> Panel:
                 linestyle="-" if word in VERDICT_COLORS else (0, (3, 2)),
             )
             axes.add_patch(field)
-            text, color = (f"{word}\n{count} of {len(cell.runs)}", "#111") if cell.runs else (word, "#777")
+            text, color = (f"{word}\n{count} of {len(cell.runs)}", "#111") if count else (word, "#777")
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=color)
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     axes.set_xlabel(results.column_axis, loc="left")

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from srez.report.claims import INDICATOR_RULES, STABILITY_RULES
+from srez.report.claims import COUNTED_WORDS, ENOUGH, INDICATOR_RULES, STABILITY_RULES
 from srez.report.correlations import CORRELATION_KINDS, INDICATORS, MIN_PAIRS
 from srez.report.results import METRICS
-from srez.report.verdicts import GAIN, LEVELS, VERDICTS
+from srez.report.verdicts import GAIN, LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
 
 
 class Section(NamedTuple):
@@ -20,15 +20,19 @@ class Section(NamedTuple):
         return [" ".join(paragraph.split()) for paragraph in self.text.split("\n\n")]
 
 
+_COUNTED = ", ".join(COUNTED_WORDS)
 SECTIONS = [
     Section(
         "Quality",
         """
         Quality is measured at the sampled batches, on faces that were never trained on. Verdicts are read
-        from the sliced Wasserstein distance (SWD) where it was recorded: it exists for noise input too, and
-        no loss aims at it. Otherwise they are read from SSIM, then from PSNR. results.csv also has the
-        verdicts by each of the others. Figures become levels, which are larger for better pictures, and in
-        which equal steps mean alike:
+        from LPIPS (AlexNet), the distance of an output from the truth in a network's features; for noise
+        input, which has no truth, from the Fréchet distance between generated and real faces in the same
+        features. Where neither was recorded, as before there was LPIPS, they are read from SSIM, then from
+        PSNR. Which it was stands beside the verdicts, and results.csv has the verdicts by each of the
+        others too. SWD is shown and decides nothing: it finds nearest-neighbour enlargement better than
+        bicubic. Figures become levels, which are larger for better pictures, and in which equal steps mean
+        alike:
         """,
         {METRICS[name].short: level.text for name, level in LEVELS.items()},
     ),
@@ -43,10 +47,13 @@ SECTIONS = [
     ),
     Section(
         "Several seeds",
-        """
-        A cell's verdict is the most frequent one of its seeds, and of equally frequent ones the first in
-        the list above, together with how many seeds share it. Last figures are medians of a training's last
-        three samples; a training that diverged has none.
+        f"""
+        A cell's verdict is the word that more than two thirds of its finished trainings share, otherwise
+        "{MIXED}". Last figures are medians of a training's last three samples; a training that diverged has
+        none.
+
+        Stable are: {", ".join(STABLE)}. Unstable are: {", ".join(UNSTABLE)}. The other words are neither, so
+        that a training of which nothing can be said does not count for stability.
 
         Every interval is one of 95%, and a simulation in the tests sees that it covers (93 to 97% for means
         and differences of means with three and with five seeds, 93% or more for shares).
@@ -93,8 +100,32 @@ SECTIONS = [
         },
     ),
     Section(
+        "Controls",
+        """
+        No critic that learns is at work in the controls, so that what they reach is no merit of any
+        objective. Bicubic is bicubic enlargement of the same held-out faces. "L1 only" is the generator
+        trained by its L1 term alone (--gene_l1_factor 1). "Frozen critic" is trained against a critic that
+        stays as random as it was made (--critic_iters 0). They are told by these options, whatever a study
+        calls them, and are left out of the claims.
+        """,
+        {},
+    ),
+    Section(
         "Claim 1: WGAN-GP trains stably and converges on a variety of architectures",
-        "The answer is the first of these that applies:",
+        f"""
+        The endpoint is the share of the trainings with WGAN-GP, with any number of critic steps, that are
+        stable, with its 95% interval over cells as a sample, since the claim speaks of a variety. It is asked
+        to be {ENOUGH:.0%}, four of five.
+
+        The second endpoint is that share minus the GAN's on the same architectures. Half the width of its
+        interval tells what difference could have been seen. As both depend on how one counts, the report
+        has a table of every way: what counts as stable ({_COUNTED}), trainings as independent or cells as
+        a sample, and verdicts read from LPIPS, SSIM or PSNR. Where all trainings of each objective end
+        alike, nothing tells whether other seeds say more than other cells do: each cell then counts once,
+        and even if all are stable it takes 17 cells for "holds here".
+
+        The answer is the first of these that applies:
+        """,
         STABILITY_RULES,
     ),
     Section(

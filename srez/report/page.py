@@ -29,7 +29,6 @@ from srez.system import files
 TEMPLATE = Path(__file__).resolve().with_suffix(".html")
 ANSWER_CLASSES = {
     claims.HOLDS: "holds",
-    claims.EXCEPTIONS: "part",
     claims.PARTLY: "part",
     claims.FAILS: "fails",
     claims.OPEN: "open",
@@ -142,7 +141,7 @@ def _outcome(results: Results, cell: CellResult) -> dict[str, Any]:
         lines.append(_mean_in_words(cell, results.quality))
     others = Counter(r.verdict.word for r in cell.runs if r.verdict.word != word)
     lines += [f"{count} {other}" for other, count in others.items()]
-    return {"word": word, "of": f"{count} of {len(cell.runs)}" if cell.runs else "", "lines": lines}
+    return {"word": word, "of": f"{count} of {len(cell.runs)}" if count else "", "lines": lines}
 
 
 def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:

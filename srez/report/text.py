@@ -24,6 +24,12 @@ def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:
     return f"{text} [{number(mean.low, decimals, signed)}, {number(mean.high, decimals, signed)}]"
 
 
+def percent(found: Interval, signed: bool = False) -> str:
+    """A share or a difference of shares with its interval: '83% [62%, 95%]'."""
+    texts = [number(100 * value, 0, signed) for value in found[:3]]
+    return f"{texts[0]}% [{texts[1]}%, {texts[2]}%]"
+
+
 def share(found: Interval) -> str:
     """A share of trainings with its 95% interval: '8 of 12 (35% to 90%)'."""
     return f"{round(found.mean * found.runs)} of {found.runs} ({found.low:.0%} to {found.high:.0%})"

@@ -29,11 +29,13 @@ class Level(NamedTuple):
     text: str
 
 
-LEVELS = {
-    "swd": Level(
-        lambda values: -np.log(np.maximum(values, 1e-9)),  # a distance of zero is still a number
-        "minus its logarithm: a distance, of which equal ratios count alike",
-    ),
+DISTANCE = Level(
+    lambda values: -np.log(np.maximum(values, 1e-9)),  # a distance of zero is still a number
+    "minus its logarithm: a distance, of which equal ratios count alike",
+)
+LEVELS = {  # the first that was recorded is what verdicts are read from
+    "lpips": DISTANCE,
+    "alexnet_frechet": DISTANCE,
     "ssim": Level(np.asarray, "as it is"),
     "psnr": Level(np.asarray, "as it is, in decibels"),
     "consistency": Level(np.asarray, "as it is, in decibels"),
@@ -136,6 +138,12 @@ VERDICTS = {
         f"than {MAX_OSCILLATION:.0%} of the gain around a straight line through the last third (2√2 "
         "standard deviations, which is a sine wave's height from trough to crest).",
     ),
+    "worse than bicubic": Definition(
+        "▽",
+        "Quality ended (median of the last three samples) no better than bicubic enlargement of the same "
+        "faces. Where the figures of bicubic enlargement were not recorded, and for noise input, which "
+        "cannot be enlarged, this word is not used.",
+    ),
     "improving": Definition(
         "↗", f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short."
     ),
@@ -150,7 +158,10 @@ GAIN = (
     "The gain is the best level of quality (the largest median of three samples in a row) minus that of the "
     "untrained network."
 )
-UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")
+STABLE = ("improving", "converged")
+UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")  # the other words are neither
+MIXED = "mixed"  # a cell's verdict where its seeds disagree
+AGREEMENT = (2, 3)  # more than this share of the seeds, as a ratio of whole numbers, makes a cell's verdict
 
 
 class Verdict(NamedTuple):
@@ -161,12 +172,16 @@ class Verdict(NamedTuple):
 
 
 def verdict(
-    exit_code: int, quality: Curve, diversity: Curve = EMPTY_CURVE, losses: Sequence[float] = ()
+    exit_code: int,
+    quality: Curve,
+    diversity: Curve = EMPTY_CURVE,
+    losses: Sequence[float] = (),
+    bicubic: float = np.nan,
 ) -> Verdict:
     """The first verdict of VERDICTS whose definition a finished training meets.
 
     quality: finite levels over batches. diversity: of the output over batches, 1 as in real faces. losses:
-    values that must be finite.
+    values that must be finite. bicubic: the level of bicubic enlargement; nan where it is not known.
     """
     if exit_code == EXIT_DIVERGED:
         return Verdict("diverged", f"exit code {EXIT_DIVERGED}")
@@ -182,16 +197,20 @@ def verdict(
     if s.final_gain <= 0:
         return Verdict("no gain", "ended no better than the untrained network")
     if s.drop > MAX_OSCILLATION:
-        return Verdict("oscillating", f"fell back by {s.drop:.0%} of the gain")
+        return Verdict("oscillating", f"fell back by {s.drop:z.0%} of the gain")
     if s.oscillation > MAX_OSCILLATION:
         return Verdict("oscillating", f"swings by {s.oscillation:.0%} of the gain")
+    if last_value(quality) <= bicubic:
+        return Verdict("worse than bicubic", "ended no better than bicubic enlargement")
     if s.change > MAX_CHANGE:
-        return Verdict("improving", f"{s.change:+.0%} of the gain in the last third")
+        return Verdict("improving", f"{s.change:+z.0%} of the gain in the last third")
     if s.change >= -MAX_CHANGE and s.drop <= MAX_DROP:
         return Verdict(
-            "converged", f"{s.change:+.1%} of the gain in the last third, {s.drop:.1%} below its best"
+            "converged", f"{s.change:+z.1%} of the gain in the last third, {s.drop:z.1%} below its best"
         )
-    return Verdict("undecided", f"{s.change:+.0%} of the gain in the last third, {s.drop:.0%} below its best")
+    return Verdict(
+        "undecided", f"{s.change:+z.0%} of the gain in the last third, {s.drop:z.0%} below its best"
+    )
 
 
 def _is_collapsed(diversity: np.ndarray) -> bool:
@@ -202,7 +221,7 @@ def _is_collapsed(diversity: np.ndarray) -> bool:
     return bool(growth <= MIN_DIVERSITY_GROWTH)
 
 
-def consensus(words: Sequence[str]) -> tuple[str, int]:
-    """The most frequent verdict and how often it came; of equally frequent ones the first of VERDICTS."""
-    word = max(VERDICTS, key=list(words).count)
-    return word, list(words).count(word)
+def consensus(words: Sequence[str]) -> str:
+    """The word that more than two thirds of a cell's trainings share, else MIXED."""
+    part, whole = AGREEMENT
+    return next((word for word in words if whole * list(words).count(word) > part * len(words)), MIXED)

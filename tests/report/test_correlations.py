@@ -68,12 +68,12 @@ RISING = (np.arange(1, 10.0), np.arange(1, 10.0) ** 2)
     ("indicator", "logged", "figure", "sampled", "sign"),
     [
         ("wasserstein_estimate", FALLING, "psnr", RISING, 1),
-        ("wasserstein_estimate", FALLING, "swd", FALLING, 1),
+        ("wasserstein_estimate", FALLING, "lpips", FALLING, 1),
         ("wasserstein_estimate", RISING, "ssim", RISING, -1),
-        ("heldout_wasserstein_estimate", FALLING, "swd", RISING, -1),
+        ("heldout_wasserstein_estimate", FALLING, "lpips", RISING, -1),
         ("generator_loss", FALLING, "consistency", RISING, 1),
         ("discriminator_tot_loss", RISING, "psnr", RISING, 1),
-        ("discriminator_tot_loss", FALLING, "swd", RISING, 1),
+        ("discriminator_tot_loss", FALLING, "lpips", RISING, 1),
     ],
 )
 def test_plus_one_means_that_the_indicator_tells_quality(indicator, logged, figure, sampled, sign):
@@ -91,7 +91,7 @@ def test_pairs_leave_out_what_is_no_number():
 @pytest.mark.parametrize("count", [MIN_PAIRS - 1, MIN_PAIRS])
 def test_eight_pairs_are_needed(count):
     those = (np.arange(1.0, count + 1), np.arange(count, 0, -1.0))
-    found = correlations("generator_loss", those, "swd", those)
+    found = correlations("generator_loss", those, "lpips", those)
     assert found["pairs"] == count
     assert np.isnan(found["within_run"]) == (count < MIN_PAIRS)
 

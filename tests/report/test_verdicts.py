@@ -73,7 +73,7 @@ def test_swing_is_the_height_of_a_wave():
 
 
 def test_level_of_a_distance_is_the_same_for_every_halving():
-    _, values = level("swd", (BATCH[:4], [80, 40, np.nan, 20]))
+    _, values = level("lpips", (BATCH[:4], [80, 40, np.nan, 20]))
     assert np.diff(values) == pytest.approx([np.log(2)] * 2)
     assert level("psnr", (BATCH[:2], [20, 21]))[1].tolist() == [20, 21]
 
@@ -178,6 +178,21 @@ def test_the_first_rule_wins():
     assert word(nothing, nothing) == "collapsed"
 
 
+@pytest.mark.parametrize(
+    ("bicubic", "expected"),
+    [(0.99, "converged"), (1.0, "worse than bicubic"), (1.01, "worse than bicubic"), (np.nan, "converged")],
+)
+def test_worse_than_bicubic(bicubic, expected):
+    """A training that ends at level 1: as good is not better; without that figure the word is not used."""
+    assert verdict(0, plateau(0), bicubic=bicubic).word == expected
+
+
+def test_what_is_unstable_is_not_called_worse_than_bicubic():
+    assert verdict(0, plateau(0.25), bicubic=9).word == "oscillating"
+    assert verdict(0, curve(np.zeros(31)), bicubic=9).word == "no gain"
+    assert verdict(0, rising_then(1 + 0.02 * np.arange(1, 11)), bicubic=9).word == "worse than bicubic"
+
+
 def test_reasons_hold_the_figures():
     assert verdict(0, plateau(0.25)).reason == "fell back by 25% of the gain"
     assert verdict(0, wave(0.3)).reason.startswith("swings by 2")
@@ -185,8 +200,12 @@ def test_reasons_hold_the_figures():
 
 
 def test_consensus():
-    assert consensus(["converged", "improving", "converged"]) == ("converged", 2)
-    assert consensus(["converged", "diverged"]) == ("diverged", 1)  # the first of the table
+    """More than two thirds: all of two and of three, four of five."""
+    assert consensus(["converged"] * 3) == "converged"
+    assert consensus(["converged", "improving", "converged"]) == "mixed"
+    assert consensus(["improving", *["converged"] * 4]) == "converged"
+    assert consensus([*["improving"] * 2, *["converged"] * 4]) == "mixed"  # two thirds of six
+    assert consensus(["converged", "diverged"]) == "mixed"
 
 
 def test_last_value():
