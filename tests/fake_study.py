@@ -48,6 +48,8 @@ def train(folder: Path, name: str, figures: dict, last: int = 120, exit: int | N
         wanted = {n: f for n, f in figures.items() if batch % 10 == 0 or "loss" in n or "estimate" in n}
         if batch == 0:  # nothing has been trained
             wanted = {n: f for n, f in wanted.items() if "loss" not in n and "estimate" not in n}
+        if batch:
+            wanted = {n: f for n, f in wanted.items() if not n.startswith("bicubic")}
         lines.append({"batch": batch, "minutes": batch / 10} | {n: f(batch) for n, f in wanted.items()})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (run / "checkpoint" / "metrics.jsonl").write_text(text)
@@ -68,9 +70,15 @@ def settling(first: float, last: float):
 
 
 def usual(seed: int) -> dict:
-    """SWD ends at 20 + seed, PSNR at 22 + seed; estimate and losses fall all the way."""
+    """LPIPS ends at 0.30 + seed / 50, PSNR at 22 + seed, SWD at 20 + seed; estimate and losses fall.
+
+    Bicubic enlargement has LPIPS 0.4 and PSNR 21.
+    """
     wave = [0, 3, 1, 4, 2]
     return {
+        "lpips": settling(0.6, 0.3 + seed / 50),
+        "bicubic_lpips": lambda batch: 0.4,
+        "bicubic_psnr": lambda batch: 21,
         "swd": settling(100, 20 + seed),
         "psnr": settling(10, 22 + seed),
         "diversity": lambda batch: 0.9,
@@ -86,15 +94,23 @@ def strip(shade: int) -> Image.Image:
     return Image.fromarray(np.broadcast_to(row[None, :, None], (64, 640, 3)).copy())
 
 
-def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]") -> Results:
-    """Results in which the trainings named have curves of that verdict; the others converged."""
+def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]", controls: str = "") -> Results:
+    """Results in which the trainings named have curves of that verdict; the others converged.
+
+    controls: the generator whose cells are trained by the L1 term alone.
+    """
+    tmp_path.mkdir(exist_ok=True)
     path = begin(tmp_path / "s") / "study.toml"
-    path.write_text(path.read_text().replace("[0, 1]", seeds))
+    text = path.read_text().replace("[0, 1]", seeds)
+    l1_only = f'{{label = "{controls}", gen_architect = "{controls}", gene_l1_factor = 1.0}}'
+    path.write_text(text.replace(f', "{controls}"]', f", {l1_only}]") if controls else text)
     study = read_study(str(path))
     batch = np.array(SAMPLES, float)
     levels = {
         "converged": np.minimum(batch / 60, 1),
         "improving": batch / 120,
+        "worse than bicubic": np.minimum(batch / 60, 1) / 20,
+        "undecided": np.where(batch > 70, 1 - (batch - 70) / 400, np.minimum(batch / 60, 1)),
         "oscillating": np.where(batch > 100, 0.5, np.minimum(batch / 60, 1)),
     }
     found = []
@@ -105,7 +121,7 @@ def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]") -> Result
         elif word == "diverged":
             found.append(RunResult(run, FINISHED, exit=3))
         else:
-            curves = {"psnr": (batch, 10 + 10 * levels[word])}
+            curves = {"psnr": (batch, 10 + 10 * levels[word]), "bicubic_psnr": (batch[:1], np.array([11.0]))}
             found.append(RunResult(run, FINISHED, exit=0, curves=curves))
     return Results(study, found)
 

@@ -1,20 +1,18 @@
-"""Does a number of the training tell its quality? Rank correlations within runs, intervals over seeds.
+"""Does a number of the training tell its quality? Rank correlations within runs.
 
 An indicator has a direction: which way it goes when the generator gets better. All correlations are signed so
 that +1 means "the better by the indicator, the better in quality".
 """
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from srez.report.verdicts import CONFIDENCE, Curve, finite, level
+from srez.report.verdicts import Curve, finite, level
 
 MIN_PAIRS = 8  # samples of a run without which no correlation is given
-RESAMPLES, BOOTSTRAP_SEED = 9999, 0  # of every bootstrap
 
 
 class Indicator(NamedTuple):
@@ -124,62 +122,3 @@ def has_fallen(logged: Curve) -> bool | None:
     _, values = finite(logged)
     third = len(values) // 3
     return None if third < 3 else bool(values[-third:].mean() < values[:third].mean())
-
-
-class Interval(NamedTuple):
-    """A mean over cells of means over seeds with its 95% interval; runs, cells: what it rests on."""
-
-    mean: float
-    low: float
-    high: float
-    runs: int
-    cells: int
-
-
-def _usable(cells: Sequence[Sequence[float]]) -> list[np.ndarray]:
-    """The finite values of each cell, of cells with two or more; of all cells if none has."""
-    values = [finite((cell, cell))[1] for cell in cells]
-    values = [cell for cell in values if len(cell)]
-    return [cell for cell in values if len(cell) > 1] or values
-
-
-def _weighted_mean(cells: list[np.ndarray], weights: np.ndarray) -> Interval:
-    """The weighted sum of cell means with its percentile interval; seeds are drawn anew within each cell."""
-
-    def weighted(*resampled: np.ndarray, axis: int = -1) -> np.ndarray:
-        return sum(w * cell.mean(axis=axis) for w, cell in zip(weights, resampled, strict=True))
-
-    if not cells:
-        return Interval(np.nan, np.nan, np.nan, 0, 0)
-    low = high = np.nan
-    if min(map(len, cells)) > 1:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # a degenerate interval must not pass for one
-            low, high = stats.bootstrap(
-                cells,
-                weighted,
-                n_resamples=RESAMPLES,
-                confidence_level=CONFIDENCE,
-                method="percentile",
-                rng=np.random.default_rng(BOOTSTRAP_SEED),
-            ).confidence_interval
-    return Interval(float(weighted(*cells)), float(low), float(high), sum(map(len, cells)), len(cells))
-
-
-def over_seeds(cells: Sequence[Sequence[float]]) -> Interval:
-    """Mean over cells of the mean over seeds, with a bootstrap interval; one sequence of values per cell.
-
-    Cells stay as they are (they are the design, not a sample); seeds are resampled within each. A cell with
-    one seed has no spread and is left out as soon as another has two; if none has, the interval is nan.
-    """
-    usable = _usable(cells)
-    return _weighted_mean(usable, 1 / np.full(len(usable), len(usable)))
-
-
-def difference(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> Interval:
-    """The mean over the first cells minus that over the second, as in `over_seeds`, with its interval."""
-    a, b = _usable(first), _usable(second)
-    if not a or not b:
-        return Interval(np.nan, np.nan, np.nan, 0, 0)
-    weights = np.concatenate([1 / np.full(len(a), len(a)), -1 / np.full(len(b), len(b))])
-    return _weighted_mean([*a, *b], weights)

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from srez.report.correlations import CORRELATION_KINDS, INDICATORS, paired_samples
+from srez.report.intervals import over_seeds
 from srez.report.results import METRICS, CellResult, Results
 from srez.report.text import MINUS, interval, number
-from srez.report.verdicts import mean_over_seeds
 from srez.study.cells import slug
 
 WIDTH, HEIGHT = 4.0, 2.7  # inches: legible as wide as a telephone
@@ -118,7 +118,7 @@ def outcome_panel(results: Results) -> Panel:
                 linestyle="-" if word in VERDICT_COLORS else (0, (3, 2)),
             )
             axes.add_patch(field)
-            text, color = (f"{word}\n{count} of {len(cell.runs)}", "#111") if cell.runs else (word, "#777")
+            text, color = (f"{word}\n{count} of {len(cell.runs)}", "#111") if count else (word, "#777")
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=color)
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     axes.set_xlabel(results.column_axis, loc="left")
@@ -170,7 +170,7 @@ def scatter_panels(results: Results, indicator: str) -> Iterator[Panel]:
     names_by_objective = []
     for cells in results.objectives.values():
         values = {c.cell.name: c.correlations(indicator, results.quality, "within_run") for c in cells}
-        means = {name: mean_over_seeds(by_seed).mean for name, by_seed in values.items()}
+        means = {name: over_seeds([by_seed]).mean for name, by_seed in values.items()}
         names_by_objective.append(sorted((name for name in means if np.isfinite(means[name])), key=means.get))
     if sum(map(len, names_by_objective)) > MAX_SCATTER_PANELS:
         names_by_objective = [[n[0], n[len(n) // 2], n[-1]] if n else [] for n in names_by_objective]

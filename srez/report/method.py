@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
-from srez.report.claims import INDICATOR_RULES, STABILITY_RULES
-from srez.report.correlations import CORRELATION_KINDS, INDICATORS, MIN_PAIRS, RESAMPLES
+from srez.report.claims import COUNTED_WORDS, ENOUGH, INDICATOR_RULES, STABILITY_RULES
+from srez.report.correlations import CORRELATION_KINDS, INDICATORS, MIN_PAIRS
 from srez.report.results import METRICS
-from srez.report.verdicts import GAIN, LEVELS, VERDICTS
+from srez.report.verdicts import GAIN, LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
 
 
 class Section(NamedTuple):
@@ -20,15 +20,19 @@ class Section(NamedTuple):
         return [" ".join(paragraph.split()) for paragraph in self.text.split("\n\n")]
 
 
+_COUNTED = ", ".join(COUNTED_WORDS)
 SECTIONS = [
     Section(
         "Quality",
         """
         Quality is measured at the sampled batches, on faces that were never trained on. Verdicts are read
-        from the sliced Wasserstein distance (SWD) where it was recorded: it exists for noise input too, and
-        no loss aims at it. Otherwise they are read from SSIM, then from PSNR. results.csv also has the
-        verdicts by each of the others. Figures become levels, which are larger for better pictures, and in
-        which equal steps mean alike:
+        from LPIPS (AlexNet), the distance of an output from the truth in a network's features; for noise
+        input, which has no truth, from the Fréchet distance between generated and real faces in the same
+        features. Where neither was recorded, as before there was LPIPS, they are read from SSIM, then from
+        PSNR. Which it was stands beside the verdicts, and results.csv has the verdicts by each of the
+        others too. SWD is shown and decides nothing: it finds nearest-neighbour enlargement better than
+        bicubic. Figures become levels, which are larger for better pictures, and in which equal steps mean
+        alike:
         """,
         {METRICS[name].short: level.text for name, level in LEVELS.items()},
     ),
@@ -43,20 +47,33 @@ SECTIONS = [
     ),
     Section(
         "Several seeds",
-        """
-        A cell's verdict is the most frequent one of its seeds, and of equally frequent ones the first in
-        the list above, together with how many seeds share it. Last figures are medians of a training's last
-        three samples; a training that diverged has none.
+        f"""
+        A cell's verdict is the word that more than two thirds of its finished trainings share, otherwise
+        "{MIXED}". Last figures are medians of a training's last three samples; a training that diverged has
+        none.
 
-        Means over three seeds or more come with the 95% interval of Student's t, which reaches 4.3 standard
-        errors to each side with three: these tell coarse differences only. Of SWD and diversity it is that of
-        the logarithm, of SSIM that of the inverse hyperbolic tangent, so that it stays within their range.
+        Stable are: {", ".join(STABLE)}. Unstable are: {", ".join(UNSTABLE)}. The other words are neither, so
+        that a training of which nothing can be said does not count for stability.
 
-        Shares of trainings come with the exact 95% interval of Clopper and Pearson, and two shares are
-        compared by Fisher's exact test. Both take the trainings for independent; those of one cell are more
-        alike than that.
+        Every interval is one of 95%, and a simulation in the tests sees that it covers (93 to 97% for means
+        and differences of means with three and with five seeds, 93% or more for shares).
         """,
-        {},
+        {
+            "mean of a cell": "Student's t over its seeds, which reaches 4.3 standard errors to each side "
+            "with three: these tell coarse differences only.",
+            "mean over cells, fixed": "Only other seeds would give another value. The variances of the "
+            "cells' means add up, with degrees of freedom by Welch and Satterthwaite, so that cells need not "
+            "scatter alike; a difference of two such means likewise.",
+            "mean over cells as a sample": "The cells stand for others that might have been tried: "
+            "Student's t over their means.",
+            "share over cells as a sample": "Korn and Graubard's interval (1998): Clopper and Pearson's with "
+            "the effective number of trainings n / (1 + (m - 1) rho), m trainings a cell, multiplied by "
+            "(t(n - 1) / t(cells - 1))², the squared ratio of Student's t, because few cells tell rho badly; "
+            "but at least one training a cell. rho, the intra-class correlation, is estimated from the cells "
+            "of every objective by analysis of variance, and is 1 where all trainings of each objective are "
+            "alike, so that nothing tells it.",
+            "difference of shares": "Newcombe's interval (1998, method 10), made of those of the two shares.",
+        },
     ),
     Section(
         "Does an indicator tell quality?",
@@ -66,11 +83,7 @@ SECTIONS = [
         least {MIN_PAIRS} samples, and signed so that +1 means: the better by the indicator, the better
         in quality.
 
-        Means are over cells, of the means over their seeds. Intervals are 95% percentile bootstraps
-        ({RESAMPLES:,} resamples, scipy.stats.bootstrap) that draw the seeds of each cell anew and keep the
-        cells. With one cell and three seeds such an interval reaches from the smallest to the largest of
-        three values, which holds the true middle in three of four cases rather than in 95%; more cells make
-        it better.
+        Means are over cells, of the means over their seeds; the cells are fixed.
 
         A Wasserstein estimate is the critic's, on the batches that it trains on. A critic that learns them
         by heart sets it too high, one that lags behind the generator too low; the held-out estimate is the
@@ -87,8 +100,32 @@ SECTIONS = [
         },
     ),
     Section(
+        "Controls",
+        """
+        No critic that learns is at work in the controls, so that what they reach is no merit of any
+        objective. Bicubic is bicubic enlargement of the same held-out faces. "L1 only" is the generator
+        trained by its L1 term alone (--gene_l1_factor 1). "Frozen critic" is trained against a critic that
+        stays as random as it was made (--critic_iters 0). They are told by these options, whatever a study
+        calls them, and are left out of the claims.
+        """,
+        {},
+    ),
+    Section(
         "Claim 1: WGAN-GP trains stably and converges on a variety of architectures",
-        "The answer is the first of these that applies:",
+        f"""
+        The endpoint is the share of the trainings with WGAN-GP, with any number of critic steps, that are
+        stable, with its 95% interval over cells as a sample, since the claim speaks of a variety. It is asked
+        to be {ENOUGH:.0%}, four of five.
+
+        The second endpoint is that share minus the GAN's on the same architectures. Half the width of its
+        interval tells what difference could have been seen. As both depend on how one counts, the report
+        has a table of every way: what counts as stable ({_COUNTED}), trainings as independent or cells as
+        a sample, and verdicts read from LPIPS, SSIM or PSNR. Where all trainings of each objective end
+        alike, nothing tells whether other seeds say more than other cells do: each cell then counts once,
+        and even if all are stable it takes 17 cells for "holds here".
+
+        The answer is the first of these that applies:
+        """,
         STABILITY_RULES,
     ),
     Section(

@@ -14,21 +14,21 @@ import matplotlib
 import numpy as np
 
 from srez.report import claims, curves, figures
-from srez.report.correlations import CORRELATION_KINDS, INDICATORS, WASSERSTEIN, Interval, over_seeds
+from srez.report.correlations import CORRELATION_KINDS, INDICATORS, WASSERSTEIN
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
+from srez.report.intervals import Interval, over_seeds
 from srez.report.method import SECTIONS
 from srez.report.results import METRICS, STATES, CellResult, Results
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
 from srez.report.text import interval, number, typeset
-from srez.report.verdicts import LEVELS, UNSTABLE, VERDICTS, Mean
+from srez.report.verdicts import LEVELS, UNSTABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
 
 TEMPLATE = Path(__file__).resolve().with_suffix(".html")
 ANSWER_CLASSES = {
     claims.HOLDS: "holds",
-    claims.EXCEPTIONS: "part",
     claims.PARTLY: "part",
     claims.FAILS: "fails",
     claims.OPEN: "open",
@@ -141,7 +141,7 @@ def _outcome(results: Results, cell: CellResult) -> dict[str, Any]:
         lines.append(_mean_in_words(cell, results.quality))
     others = Counter(r.verdict.word for r in cell.runs if r.verdict.word != word)
     lines += [f"{count} {other}" for other, count in others.items()]
-    return {"word": word, "of": f"{count} of {len(cell.runs)}" if cell.runs else "", "lines": lines}
+    return {"word": word, "of": f"{count} of {len(cell.runs)}" if count else "", "lines": lines}
 
 
 def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
@@ -149,7 +149,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
     quality = results.quality
     measured = [c for c in results.included if np.isfinite(c.mean(quality).mean)]
     stable = [c for c in measured if not set(c.verdicts) & set(UNSTABLE)]
-    chosen = [c for c in stable if c.mean(quality).count > 1] or stable or measured
+    chosen = [c for c in stable if c.mean(quality).runs > 1] or stable or measured
     if not chosen:
         return [], ""
     chosen.sort(key=lambda c: -float(LEVELS[quality].transform(np.array(c.mean(quality).mean))))
@@ -175,7 +175,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
     return rows, note
 
 
-def _comparison(mean: Mean, best: Mean) -> str:
+def _comparison(mean: Interval, best: Interval) -> str:
     """Whether the interval of a cell's mean overlaps that of the best cell's, in words; '' if not."""
     if not np.isfinite([mean.low, best.low]).all():
         return "too few seeds to compare"
@@ -204,7 +204,7 @@ def _correlations_by_cell(results: Results) -> Iterator[dict[str, Any]]:
     for cell in results.included:
         values = [cell.correlations(claims.ESTIMATE, results.quality, kind) for kind in CORRELATION_KINDS]
         if values[0]:
-            yield _correlation_row(cell.title, [over_seeds([by_seed]) for by_seed in values])
+            yield _correlation_row(cell.title, [over_seeds([by_seed], (-1, 1)) for by_seed in values])
 
 
 def _correlation_row(title: str, means: list[Interval]) -> dict[str, Any]:

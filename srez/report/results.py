@@ -12,22 +12,19 @@ import numpy as np
 from srez.errors import EXIT_DIVERGED
 from srez.report.correlations import (
     INDICATORS,
-    Interval,
     correlations,
     indicator_applies,
-    over_seeds,
     since_last_sample,
 )
+from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
     EMPTY_CURVE,
     LEVELS,
     Curve,
-    Mean,
     Verdict,
     consensus,
     last_value,
     level,
-    mean_over_seeds,
     verdict,
 )
 from srez.study.cells import Cell, Study, StudyRun
@@ -35,6 +32,7 @@ from srez.study.cells import Cell, Study, StudyRun
 FINISHED, UNDER_WAY, NOT_BEGUN, FAILED = "finished", "under way", "not begun", "failed"
 STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
 DIVERSITY = "diversity"
+L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"  # controls
 LOGGED_METRICS = (*INDICATORS, "discriminator_real_loss", "discriminator_fake_loss", "gradient_penalty")
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
 QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are read from
@@ -48,17 +46,23 @@ class Metric(NamedTuple):
     unit: str
     decimals: int
     better: str
-    within: str = "any"  # of verdicts.TRANSFORMS
+    bounds: tuple[float, float] = ANYWHERE
 
 
 METRICS = {
-    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better", "positive"),
-    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better", "-1 to 1"),
+    "lpips": Metric("LPIPS (AlexNet)", "LPIPS", "", 3, "lower is better", (0, np.inf)),
+    "alexnet_frechet": Metric(
+        "Fréchet distance of AlexNet's features", "AlexNet Fréchet", "", 2, "lower is better", (0, np.inf)
+    ),
+    "ssim": Metric("SSIM", "SSIM", "", 3, "higher is better", (-1, 1)),
     "psnr": Metric("PSNR", "PSNR", "dB", 2, "higher is better"),
     "consistency": Metric("consistency with the input", "consistency", "dB", 1, "higher is better"),
-    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces", "positive"),
+    # decides nothing: it finds nearest-neighbour enlargement better than bicubic
+    "swd": Metric("sliced Wasserstein distance", "SWD", "x 1000", 1, "lower is better", (0, np.inf)),
+    "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces", (0, np.inf)),
 }
-ALL_METRICS = (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS)
+BICUBIC = {name: f"bicubic_{name}" for name in METRICS}  # the same figures of bicubic enlargement, at batch 0
+ALL_METRICS = (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS, *BICUBIC.values())
 
 
 @dataclass
@@ -85,9 +89,7 @@ class RunResult:
     @cached_property
     def sampled_batches(self) -> np.ndarray:
         """Batches at which quality was measured."""
-        return np.unique(
-            np.concatenate([self.curves.get(name, EMPTY_CURVE)[0] for name in (*QUALITIES, DIVERSITY)])
-        )
+        return np.unique(np.concatenate([self.curves.get(name, EMPTY_CURVE)[0] for name in METRICS]))
 
     @cached_property
     def verdict(self) -> Verdict:
@@ -98,10 +100,13 @@ class RunResult:
         """The verdict read from a given quality metric; the state of a training that is not finished."""
         if self.state != FINISHED:
             return Verdict(self.state, self.message)
-        levels = level(quality, self.curves[quality]) if quality in self.curves else EMPTY_CURVE
+        levels, bicubic = (
+            level(quality, self.curves[name]) if name in self.curves else EMPTY_CURVE
+            for name in (quality, BICUBIC.get(quality))
+        )
         diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
         losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOGGED_METRICS])
-        word, reason = verdict(self.exit, levels, diversity, losses)
+        word, reason = verdict(self.exit, levels, diversity, losses, *bicubic[1][:1])
         return Verdict(word, self.message if word == "diverged" and self.message else reason)
 
     @cached_property
@@ -112,7 +117,8 @@ class RunResult:
         """
         if self.state != FINISHED or self.exit == EXIT_DIVERGED:
             return {}
-        found = {name: last_value(self.curves[name]) for name in METRICS if name in self.curves}
+        sampled = (*METRICS, *BICUBIC.values())
+        found = {name: last_value(self.curves[name]) for name in sampled if name in self.curves}
         batches = self.sampled_batches
         for name in (*LOGGED_METRICS, *GRADIENT_NORMS):
             if name in self.curves and len(batches):
@@ -163,23 +169,38 @@ class CellResult:
 
     @property
     def consensus(self) -> tuple[str, int]:
-        """The cell's verdict and how many seeds share it; where none is finished, the trainings' state."""
+        """The cell's verdict and how many trainings have it (of 'mixed' none); before that their state."""
         if self.verdicts:
-            return consensus(self.verdicts)
+            word = consensus(self.verdicts)
+            return word, self.verdicts.count(word)
         states = [r.state for r in self.runs]
         return next(((state, states.count(state)) for state in STATES if state in states), ("excluded", 0))
 
-    def mean(self, metric: str) -> Mean:
+    @cached_property
+    def control(self) -> str:
+        """Which control it is, whatever its label: L1_ONLY or FROZEN_CRITIC; '' if it is none.
+
+        L1 only: the generator sees no critic. Frozen critic: the critic stays as random as it was made.
+        """
+        config = self.cell.config(0)
+        if config.gene_l1_factor == 1:
+            return L1_ONLY
+        return FROZEN_CRITIC if config.critic_iters == 0 else ""
+
+    def last(self, metric: str) -> list[float]:
+        """The last values of a metric, of every finished training that has one."""
+        return [r.last[metric] for r in self.finished if metric in r.last]
+
+    def mean(self, metric: str) -> Interval:
         """The mean of a metric's last values over the seeds that have one."""
-        within = METRICS[metric].within if metric in METRICS else "any"
-        return mean_over_seeds([r.last[metric] for r in self.finished if metric in r.last], within)
+        return over_seeds([self.last(metric)], METRICS[metric].bounds if metric in METRICS else ANYWHERE)
 
     def correlations(self, indicator: str, quality: str, kind: str) -> list[float]:
         """A kind of correlation of an indicator with a quality metric, of every finished training with it."""
         found = [r.correlations.get((indicator, quality)) for r in self.finished]
         return [by_kind[kind] for by_kind in found if by_kind]
 
-    @property
+    @cached_property
     def loss_func(self) -> str:
         return self.cell.config(0).loss_func
 
@@ -266,5 +287,5 @@ class Results:
         """Mean and interval of a kind of correlation over the trainings with an objective; computed once."""
         key = (objective, indicator, quality, kind)
         if key not in self._intervals:
-            self._intervals[key] = over_seeds(self.correlations(*key))
+            self._intervals[key] = over_seeds(self.correlations(*key), (-1, 1))
         return self._intervals[key]

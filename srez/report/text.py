@@ -4,8 +4,7 @@ import re
 
 import numpy as np
 
-from srez.report.correlations import Interval
-from srez.report.verdicts import Mean, share_interval
+from srez.report.intervals import Interval
 
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
 
@@ -17,7 +16,7 @@ def number(value: float, decimals: int = 2, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
 
 
-def interval(mean: Interval | Mean, decimals: int = 2, signed: bool = True) -> str:
+def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:
     """Mean and interval: '+0.61 [+0.42, +0.80]'; the mean alone where there is no interval."""
     text = number(mean.mean, decimals, signed)
     if not np.isfinite(mean.low):
@@ -25,10 +24,15 @@ def interval(mean: Interval | Mean, decimals: int = 2, signed: bool = True) -> s
     return f"{text} [{number(mean.low, decimals, signed)}, {number(mean.high, decimals, signed)}]"
 
 
-def share(count: int, total: int) -> str:
-    """A share with its 95% interval: '8 of 12 (35% to 90%)'."""
-    low, high = share_interval(count, total)
-    return f"{count} of {total} ({low:.0%} to {high:.0%})"
+def percent(found: Interval, signed: bool = False) -> str:
+    """A share or a difference of shares with its interval: '83% [62%, 95%]'."""
+    texts = [number(100 * value, 0, signed) for value in found[:3]]
+    return f"{texts[0]}% [{texts[1]}%, {texts[2]}%]"
+
+
+def share(found: Interval) -> str:
+    """A share of trainings with its 95% interval: '8 of 12 (35% to 90%)'."""
+    return f"{round(found.mean * found.runs)} of {found.runs} ({found.low:.0%} to {found.high:.0%})"
 
 
 def trainings(count: int) -> str:

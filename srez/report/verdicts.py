@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from srez.errors import EXIT_DIVERGED
 
@@ -18,7 +17,6 @@ MAX_CHANGE, MAX_DROP = 0.05, 0.1  # of a converged training, as shares of the ga
 MAX_OSCILLATION = 0.2  # and the largest drop of one that does not oscillate, as shares of the gain
 MIN_DIVERSITY_GROWTH = 0.05  # over the last third, from which on a low diversity is still rising
 MIN_DIVERSITY = 0.25  # halfway between one picture for all inputs (0) and two at even odds (0.5)
-CONFIDENCE = 0.95
 
 Curve = tuple[np.ndarray, np.ndarray]  # batches, values; both [N], in the order of the batches
 EMPTY_CURVE: Curve = (np.array([]), np.array([]))
@@ -31,11 +29,13 @@ class Level(NamedTuple):
     text: str
 
 
-LEVELS = {
-    "swd": Level(
-        lambda values: -np.log(np.maximum(values, 1e-9)),  # a distance of zero is still a number
-        "minus its logarithm: a distance, of which equal ratios count alike",
-    ),
+DISTANCE = Level(
+    lambda values: -np.log(np.maximum(values, 1e-9)),  # a distance of zero is still a number
+    "minus its logarithm: a distance, of which equal ratios count alike",
+)
+LEVELS = {  # the first that was recorded is what verdicts are read from
+    "lpips": DISTANCE,
+    "alexnet_frechet": DISTANCE,
     "ssim": Level(np.asarray, "as it is"),
     "psnr": Level(np.asarray, "as it is, in decibels"),
     "consistency": Level(np.asarray, "as it is, in decibels"),
@@ -138,6 +138,12 @@ VERDICTS = {
         f"than {MAX_OSCILLATION:.0%} of the gain around a straight line through the last third (2√2 "
         "standard deviations, which is a sine wave's height from trough to crest).",
     ),
+    "worse than bicubic": Definition(
+        "▽",
+        "Quality ended (median of the last three samples) no better than bicubic enlargement of the same "
+        "faces. Where the figures of bicubic enlargement were not recorded, and for noise input, which "
+        "cannot be enlarged, this word is not used.",
+    ),
     "improving": Definition(
         "↗", f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short."
     ),
@@ -152,7 +158,10 @@ GAIN = (
     "The gain is the best level of quality (the largest median of three samples in a row) minus that of the "
     "untrained network."
 )
-UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")
+STABLE = ("improving", "converged")
+UNSTABLE = ("diverged", "collapsed", "no gain", "oscillating")  # the other words are neither
+MIXED = "mixed"  # a cell's verdict where its seeds disagree
+AGREEMENT = (2, 3)  # more than this share of the seeds, as a ratio of whole numbers, makes a cell's verdict
 
 
 class Verdict(NamedTuple):
@@ -163,12 +172,16 @@ class Verdict(NamedTuple):
 
 
 def verdict(
-    exit_code: int, quality: Curve, diversity: Curve = EMPTY_CURVE, losses: Sequence[float] = ()
+    exit_code: int,
+    quality: Curve,
+    diversity: Curve = EMPTY_CURVE,
+    losses: Sequence[float] = (),
+    bicubic: float = np.nan,
 ) -> Verdict:
     """The first verdict of VERDICTS whose definition a finished training meets.
 
     quality: finite levels over batches. diversity: of the output over batches, 1 as in real faces. losses:
-    values that must be finite.
+    values that must be finite. bicubic: the level of bicubic enlargement; nan where it is not known.
     """
     if exit_code == EXIT_DIVERGED:
         return Verdict("diverged", f"exit code {EXIT_DIVERGED}")
@@ -184,16 +197,20 @@ def verdict(
     if s.final_gain <= 0:
         return Verdict("no gain", "ended no better than the untrained network")
     if s.drop > MAX_OSCILLATION:
-        return Verdict("oscillating", f"fell back by {s.drop:.0%} of the gain")
+        return Verdict("oscillating", f"fell back by {s.drop:z.0%} of the gain")
     if s.oscillation > MAX_OSCILLATION:
         return Verdict("oscillating", f"swings by {s.oscillation:.0%} of the gain")
+    if last_value(quality) <= bicubic:
+        return Verdict("worse than bicubic", "ended no better than bicubic enlargement")
     if s.change > MAX_CHANGE:
-        return Verdict("improving", f"{s.change:+.0%} of the gain in the last third")
+        return Verdict("improving", f"{s.change:+z.0%} of the gain in the last third")
     if s.change >= -MAX_CHANGE and s.drop <= MAX_DROP:
         return Verdict(
-            "converged", f"{s.change:+.1%} of the gain in the last third, {s.drop:.1%} below its best"
+            "converged", f"{s.change:+z.1%} of the gain in the last third, {s.drop:z.1%} below its best"
         )
-    return Verdict("undecided", f"{s.change:+.0%} of the gain in the last third, {s.drop:.0%} below its best")
+    return Verdict(
+        "undecided", f"{s.change:+z.0%} of the gain in the last third, {s.drop:z.0%} below its best"
+    )
 
 
 def _is_collapsed(diversity: np.ndarray) -> bool:
@@ -204,53 +221,7 @@ def _is_collapsed(diversity: np.ndarray) -> bool:
     return bool(growth <= MIN_DIVERSITY_GROWTH)
 
 
-def consensus(words: Sequence[str]) -> tuple[str, int]:
-    """The most frequent verdict and how often it came; of equally frequent ones the first of VERDICTS."""
-    word = max(VERDICTS, key=list(words).count)
-    return word, list(words).count(word)
-
-
-MIN_SEEDS_FOR_INTERVAL = 3
-TRANSFORMS = {  # range of a figure -> onto the whole line, and back
-    "any": (np.asarray, np.asarray),
-    "positive": (np.log, np.exp),
-    "-1 to 1": (np.arctanh, np.tanh),
-}
-
-
-class Mean(NamedTuple):
-    """A mean over seeds with its 95% interval and standard deviation; count: how many seeds have a value."""
-
-    mean: float
-    low: float
-    high: float
-    deviation: float
-    count: int
-
-
-def mean_over_seeds(values: Sequence[float], within: str = "any") -> Mean:
-    """Mean over seeds, interval of Student's t and standard deviation (n - 1); nan where there are too few.
-
-    The deviation needs two finite values, the interval three. within: a key of TRANSFORMS, the range of the
-    values, in which the interval stays. Not the bootstrap: resamples of three values are too alike, its
-    interval is less than half as wide.
-    """
-    _, good = finite((np.zeros(len(values)), np.asarray(values, float)))
-    mean = float(good.mean()) if len(good) else np.nan
-    deviation = float(good.std(ddof=1)) if len(good) > 1 else np.nan
-    if len(good) < MIN_SEEDS_FOR_INTERVAL:
-        return Mean(mean, np.nan, np.nan, deviation, len(good))
-    there, back = TRANSFORMS[within]
-    with np.errstate(divide="ignore", invalid="ignore"):  # a value at the end of its range has no interval
-        moved = there(good)
-        reach = stats.t.ppf((1 + CONFIDENCE) / 2, len(good) - 1) * moved.std(ddof=1) / np.sqrt(len(good))
-        low, high = back(moved.mean() - reach), back(moved.mean() + reach)
-    return Mean(mean, float(low), float(high), deviation, len(good))
-
-
-def share_interval(count: int, total: int) -> tuple[float, float]:
-    """95% interval of a share, Clopper and Pearson's exact one; 0..1 for none at all."""
-    if total == 0:
-        return 0.0, 1.0
-    bounds = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
-    return float(bounds.low), float(bounds.high)
+def consensus(words: Sequence[str]) -> str:
+    """The word that more than two thirds of a cell's trainings share, else MIXED."""
+    part, whole = AGREEMENT
+    return next((word for word in words if whole * list(words).count(word) > part * len(words)), MIXED)

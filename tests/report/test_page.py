@@ -108,13 +108,13 @@ def test_it_can_be_read_by_ear(page):
 
 
 def test_outcomes(page):
-    # SWD of seeds 0 and 1 ends at 20 and 21: mean 20.5; two seeds have no interval
+    # LPIPS of seeds 0 and 1 ends at 0.30 and 0.32: the mean of two is within 0.127 = 12.706 * 0.01
     assert page.row("resnet", "outcomes") == [
         "resnet",
-        "✕ diverged 1 of 2 20.0 1 converged",
-        "● converged 2 of 2 20.5",
+        "mixed 0.300 1 converged 1 diverged",
+        "● converged 2 of 2 0.310 [0.183, 0.437]",
     ]
-    assert page.row("deconv", "outcomes") == ["deconv", "excluded", "● converged 1 of 2 20.0 1 under way"]
+    assert page.row("deconv", "outcomes") == ["deconv", "excluded", "● converged 1 of 2 0.300 1 under way"]
 
 
 def test_states_are_counted(page):
@@ -123,7 +123,7 @@ def test_states_are_counted(page):
 
 def test_best_cells(page):
     assert page.row("wgan-gp / resnet", "best")[1:] == [
-        "2 converged", "20.5", "22.50", "12.0"
+        "2 converged", "0.310 [0.183, 0.437]", "22.50 [16.15, 28.85]", "12.0"
     ]  # fmt: skip
     # the other cells have a seed each that diverged or is under way
     assert "Not listed: 2 with a training" in page.text
@@ -134,8 +134,9 @@ def test_trainings(page):
         "wgangp-resnet-s1",
         "● converged",
         "+0.0% of the gain in the last third, 0.0% below its best",
-        "21.0",
+        "0.320",
         "23.00",
+        "21.0",
         "0.90",
         "120",
         "12.0",
@@ -144,7 +145,7 @@ def test_trainings(page):
         "gan-resnet-s1",
         "✕ diverged",
         "a loss was nan",
-        *[DASH] * 3,
+        *[DASH] * 4,
         "70",
         "7.0",
     ]
@@ -152,7 +153,7 @@ def test_trainings(page):
         "wgangp-deconv-s1",
         "under way",
         "",
-        *[DASH] * 3,
+        *[DASH] * 4,
         "70",
         "7.0",
     ]
@@ -187,11 +188,11 @@ def test_figures_are_there_twice(study):
     wanted = {
         "outcomes",
         "curves_swd_resnet",
-        "curves_swd_deconv",
+        "curves_lpips_deconv",
         "curves_psnr_resnet",
         "scatter_wgangpresnet",
     }
-    wanted |= {"curves_generatorloss_gan", "curves_wassersteinestimate_wgangp", "correlation_swd_withinrun"}
+    wanted |= {"curves_generatorloss_gan", "curves_wassersteinestimate_wgangp", "correlation_lpips_withinrun"}
     for name in wanted:
         assert {f"{name}.svg", f"{name}.png"} <= names
     assert {name.rsplit(".")[0] for name in names if name.endswith("svg")} == {
@@ -228,7 +229,7 @@ def test_one_training_under_way(tmp_path):
     with (run / "checkpoint" / "metrics.jsonl").open("a") as file:
         file.write('{"batch": 35, "minu')  # it is being written just now
     page = Page(Path(write_report(str(folder))).read_text())
-    assert page.row("wgangp-resnet-s0", "trainings")[1:] == ["under way", "", *[DASH] * 3, "30", "3.0"]
+    assert page.row("wgangp-resnet-s0", "trainings")[1:] == ["under way", "", *[DASH] * 4, "30", "3.0"]
     assert any("PSNR" in a["alt"] for a in page.of("img"))
 
 
@@ -247,7 +248,7 @@ def test_noise_input_has_no_truth(tmp_path):
 
 
 def test_figures_that_are_missing_here_and_there(tmp_path):
-    """A training without SWD, one with a value that is no number, one with damaged files."""
+    """A training without LPIPS, one with a value that is no number, one with damaged files."""
     folder = begin(tmp_path / "s")
     train(folder, RUNS[0], {"psnr": settling(10, 20)})
     train(

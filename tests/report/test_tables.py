@@ -31,7 +31,7 @@ def test_correlations_csv(study):
     assert not any("estimate" in r["indicator"] for r in rows if r["objective"] == "gan")
     row = next(
         r for r in rows
-        if (r["run"], r["indicator"], r["quality"]) == ("wgangp-resnet-s0", "generator_loss", "swd")
+        if (r["run"], r["indicator"], r["quality"]) == ("wgangp-resnet-s0", "generator_loss", "lpips")
     )  # fmt: skip
     # 12 samples; the loss falls all the way, the distance falls to the sixth and then stays (ranks 9 each)
     assert row["pairs"] == "12"
