@@ -111,7 +111,7 @@ def test_labels_become_file_names(label, name):
     assert slug(label) == name
 
 
-COUNTS = {"paper": (96, 28, 204), "indicator": (6, 0, 18), "smoke": (4, 1, 6), "cpu": (30, 12, 54)}
+COUNTS = {"paper": (96, 28, 204), "signal": (5, 0, 25), "smoke": (4, 1, 6), "stability": (54, 27, 81)}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ROOT.glob("srez/studies/*.toml")))
@@ -228,7 +228,7 @@ def test_a_contradiction_in_a_cell_that_is_left_out_is_none(load):
 
 
 def test_a_study_that_is_not_there_names_those_that_are():
-    with pytest.raises(UserError, match="no study 'nowhere': take one of cpu, indicator, paper, smoke"):
+    with pytest.raises(UserError, match="no study 'nowhere': take one of paper, signal, smoke, stability"):
         grid.read_study("nowhere")
 
 
