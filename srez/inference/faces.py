@@ -39,10 +39,11 @@ def _enlarge_faces_of(task: Task, config: Config, network: Network, outcome: Out
     found = find_faces(pixels, config.min_face)[: 1 if config.only_largest else None]
     if not found:
         smallest = max(config.min_face, math.ceil(max(pixels.shape) * SMALLEST_SEEN))
-        outcome.skip(
-            task.path,
-            f"no face of {smallest} pixels or more found (--aligned, if it is framed as CelebA's are)",
-        )
+        raised = config.min_face == smallest > Config.min_face
+        remedy = "--aligned, if it is framed as CelebA's are"
+        if raised:
+            remedy = "a lower --min_face for smaller ones"
+        outcome.skip(task.path, f"no face of {smallest} pixels or more found ({remedy})")
         return
     faces = [face for face in found if config.redraw or face.side <= network.largest_gain]
     if large := [face for face in found if face not in faces]:

@@ -121,6 +121,12 @@ def test_what_was_written_is_not_searched(trained, photos, capsys):
     }
 
 
+def test_faces_smaller_than_min_face_are_no_question_of_framing(trained, photos, tmp_path, capsys):
+    assert run(trained, photos / "small.png", output=str(tmp_path / "out"), min_face=300) == 2
+    said = capsys.readouterr().err
+    assert "no face of 300 pixels or more found (a lower --min_face for smaller ones)" in said
+
+
 def test_options(trained, photos, tmp_path):
     def names(folder: str, **options) -> set[str]:
         assert run(trained, photos / "both.png", output=str(tmp_path / folder), **options) == 0
