@@ -39,6 +39,7 @@ def test_a_wheel_holds_every_module_and_the_package_data(wheel):
     data = [f"srez/presets/{name}.flags" for name in ("sharp", "quick", "2017-gan")]
     data += ["srez/studies/smoke.toml", "srez/report/page.html"]
     data += [f"srez/pretrained/{name}" for name in ("config.json", "generator.float16.weights.h5")]
+    data += [f"srez/metrics/alexnet_lpips.{ending}" for ending in ("npz", "txt")]
     root = [path.name for path in ROOT.glob("*.py")]
     assert len(root) == 6
     assert {*modules, *data, *root} - set(wheel) == set()

@@ -69,7 +69,10 @@ def test_files_of_a_training(whole):
     lines = read_metrics(str(whole / "checkpoint" / "metrics.jsonl"))
     assert [line["batch"] for line in lines] == [0, 10, 20]
     assert {"psnr", "ssim", "consistency", "l1_quality", "mse_quality"} <= lines[0].keys()
-    assert {"swd", "diversity", "heldout_wasserstein_estimate"} <= lines[0].keys()
+    assert {"lpips", "swd", "diversity", "heldout_wasserstein_estimate"} <= lines[0].keys()
+    measured_once = [{name for name in line if name.startswith("bicubic_")} for line in lines]
+    assert [len(names) for names in measured_once] == [5, 0, 0]
+    assert ", lpips 0." in (whole / "screen.txt").read_text()
     assert {"generator_gradient_norm", "discriminator_gradient_norm"} <= lines[1].keys()
     assert {"generator_loss", "discriminator_tot_loss", "wasserstein_estimate", "psnr"} <= lines[1].keys()
     config = json.loads((whole / "checkpoint" / "config.json").read_text())

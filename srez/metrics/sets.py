@@ -111,12 +111,15 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
     """
     means = [features.mean(axis=0) for features in (one, other)]
-    a, b = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (one, other))
-    values, vectors = np.linalg.eigh(a)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    # the eigenvalues of C1 C2 are those of the symmetric C1^(1/2) C2 C1^(1/2)
-    crossed = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ b @ root), 0)).sum()
-    return float(np.square(means[0] - means[1]).sum() + np.trace(a) + np.trace(b) - 2 * crossed)
+    centred = [
+        (features - mean) / np.sqrt(len(features) - 1)
+        for features, mean in zip((one, other), means, strict=True)
+    ]
+    # C = R' R with R of a QR factorization; tr (C1 C2)^(1/2) is the sum of the singular values of R1 R2'
+    roots = [np.linalg.qr(points, mode="r") for points in centred]
+    crossed = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    spread = sum(np.square(points).sum() for points in centred)
+    return float(np.square(means[0] - means[1]).sum() + spread - 2 * crossed)
 
 
 def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:

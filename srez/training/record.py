@@ -14,8 +14,6 @@ from srez.data.samples import grid
 from srez.errors import UserError
 from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME, STRIP_NAME
-from srez.metrics.pictures import METRICS_OF_2017, measure
-from srez.metrics.sets import diversity, sliced_wasserstein_levels
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.runs.run import Run
@@ -26,9 +24,10 @@ from srez.training.budget import Budget
 from srez.training.checkpoints import Checkpoints
 from srez.training.memory import gpu_memory
 from srez.training.optimizers import learning_rate
+from srez.training.quality import Quality
 
 MAX_GROWTH = 10  # of the norm of the weights between two checkpoints: beyond it an update has ruined them
-SWD_FACES = 100  # held-out faces whose sliced Wasserstein distance is taken: more cost seconds
+SHOWN = ("psnr", "ssim", "consistency", "lpips", "alexnet_frechet")  # of a sample's figures, on the screen
 
 Losses = Mapping[str, tf.Tensor | float]  # of one step, by name
 
@@ -90,6 +89,7 @@ class Record:
         self._open_summary()
         self._screen = Screen()
         self._test = self.dataset.test_batch()
+        self._quality = Quality(self._test, self.config)
         self.checkpoints.mark()
         budget.begin()
         self._last_line = (budget.batch, budget.minutes_at(budget.batch))
@@ -187,7 +187,7 @@ class Record:
         self._screen.show(percent, line, f"Progress[{percent:3.0f}%], {line}")
 
     def _sample(self, batch: int) -> dict[str, float]:
-        """Write the grids of a batch; figures of the held-out faces (fewer for noise input)."""
+        """Write the grids of a batch; figures of the held-out faces, at batch 0 bicubic's too."""
         test = self._test
         output = self.networks.sample(test.feature)
         shown, label = output[:GRID_FACES], test.label[:GRID_FACES]
@@ -198,22 +198,12 @@ class Record:
                 self._write_png(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
         with self._summary.as_default(step=np.int64(batch)):
             tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=GRID_FACES)
-        figures = self._compare_sets(output)
-        if self.config.noise_input:
-            return figures
-        figures |= measure(shown, label, test.feature, METRICS_OF_2017)
-        figures |= measure(output, test.label, test.feature)
-        text = ", ".join(f"{name} {figures[name]:.3f}" for name in ("psnr", "ssim", "consistency"))
-        self.say(f"    held-out faces at batch {batch}: {text}")
+        figures = self._quality.figures(output) | self._examine_critic()
+        if batch == 0:
+            figures |= self._quality.bicubic()
+        if text := ", ".join(f"{name} {figures[name]:.3f}" for name in SHOWN if name in figures):
+            self.say(f"    held-out faces at batch {batch}: {text}")
         return figures
-
-    def _compare_sets(self, output: np.ndarray) -> dict[str, float]:
-        """The output as a set of pictures beside the real ones, by distances and by the critic."""
-        label, clipped = self._test.label.numpy(), np.clip(output, 0, 1)
-        levels = sliced_wasserstein_levels(label[:SWD_FACES], clipped[:SWD_FACES], repeats=1)
-        figures = {"swd": float(np.mean(list(levels.values()))), **self._examine_critic()}
-        varied = diversity(clipped, label) if len(output) > 1 else None
-        return figures if varied is None else figures | {"diversity": varied}
 
     def _examine_critic(self) -> dict[str, float]:
         """The critic's figures on the held-out faces, and how much the generator's gradient is its own."""

@@ -1,0 +1,92 @@
+"""LPIPS, which tells how different two pictures look, and features for distances of sets: by AlexNet.
+
+LPIPS version 0.1 (Zhang et al. 2018) with torchvision's AlexNet, which was trained on ImageNet. The weights,
+float16, and their licences lie beside this module; scripts/alexnet_weights.py made the file.
+"""
+
+import functools
+from collections.abc import Callable
+from importlib import resources
+
+import numpy as np
+import tensorflow as tf
+
+WEIGHTS_FILE = "alexnet_lpips.npz"
+FEATURES = 256  # channels of the last convolution
+BATCH = 32  # pictures in the network at once
+# ImageNet's means and deviations by channel, of values -1..1, as LPIPS rounds them
+SHIFT, SCALE = np.float32([-0.030, -0.088, -0.188]), np.float32([0.458, 0.448, 0.450])
+STRIDES, PADDINGS, POOLED = (4, 1, 1, 1, 1), (2, 2, 1, 1, 1), (False, True, True, False, False)
+
+Pictures = np.ndarray | tf.Tensor
+
+
+def lpips(one: Pictures, other: Pictures) -> tf.Tensor:
+    """LPIPS of pictures [B, h, w, 3] in [0, 1] and as many others of their size, [B]; 0: they look the same.
+
+    Sides of at least 32 pixels: of smaller ones nothing is left after the second pooling.
+    """
+    return lpips_to(embed(one), other)
+
+
+def lpips_to(embedded: np.ndarray, pictures: Pictures) -> tf.Tensor:
+    """LPIPS of pictures that `embed` has embedded, [B, D], and others [B, h, w, 3] in [0, 1], [B]."""
+    starts = range(0, len(embedded), BATCH)
+    pairs = ((embedded[i : i + BATCH], embed(pictures[i : i + BATCH])) for i in starts)
+    return tf.concat([tf.reduce_sum(tf.math.squared_difference(*pair), axis=1) for pair in pairs], axis=0)
+
+
+def embed(pictures: Pictures) -> np.ndarray:
+    """Points [B, D] whose squared distance is LPIPS, of pictures [B, h, w, 3] in [0, 1].
+
+    D depends on the pictures' size: 31,872 for 64x64.
+    """
+    return _in_batches(pictures, 0)
+
+
+def features(pictures: Pictures) -> np.ndarray:
+    """Features [B, 256], float64, of pictures [B, h, w, 3] in [0, 1], for distances of sets of pictures.
+
+    The last convolution's channels, divided by their length at each position as in LPIPS, then the mean over
+    positions; times 16, so that the mean square at a position is 1. Sides of at least 32 pixels.
+    """
+    return _in_batches(pictures, 1).astype(np.float64)
+
+
+def _in_batches(pictures: Pictures, which: int) -> np.ndarray:
+    infer = _network()
+    return np.concatenate(
+        [infer(pictures[i : i + BATCH])[which].numpy() for i in range(0, len(pictures), BATCH)]
+    )
+
+
+@functools.cache
+def _network() -> Callable[[Pictures], tuple[tf.Tensor, tf.Tensor]]:
+    """A function from pictures [B, h, w, 3] to what `embed` and `features` give; made at its first use.
+
+    Its weights are constants: no policy of precision, no strategy and no checkpoint takes them for a part of
+    what is trained. It works on the processor, in float32, so that a figure does not depend on the machine.
+    """
+    with resources.files("srez.metrics").joinpath(WEIGHTS_FILE).open("rb") as file:
+        stored = {name: array.astype(np.float32) for name, array in np.load(file, allow_pickle=False).items()}
+    layers = [[stored[f"{part}_{n}"] for part in ("kernel", "bias", "weight")] for n in range(len(STRIDES))]
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])], autograph=False)
+    def infer(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        with tf.device("CPU:0"):
+            x, embedded = (2 * pictures - 1 - SHIFT) / SCALE, []
+            for (kernel, bias, weight), stride, padding, pooled in zip(
+                layers, STRIDES, PADDINGS, POOLED, strict=True
+            ):
+                if pooled:
+                    x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+                around = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+                x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, around) + bias)
+                directions = x / (tf.norm(x, axis=-1, keepdims=True) + 1e-10)
+                shape = tf.shape(x)
+                positions = tf.cast(shape[1] * shape[2], tf.float32)
+                embedded.append(tf.reshape(directions * tf.sqrt(weight / positions), [shape[0], -1]))
+            means = tf.reduce_mean(directions, axis=[1, 2])
+            return tf.concat(embedded, axis=1), means * FEATURES**0.5
+
+    return infer
