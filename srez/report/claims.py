@@ -6,18 +6,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srez.report.correlations import INDICATORS, WASSERSTEIN, has_fallen
 from srez.report.intervals import (
     Cells,
     Interval,
-    difference,
     likeness,
     share_difference,
     share_of_independent,
     share_over_cells,
 )
 from srez.report.results import FINISHED, METRICS, CellResult, Results
-from srez.report.text import interval, number, percent, share, trainings
+from srez.report.text import number, percent, share, trainings
 from srez.report.verdicts import STABLE, UNSTABLE
 
 HOLDS, PARTLY, FAILS, OPEN = (
@@ -30,10 +28,7 @@ WGAN_GP, GAN = "wgangp", "dcgan"  # values of --loss_func
 ARCHITECTURE_OPTIONS = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
 ENOUGH = 0.8  # of the trainings with WGAN-GP, stable: four of five
 MIN_SEEDS = 3
-NO_PROGRESS = ("too short", "no gain", "collapsed", "diverged")
-STRONG_CORRELATION = 0.5  # a rank correlation from which on one may steer by an indicator
 MAX_NAMED = 6  # trainings in a list of names
-ESTIMATE = "wasserstein_estimate"
 
 STABILITY_RULES = {
     OPEN: "WGAN-GP was not trained, a training with it is unfinished or too short for a verdict, or there "
@@ -50,25 +45,6 @@ COUNTED_WORDS = {  # what may count as stable, from the strictest to the mildest
     "or undecided": (*STABLE, "worse than bicubic", "undecided"),
 }
 SAMPLE, INDEPENDENT = "cells as a sample", "trainings as independent"
-INDICATOR_RULES = {
-    OPEN: "No Wasserstein objective was trained, a training with one is unfinished, there are fewer than "
-    f"{MIN_SEEDS} seeds, most of these trainings made no progress (too short, no gain, collapsed or "
-    "diverged), or none has enough samples.",
-    HOLDS: f"For every Wasserstein objective and quality figure the interval of the correlation lies above "
-    f"{STRONG_CORRELATION:g}, and that of the changes above 0.",
-    PARTLY: "For at least half of them the interval of the correlation lies above 0.",
-    FAILS: f"For more than half of them it does not, and ends below {STRONG_CORRELATION:g}.",
-    f"{OPEN}, too": "None of these.",
-}
-
-
-GRADES = {
-    "follows": "the estimate follows quality, also from sample to sample",
-    "trend": "it shares quality's trend, no more is proved",
-    "opposes": "it goes against quality",
-    "weak": "it hardly goes with quality",
-    "unclear": "the interval is too wide to say",
-}
 
 
 class Assessment(NamedTuple):
@@ -230,116 +206,3 @@ def _deviations(results: Results) -> Iterator[str]:
     if medians:
         short = METRICS[results.quality].short
         yield f"Standard deviation of the last {short} over seeds, median of cells: {', '.join(medians)}."
-
-
-def assess_indicator(results: Results) -> Assessment:
-    """Claim 2: the Wasserstein distance is an effective measure of training progress."""
-    objectives = [name for name, cells in results.objectives.items() if cells[0].loss_func in WASSERSTEIN]
-    pairs = itertools.product(objectives, results.qualities)
-    grades = [grade(*_estimate_correlations(results, *pair)) for pair in pairs]
-    grades = [word for word in grades if word]
-    obstacle = _indicator_obstacle(results, [c for name in objectives for c in results.objectives[name]])
-    if not obstacle and not grades:
-        obstacle = "no training has enough samples"
-    counts = [f"in {grades.count(word)} {text}" for word, text in GRADES.items() if word in grades]
-    reason = f"of {len(grades)} pairs of objective and quality figure, {'; '.join(counts)}"
-    return Assessment(
-        "Claim 2",
-        "The Wasserstein distance is an effective measure of training progress.",
-        OPEN if obstacle else indicator_answer(grades),
-        f"because {obstacle}" if obstacle else reason,
-        [*_estimate_evidence(results, objectives), *_control_evidence(results, objectives)],
-    )
-
-
-def grade(within: Interval, changes: Interval) -> str:
-    """A word of GRADES for an indicator with two intervals; '' where there is no interval.
-
-    within: of its correlation with quality over the training. changes: of that of their changes.
-    """
-    if not np.isfinite(within.low):
-        return ""
-    if within.low > STRONG_CORRELATION and changes.low > 0:
-        return "follows"
-    if within.low > 0:
-        return "trend"
-    if within.high < 0:
-        return "opposes"
-    return "weak" if within.high < STRONG_CORRELATION else "unclear"
-
-
-def indicator_answer(grades: list[str]) -> str:
-    """The answer to claim 2, by the grade of every pair of Wasserstein objective and quality metric."""
-    half = len(grades) / 2
-    if not grades:
-        return OPEN
-    if all(word == "follows" for word in grades):
-        return HOLDS
-    if sum(word in ("follows", "trend") for word in grades) >= half:
-        return PARTLY
-    return FAILS if sum(word in ("opposes", "weak") for word in grades) > half else OPEN
-
-
-def _indicator_obstacle(results: Results, cells: list[CellResult]) -> str:
-    """Why claim 2 cannot be judged by these cells with a Wasserstein objective; '' if it can."""
-    if not cells:
-        return "no training here has a Wasserstein objective"
-    if obstacle := unfinished(cells) or too_few_seeds(results):
-        return obstacle
-    words = _verdicts(cells)
-    count = sum(word in NO_PROGRESS for word in words)
-    if count > len(words) / 2:
-        return f"{count} of its {trainings(len(words))} made no progress that could be told"
-    return ""
-
-
-def _estimate_correlations(results: Results, objective: str, quality: str) -> tuple[Interval, Interval]:
-    """Correlations of an objective's Wasserstein estimate with quality: over the training, and of changes."""
-    key = (objective, ESTIMATE, quality)
-    return results.mean_correlation(*key, "within_run"), results.mean_correlation(*key, "of_changes")
-
-
-def _estimate_evidence(results: Results, objectives: list[str]) -> Iterator[str]:
-    """Sentences: how the estimate of each Wasserstein objective goes with quality."""
-    for objective in objectives:
-        found = {name: _estimate_correlations(results, objective, name) for name in results.qualities}
-        found = {name: (within, changes) for name, (within, changes) in found.items() if within.runs}
-        if not found:
-            continue
-        quality, (within, changes) = next(iter(found.items()))
-        text = (
-            f"{objective}: rank correlation of estimate and {METRICS[quality].short} {interval(within)}, "
-            f"of their changes {interval(changes)}"
-        )
-        if len(found) > 1:
-            means = [within.mean for within, _ in found.values()]
-            low, high = number(min(means), signed=True), number(max(means), signed=True)
-            text += f"; over all {len(found)} quality figures {low} to {high}"
-        runs = [r for cell in results.objectives[objective] for r in cell.finished if ESTIMATE in r.curves]
-        fallen = [fell for r in runs if (fell := has_fallen(r.curves[ESTIMATE])) is not None]
-        if fallen:
-            count = f"{sum(fallen)} of {trainings(len(fallen))}"
-            text += f"; the estimate's last third was lower than its first in {count}"
-        yield f"{text}."
-
-
-def _control_evidence(results: Results, objectives: list[str]) -> Iterator[str]:
-    """Sentences: how the losses of the GAN go with quality, and which objectives' estimates beat them."""
-    controls = [name for name, cells in results.objectives.items() if cells[0].loss_func == GAN]
-    if not controls:
-        yield "Control: no GAN was trained here, so nothing says whether its losses would do as well."
-    for control, loss in itertools.product(controls, ("generator_loss", "discriminator_tot_loss")):
-        correlation = results.mean_correlation(control, loss, results.quality, "within_run")
-        if not correlation.runs:
-            continue
-        text = f"{INDICATORS[loss].title} and {METRICS[results.quality].short} {interval(correlation)}"
-        leads = []
-        for objective in objectives:
-            estimates = results.correlations(objective, ESTIMATE, results.quality, "within_run")
-            losses = results.correlations(control, loss, results.quality, "within_run")
-            lead = difference(estimates, losses)
-            if lead.runs:
-                leads.append(f"{objective} by {interval(lead)}")
-        if leads:
-            text += f"; ahead of it are the estimates of {', '.join(leads)}"
-        yield f"Control, {control}: {text}."

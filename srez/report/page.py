@@ -4,7 +4,6 @@ import base64
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,14 @@ import matplotlib
 import numpy as np
 
 from srez.report import claims, curves, figures
-from srez.report.correlations import CORRELATION_KINDS, INDICATORS, WASSERSTEIN
+from srez.report.correlations import CLOCK, INDICATORS
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
-from srez.report.intervals import Interval, over_seeds
+from srez.report.indicator import assess_indicator
+from srez.report.indicator_tables import relation_rows
+from srez.report.intervals import Interval
 from srez.report.method import SECTIONS
+from srez.report.relations import Relations
 from srez.report.results import METRICS, STATES, CellResult, Results
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
 from srez.report.text import interval, number, typeset
@@ -43,20 +45,18 @@ class Pictures:
 
     outcomes: Panel
     quality: dict[str, list[Panel]]
-    correlation: dict[str, list[Panel]]
-    scatter: list[Panel]
     losses: dict[str, list[Panel]]
     gallery: Gallery | None
 
 
-def render(results: Results, pictures: Pictures) -> str:
+def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     """The page as HTML. Every text is escaped."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"base64": lambda data: base64.b64encode(data).decode(), "typeset": typeset}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    correlations = list(_correlations(results))
+    correlations = list(relation_rows(relations, results.quality)) if results.quality else []
     best, best_note = _best_cells(results)
     counts = Counter(r.state for r in results.runs)
     sections = {
@@ -77,7 +77,7 @@ def render(results: Results, pictures: Pictures) -> str:
         states=[(state, counts[state]) for state in STATES if counts[state]],
         sections=[(key, title) for key, (title, shown) in sections.items() if shown],
         extent=_extent(results),
-        assessments=[claims.assess_stability(results), claims.assess_indicator(results)],
+        assessments=[claims.assess_stability(results), assess_indicator(relations)],
         answer_classes=ANSWER_CLASSES,
         quality=METRICS[results.quality] if results.quality else None,
         row_head=" / ".join(results.row_axes),
@@ -91,11 +91,7 @@ def render(results: Results, pictures: Pictures) -> str:
         best=best,
         best_note=best_note,
         pooled=" and ".join(curves.pooled_axes(results)),
-        scatter_left_out=len(pictures.scatter) < sum(c.loss_func in WASSERSTEIN for c in results.included),
-        kinds=[kind.title for kind in CORRELATION_KINDS.values()],
         correlations=correlations,
-        few_seeds=FEW_SEEDS.get(len(results.study.seeds), ""),
-        by_cell=list(_correlations_by_cell(results)),
         trainings=[
             (r, [number(r.last.get(name, np.nan), METRICS[name].decimals) for name in results.metrics])
             for cell in results.included
@@ -183,35 +179,6 @@ def _comparison(mean: Interval, best: Interval) -> str:
     return "its interval overlaps the first one's" if overlaps else ""
 
 
-def _correlations(results: Results) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The table of correlations: an indicator of an objective, and a row for each quality metric."""
-    for indicator, about in INDICATORS.items():
-        for objective in results.objectives:
-            rows = []
-            for quality in results.qualities:
-                means = [
-                    results.mean_correlation(objective, indicator, quality, kind)
-                    for kind in CORRELATION_KINDS
-                ]
-                if means[0].runs:
-                    rows.append(_correlation_row(METRICS[quality].short, means))
-            if rows:
-                yield f"{about.title}, {objective}", rows
-
-
-def _correlations_by_cell(results: Results) -> Iterator[dict[str, Any]]:
-    """Rows of the estimate's correlations with the metric that verdicts are read from, one per cell."""
-    for cell in results.included:
-        values = [cell.correlations(claims.ESTIMATE, results.quality, kind) for kind in CORRELATION_KINDS]
-        if values[0]:
-            yield _correlation_row(cell.title, [over_seeds([by_seed], (-1, 1)) for by_seed in values])
-
-
-def _correlation_row(title: str, means: list[Interval]) -> dict[str, Any]:
-    """A row of a table of correlations: its title, the mean of every kind, and how many trainings it has."""
-    return {"title": title, "kinds": [interval(mean) for mean in means], "runs": means[0].runs}
-
-
 def write_report(study_dir: str, faces: bool = True) -> str:
     """Write the report of a study; the path of its page.
 
@@ -220,30 +187,33 @@ def write_report(study_dir: str, faces: bool = True) -> str:
     folder holds no study, OSError where it cannot be written.
     """
     results = read_results(study_dir)
+    relations = Relations(results)
     with matplotlib.rc_context(figures.STYLE):
-        losses = {about.title: list(curves.indicator_panels(results, n)) for n, about in INDICATORS.items()}
+        losses = {
+            about.title: list(curves.indicator_panels(results, n))
+            for n, about in INDICATORS.items()
+            if n != CLOCK
+        }
         pictures = Pictures(
             figures.outcome_panel(results),
             {name: list(curves.quality_panels(results, name)) for name in results.metrics},
-            {name: list(figures.correlation_panels(results, name)) for name in results.qualities},
-            list(figures.scatter_panels(results, claims.ESTIMATE)),
             {title: panels for title, panels in losses.items() if panels},
             gallery(results, StudyStore(study_dir)) if faces else None,
         )
     _save_figures(os.path.join(study_dir, "figures"), pictures)
     write_csv(os.path.join(study_dir, "results.csv"), run_rows(results))
-    write_csv(os.path.join(study_dir, "correlations.csv"), correlation_rows(results))
+    write_csv(os.path.join(study_dir, "correlations.csv"), correlation_rows(relations))
     write_hparams(results, study_dir)
     path = os.path.join(study_dir, "report.html")
-    files.write_whole(path, render(results, pictures).encode())
+    files.write_whole(path, render(results, relations, pictures).encode())
     return path
 
 
 def _save_figures(folder: str, pictures: Pictures) -> None:
     """Write every panel into a folder, as SVG and as PNG."""
     files.make_folder(folder)
-    panels = [pictures.outcomes, *pictures.scatter]
-    for by_name in (pictures.quality, pictures.losses, pictures.correlation):
+    panels = [pictures.outcomes]
+    for by_name in (pictures.quality, pictures.losses):
         panels += itertools.chain(*by_name.values())
     for panel in panels:
         files.write_whole(os.path.join(folder, f"{panel.name}.svg"), panel.svg)
