@@ -18,12 +18,7 @@ from srez.report.results import FINISHED, METRICS, CellResult, Results
 from srez.report.text import number, percent, share, trainings
 from srez.report.verdicts import STABLE, UNSTABLE
 
-HOLDS, PARTLY, FAILS, OPEN = (
-    "holds here",
-    "holds here in part",
-    "does not hold here",
-    "not decided here",
-)
+HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not decided here"
 WGAN_GP, GAN = "wgangp", "dcgan"  # values of --loss_func
 ARCHITECTURE_OPTIONS = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
 ENOUGH = 0.8  # of the trainings with WGAN-GP, stable: four of five
@@ -94,19 +89,25 @@ def assess_stability(results: Results) -> Assessment:
 
 def count(results: Results, quality: str, words: Sequence[str], unit: str = SAMPLE) -> Count:
     """Count WGAN-GP's trainings whose verdict by a quality is one of `words`, and the GAN's beside them."""
-    tested = [[c for c in those if not c.control] for those in results.objectives.values()]
-    alike = likeness([_outcomes(those, quality, words) for those in tested])
-
-    def share_of(cells: list[CellResult]) -> Interval:
-        outcomes = _outcomes(cells, quality, words)
-        return share_of_independent(outcomes) if unit == INDEPENDENT else share_over_cells(outcomes, alike)
-
+    way = (quality, words, unit)
     wgan_gp, gan = _cells(results, WGAN_GP), _cells(results, GAN)
-    share = share_of(wgan_gp)
+    share = stable_share(results, wgan_gp, *way)
     shared = {_architecture(cell) for cell in wgan_gp} & {_architecture(cell) for cell in gan}
-    lead = share_difference(*(share_of([c for c in g if _architecture(c) in shared]) for g in (wgan_gp, gan)))
+    matched = [[cell for cell in cells if _architecture(cell) in shared] for cells in (wgan_gp, gan)]
+    lead = share_difference(*(stable_share(results, cells, *way) for cells in matched))
     stable = next((name for name, those in COUNTED_WORDS.items() if those == words), "")
     return Count(quality, stable, unit, share, lead, stability_answer(share))
+
+
+def stable_share(
+    results: Results, cells: list[CellResult], quality: str, words: Sequence[str] = STABLE, unit: str = SAMPLE
+) -> Interval:
+    """The share of some cells' finished trainings whose verdict by a quality is one of `words`."""
+    outcomes = _outcomes(cells, quality, words)
+    if unit == INDEPENDENT:
+        return share_of_independent(outcomes)
+    alike = likeness([_outcomes(those, quality, words) for those in results.tested.values()])
+    return share_over_cells(outcomes, alike)
 
 
 def every_count(results: Results) -> list[Count]:
@@ -177,14 +178,15 @@ def _stability_evidence(results: Results, main: Count) -> Iterator[str]:
             f"difference of less than {main.lead.half_width:.0%} could not have been seen."
         )
     # WGAN-GP before all others
-    by_objective = sorted(results.objectives.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
-    for objective, cells in by_objective:
+    tested = sorted(results.tested.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
+    controls = [(f"Control, {name}", cells) for name, cells in results.controls.items()]
+    for title, cells in [*tested, *controls]:
         words = _verdicts(cells)
         if words:
-            stable = share(share_over_cells(_outcomes(cells, results.quality, STABLE)))
+            stable = share(stable_share(results, cells, results.quality))
             neither = len(words) - sum(word in (*STABLE, *UNSTABLE) for word in words)
             others = f", {neither} neither stable nor unstable" if neither else ""
-            yield f"{objective}: stable {stable}, {words.count('converged')} of them converged{others}."
+            yield f"{title}: stable {stable}, {words.count('converged')} converged{others}."
     unstable = [r for c in _cells(results, WGAN_GP) for r in c.finished if r.verdict.word in UNSTABLE]
     if unstable:
         names = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in unstable[:MAX_NAMED]]

@@ -1,6 +1,7 @@
 """The figures of a study's report, with matplotlib: small panels that stand alone and side by side."""
 
 import io
+import itertools
 from dataclasses import dataclass
 
 import matplotlib
@@ -9,7 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from srez.report.claims import ENOUGH, stable_share
 from srez.report.results import Results
+from srez.report.text import share
+from srez.report.verdicts import STABLE, UNSTABLE
 from srez.study.cells import slug
 
 WIDTH, HEIGHT = 4.0, 2.7  # inches: legible as wide as a telephone
@@ -21,13 +25,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 VERDICT_COLORS = {
     "converged": "#bcd9ef",
     "improving": "#ddecf7",
+    "worse than bicubic": "#c9c3e0",
     "undecided": "#f3f3f3",
     "too short": "#f3f3f3",
     "oscillating": "#fbdc9a",
     "no gain": "#d9d3c7",
     "collapsed": "#e6bfd6",
     "diverged": "#f2ae8c",
+    "mixed": "#e6ebcb",
 }
+# in which a bar of trainings is stacked: what is stable, what is neither, what is unstable
+STACKED = (*STABLE[::-1], "worse than bicubic", "undecided", "too short", *UNSTABLE[::-1])
 STYLE = {
     "font.size": 9,
     "figure.titlesize": 10,
@@ -91,6 +99,47 @@ def add_legend(figure: Figure, axes: Axes) -> None:
 def file_name(*parts: str) -> str:
     """A file name without ending, of parts that may hold any character; empty parts are left out."""
     return "_".join(filter(None, (slug(part.replace("_", "")) for part in parts)))
+
+
+def stability_panel(results: Results) -> Panel | None:
+    """The headline: what became of each objective's trainings, and the interval of the stable share.
+
+    A stacked bar per objective, stable verdicts first; controls below. None before any training is finished.
+    """
+    rows = [(name, cells) for name, cells in results.tested.items()]
+    rows += [(f"control: {name}", cells) for name, cells in results.controls.items()]
+    rows = [(name, cells) for name, cells in rows if any(cell.finished for cell in cells)]
+    if not rows:
+        return None
+    figure, axes = new_axes("Which share of the trainings is stable?", height=1.35 + 0.5 * len(rows))
+    words = [word for word in STACKED if any(word in cell.verdicts for _, cells in rows for cell in cells)]
+    shares = []
+    for y, (_, cells) in enumerate(rows):
+        found = list(itertools.chain(*(cell.verdicts for cell in cells)))
+        left = 0.0
+        for word in words:
+            width = 100 * found.count(word) / len(found)
+            axes.barh(y, width, 0.62, left, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5)
+            left += width
+        stable = stable_share(results, cells, results.quality)
+        axes.plot([100 * stable.low, 100 * stable.high], [y, y], color="#111111", linewidth=1.6)
+        axes.plot(100 * stable.mean, y, "D", color="#111111", markersize=4.5, clip_on=False)
+        shares.append(stable)
+    for word in words:
+        axes.bar(0, 0, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5, label=word)
+    axes.axvline(100 * ENOUGH, color="#444444", linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="percent of the finished trainings")
+    labels = [
+        f"{name}\n{round(s.mean * s.runs)} of {s.runs} stable"
+        for (name, _), s in zip(rows, shares, strict=True)
+    ]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    add_legend(figure, axes)
+    texts = [f"{name} {share(s)}" for (name, _), s in zip(rows, shares, strict=True)]
+    alt = f"Stable trainings by objective with 95% intervals, cells as a sample: {'; '.join(texts)}."
+    return make_panel("stability", alt, figure)
 
 
 def outcome_panel(results: Results) -> Panel:

@@ -127,7 +127,7 @@ SECTIONS = [
     Section(
         "Controls",
         """
-        No critic that learns is at work in the controls, so that what they reach is no merit of any
+        No critic that learns has a say in the controls, so that what they reach is no merit of any
         objective. Bicubic is bicubic enlargement of the same held-out faces. "L1 only" is the generator
         trained by its L1 term alone (--gene_l1_factor 1). "Frozen critic" is trained against a critic that
         stays as random as it was made (--critic_iters 0). They are told by these options, whatever a study

@@ -31,7 +31,6 @@ from srez.system import files
 TEMPLATE = Path(__file__).resolve().with_suffix(".html")
 ANSWER_CLASSES = {
     claims.HOLDS: "holds",
-    claims.PARTLY: "part",
     claims.FAILS: "fails",
     claims.OPEN: "open",
 }

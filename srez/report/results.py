@@ -27,7 +27,8 @@ from srez.study.cells import Cell, Study, StudyRun
 FINISHED, UNDER_WAY, NOT_BEGUN, FAILED = "finished", "under way", "not begun", "failed"
 STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
 DIVERSITY = "diversity"
-L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"  # controls
+L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"
+CONTROLS = (L1_ONLY, FROZEN_CRITIC)
 PENALTIES = ("gradient_penalty", "heldout_gradient_penalty", "fresh_gradient_penalty")
 LOGGED_METRICS = (
     *(name for name in INDICATORS if name != CLOCK),
@@ -83,6 +84,7 @@ class RunResult:
     batches: int = 0
     curves: dict[str, Curve] = field(default_factory=dict)
     quality: str = ""
+    _verdicts: dict[str, Verdict] = field(default_factory=dict, repr=False)
 
     @property
     def loss_func(self) -> str:
@@ -93,6 +95,11 @@ class RunResult:
         """Batches at which quality was measured."""
         return np.unique(np.concatenate([self.curves.get(name, EMPTY_CURVE)[0] for name in METRICS]))
 
+    @property
+    def bicubic(self) -> dict[str, float]:
+        """The figures of bicubic enlargement of the held-out faces, by metric, as far as recorded."""
+        return {n: float(self.curves[name][1][0]) for n, name in BICUBIC.items() if name in self.curves}
+
     @cached_property
     def verdict(self) -> Verdict:
         """The verdict of a finished training; of others the state that it is in."""
@@ -100,6 +107,11 @@ class RunResult:
 
     def verdict_by(self, quality: str) -> Verdict:
         """The verdict read from a given quality metric; the state of a training that is not finished."""
+        if quality not in self._verdicts:
+            self._verdicts[quality] = self._judge(quality)
+        return self._verdicts[quality]
+
+    def _judge(self, quality: str) -> Verdict:
         if self.state != FINISHED:
             return Verdict(self.state, self.message)
         levels, bicubic = (
@@ -260,3 +272,15 @@ class Results:
             key = cell.cell.labels[self.column_axis] if by_label else cell.loss_func
             found.setdefault(key, []).append(cell)
         return found
+
+    @property
+    def tested(self) -> dict[str, list[CellResult]]:
+        """Cells by objective without the controls; without objectives that have none left."""
+        found = {name: [c for c in cells if not c.control] for name, cells in self.objectives.items()}
+        return {name: cells for name, cells in found.items() if cells}
+
+    @property
+    def controls(self) -> dict[str, list[CellResult]]:
+        """Cells by control, of the controls that the study has."""
+        found = {name: [c for c in self.included if c.control == name] for name in CONTROLS}
+        return {name: cells for name, cells in found.items() if cells}
