@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 
 from srez.report import claims, curves, figures
+from srez.report.controls import missing_controls
 from srez.report.correlations import CLOCK, INDICATORS
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
@@ -22,9 +23,10 @@ from srez.report.intervals import Interval
 from srez.report.method import SECTIONS
 from srez.report.relations import Relations
 from srez.report.results import METRICS, STATES, CellResult, Results
+from srez.report.stability_tables import control_table, count_rows
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
 from srez.report.text import interval, number, typeset
-from srez.report.verdicts import LEVELS, UNSTABLE, VERDICTS
+from srez.report.verdicts import LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
 
@@ -42,6 +44,7 @@ FEW_SEEDS = {1: "one", 2: "two", 3: "three", 4: "four"}  # numbers of seeds that
 class Pictures:
     """All that is drawn: panels, by metric or by title where there are several figures, and sample faces."""
 
+    stability: Panel | None
     outcomes: Panel
     quality: dict[str, list[Panel]]
     losses: dict[str, list[Panel]]
@@ -61,6 +64,7 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     sections = {
         "claims": ("Claims", True),
         "outcomes": ("Outcomes", True),
+        "controls": ("Controls", True),
         "best": ("Best cells", best),
         "curves": ("Quality", pictures.quality),
         "indicators": ("Estimate and quality", correlations),
@@ -87,8 +91,13 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         symbols={word: definition.symbol for word, definition in VERDICTS.items()},
         colors=VERDICT_COLORS,
         excluded=_excluded(results),
+        counts=count_rows(results),
+        units=(claims.SAMPLE, claims.INDEPENDENT),
+        controls=control_table(results),
+        missing_controls=missing_controls(results),
         best=best,
-        best_note=best_note,
+        captions=_captions(results) | {"best": best_note},
+        words=_words(results),
         pooled=" and ".join(curves.pooled_axes(results)),
         correlations=correlations,
         trainings=[
@@ -99,6 +108,44 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         number=number,
         method=SECTIONS,
     )
+
+
+def _captions(results: Results) -> dict[str, str]:
+    """What each figure and table shows, in one sentence or two, so that it can be read alone."""
+    quality, read_from, beyond = METRICS.get(results.quality), "", ""
+    if quality:
+        unit = f"{quality.unit}, " if quality.unit else ""
+        read_from = (
+            f", read from {quality.title}; below it the mean of its last values over seeds with its 95% "
+            f"interval ({unit}{quality.better})"
+        )
+        beyond = f"; last their {quality.short} minus that of the L1 term alone with the same generators"
+    return {
+        "stability": "What became of each objective's finished trainings. Diamonds: the share that is "
+        f"stable, which is {' or '.join(STABLE[::-1])}; lines: its 95% interval, cells taken as a sample of "
+        f"those that might have been tried. Dashed: the {claims.ENOUGH:.0%} that claim 1 is asked for.",
+        "counts": "The share of WGAN-GP's trainings that are stable, and how much it is above the GAN's on "
+        "the same architectures (percentage points), with 95% intervals, by what verdicts are read from, "
+        "what counts as stable and what is taken for independent. The claim holds where the whole interval "
+        f"of the share lies above {claims.ENOUGH:.0%}, and does not where it lies below; in bold the "
+        "rule that was written down beforehand.",
+        "outcomes": "The verdict that more than two thirds of a cell's finished trainings share, else "
+        f"“{MIXED}”{read_from}, then the other verdicts.",
+        "controls": "Figures on held-out faces at the end of the trainings, means over cells with 95% "
+        "intervals over seeds: first the controls, in which no critic that learns has a say, then the "
+        f"objectives{beyond}.",
+        "trainings": "Every training with its verdict and the reason, and its figures on held-out faces at "
+        "the end: medians of its last three samples, none where it diverged.",
+    }
+
+
+def _words(results: Results) -> dict[str, str]:
+    """The verdicts that this study has, each in half a sentence."""
+    there = {word for cell in results.included for word in (*cell.verdicts, cell.consensus[0])}
+    short = {word: definition.short for word, definition in VERDICTS.items()} | {
+        MIXED: "its trainings differ"
+    }
+    return {word: text for word, text in short.items() if word in there}
 
 
 def _extent(results: Results) -> str:
@@ -159,7 +206,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
     best = chosen[0].mean(quality)
     rows = [
         {
-            "title": cell.title,
+            "title": f"{cell.title} (control)" if cell.control else cell.title,
             "comparison": _comparison(cell.mean(quality), best) if cell is not chosen[0] else "",
             "words": ", ".join(f"{count} {word}" for word, count in Counter(cell.verdicts).items()),
             "figures": [_mean_in_words(cell, name) for name in results.qualities],
@@ -194,6 +241,7 @@ def write_report(study_dir: str, faces: bool = True) -> str:
             if n != CLOCK
         }
         pictures = Pictures(
+            figures.stability_panel(results),
             figures.outcome_panel(results),
             {name: list(curves.quality_panels(results, name)) for name in results.metrics},
             {title: panels for title, panels in losses.items() if panels},
@@ -211,7 +259,7 @@ def write_report(study_dir: str, faces: bool = True) -> str:
 def _save_figures(folder: str, pictures: Pictures) -> None:
     """Write every panel into a folder, as SVG and as PNG."""
     files.make_folder(folder)
-    panels = [pictures.outcomes]
+    panels = [pictures.outcomes, *([pictures.stability] if pictures.stability else [])]
     for by_name in (pictures.quality, pictures.losses):
         panels += itertools.chain(*by_name.values())
     for panel in panels:

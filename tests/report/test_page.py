@@ -100,7 +100,7 @@ def test_texts_are_escaped(study, page):
 def test_it_can_be_read_by_ear(page):
     assert page.of("html") == [{"lang": "en"}]
     assert all(image["alt"].strip() for image in page.of("img"))
-    assert all(head["scope"] in ("col", "row", "rowgroup") for head in page.of("th"))
+    assert all(head["scope"] in ("col", "row", "rowgroup", "colgroup") for head in page.of("th"))
     ids = [a["id"] for _, a in page.tags if "id" in a]
     assert len(ids) == len(set(ids))
     assert {a["href"][1:] for a in page.of("a")} <= set(ids)
