@@ -94,16 +94,17 @@ def strip(shade: int) -> Image.Image:
     return Image.fromarray(np.broadcast_to(row[None, :, None], (64, 640, 3)).copy())
 
 
-def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]", controls: str = "") -> Results:
+def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]", controls: bool = False) -> Results:
     """Results in which the trainings named have curves of that verdict; the others converged.
 
-    controls: the generator whose cells are trained by the L1 term alone.
+    controls: with WGAN-GP by the L1 term alone (L1only-resnet-s0 and so on) as another objective.
     """
     tmp_path.mkdir(exist_ok=True)
     path = begin(tmp_path / "s") / "study.toml"
     text = path.read_text().replace("[0, 1]", seeds)
-    l1_only = f'{{label = "{controls}", gen_architect = "{controls}", gene_l1_factor = 1.0}}'
-    path.write_text(text.replace(f', "{controls}"]', f", {l1_only}]") if controls else text)
+    objective = '{label = "wgan-gp", loss_func = "wgangp"}'
+    l1_only = '{label = "L1 only", loss_func = "wgangp", gene_l1_factor = 1.0}'
+    path.write_text(text.replace(objective, f"{objective}, {l1_only}") if controls else text)
     study = read_study(str(path))
     batch = np.array(SAMPLES, float)
     levels = {

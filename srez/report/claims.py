@@ -6,34 +6,24 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srez.report.correlations import INDICATORS, WASSERSTEIN, has_fallen
 from srez.report.intervals import (
     Cells,
     Interval,
-    difference,
     likeness,
     share_difference,
     share_of_independent,
     share_over_cells,
 )
 from srez.report.results import FINISHED, METRICS, CellResult, Results
-from srez.report.text import interval, number, percent, share, trainings
+from srez.report.text import number, percent, share, trainings
 from srez.report.verdicts import STABLE, UNSTABLE
 
-HOLDS, PARTLY, FAILS, OPEN = (
-    "holds here",
-    "holds here in part",
-    "does not hold here",
-    "not decided here",
-)
+HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not decided here"
 WGAN_GP, GAN = "wgangp", "dcgan"  # values of --loss_func
 ARCHITECTURE_OPTIONS = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
 ENOUGH = 0.8  # of the trainings with WGAN-GP, stable: four of five
 MIN_SEEDS = 3
-NO_PROGRESS = ("too short", "no gain", "collapsed", "diverged")
-STRONG_CORRELATION = 0.5  # a rank correlation from which on one may steer by an indicator
 MAX_NAMED = 6  # trainings in a list of names
-ESTIMATE = "wasserstein_estimate"
 
 STABILITY_RULES = {
     OPEN: "WGAN-GP was not trained, a training with it is unfinished or too short for a verdict, or there "
@@ -50,25 +40,6 @@ COUNTED_WORDS = {  # what may count as stable, from the strictest to the mildest
     "or undecided": (*STABLE, "worse than bicubic", "undecided"),
 }
 SAMPLE, INDEPENDENT = "cells as a sample", "trainings as independent"
-INDICATOR_RULES = {
-    OPEN: "No Wasserstein objective was trained, a training with one is unfinished, there are fewer than "
-    f"{MIN_SEEDS} seeds, most of these trainings made no progress (too short, no gain, collapsed or "
-    "diverged), or none has enough samples.",
-    HOLDS: f"For every Wasserstein objective and quality figure the interval of the correlation lies above "
-    f"{STRONG_CORRELATION:g}, and that of the changes above 0.",
-    PARTLY: "For at least half of them the interval of the correlation lies above 0.",
-    FAILS: f"For more than half of them it does not, and ends below {STRONG_CORRELATION:g}.",
-    f"{OPEN}, too": "None of these.",
-}
-
-
-GRADES = {
-    "follows": "the estimate follows quality, also from sample to sample",
-    "trend": "it shares quality's trend, no more is proved",
-    "opposes": "it goes against quality",
-    "weak": "it hardly goes with quality",
-    "unclear": "the interval is too wide to say",
-}
 
 
 class Assessment(NamedTuple):
@@ -118,19 +89,25 @@ def assess_stability(results: Results) -> Assessment:
 
 def count(results: Results, quality: str, words: Sequence[str], unit: str = SAMPLE) -> Count:
     """Count WGAN-GP's trainings whose verdict by a quality is one of `words`, and the GAN's beside them."""
-    tested = [[c for c in those if not c.control] for those in results.objectives.values()]
-    alike = likeness([_outcomes(those, quality, words) for those in tested])
-
-    def share_of(cells: list[CellResult]) -> Interval:
-        outcomes = _outcomes(cells, quality, words)
-        return share_of_independent(outcomes) if unit == INDEPENDENT else share_over_cells(outcomes, alike)
-
+    way = (quality, words, unit)
     wgan_gp, gan = _cells(results, WGAN_GP), _cells(results, GAN)
-    share = share_of(wgan_gp)
+    share = stable_share(results, wgan_gp, *way)
     shared = {_architecture(cell) for cell in wgan_gp} & {_architecture(cell) for cell in gan}
-    lead = share_difference(*(share_of([c for c in g if _architecture(c) in shared]) for g in (wgan_gp, gan)))
+    matched = [[cell for cell in cells if _architecture(cell) in shared] for cells in (wgan_gp, gan)]
+    lead = share_difference(*(stable_share(results, cells, *way) for cells in matched))
     stable = next((name for name, those in COUNTED_WORDS.items() if those == words), "")
     return Count(quality, stable, unit, share, lead, stability_answer(share))
+
+
+def stable_share(
+    results: Results, cells: list[CellResult], quality: str, words: Sequence[str] = STABLE, unit: str = SAMPLE
+) -> Interval:
+    """The share of some cells' finished trainings whose verdict by a quality is one of `words`."""
+    outcomes = _outcomes(cells, quality, words)
+    if unit == INDEPENDENT:
+        return share_of_independent(outcomes)
+    alike = likeness([_outcomes(those, quality, words) for those in results.tested.values()])
+    return share_over_cells(outcomes, alike)
 
 
 def every_count(results: Results) -> list[Count]:
@@ -201,14 +178,15 @@ def _stability_evidence(results: Results, main: Count) -> Iterator[str]:
             f"difference of less than {main.lead.half_width:.0%} could not have been seen."
         )
     # WGAN-GP before all others
-    by_objective = sorted(results.objectives.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
-    for objective, cells in by_objective:
+    tested = sorted(results.tested.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
+    controls = [(f"Control, {name}", cells) for name, cells in results.controls.items()]
+    for title, cells in [*tested, *controls]:
         words = _verdicts(cells)
         if words:
-            stable = share(share_over_cells(_outcomes(cells, results.quality, STABLE)))
+            stable = share(stable_share(results, cells, results.quality))
             neither = len(words) - sum(word in (*STABLE, *UNSTABLE) for word in words)
             others = f", {neither} neither stable nor unstable" if neither else ""
-            yield f"{objective}: stable {stable}, {words.count('converged')} of them converged{others}."
+            yield f"{title}: stable {stable}, {words.count('converged')} converged{others}."
     unstable = [r for c in _cells(results, WGAN_GP) for r in c.finished if r.verdict.word in UNSTABLE]
     if unstable:
         names = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in unstable[:MAX_NAMED]]
@@ -230,116 +208,3 @@ def _deviations(results: Results) -> Iterator[str]:
     if medians:
         short = METRICS[results.quality].short
         yield f"Standard deviation of the last {short} over seeds, median of cells: {', '.join(medians)}."
-
-
-def assess_indicator(results: Results) -> Assessment:
-    """Claim 2: the Wasserstein distance is an effective measure of training progress."""
-    objectives = [name for name, cells in results.objectives.items() if cells[0].loss_func in WASSERSTEIN]
-    pairs = itertools.product(objectives, results.qualities)
-    grades = [grade(*_estimate_correlations(results, *pair)) for pair in pairs]
-    grades = [word for word in grades if word]
-    obstacle = _indicator_obstacle(results, [c for name in objectives for c in results.objectives[name]])
-    if not obstacle and not grades:
-        obstacle = "no training has enough samples"
-    counts = [f"in {grades.count(word)} {text}" for word, text in GRADES.items() if word in grades]
-    reason = f"of {len(grades)} pairs of objective and quality figure, {'; '.join(counts)}"
-    return Assessment(
-        "Claim 2",
-        "The Wasserstein distance is an effective measure of training progress.",
-        OPEN if obstacle else indicator_answer(grades),
-        f"because {obstacle}" if obstacle else reason,
-        [*_estimate_evidence(results, objectives), *_control_evidence(results, objectives)],
-    )
-
-
-def grade(within: Interval, changes: Interval) -> str:
-    """A word of GRADES for an indicator with two intervals; '' where there is no interval.
-
-    within: of its correlation with quality over the training. changes: of that of their changes.
-    """
-    if not np.isfinite(within.low):
-        return ""
-    if within.low > STRONG_CORRELATION and changes.low > 0:
-        return "follows"
-    if within.low > 0:
-        return "trend"
-    if within.high < 0:
-        return "opposes"
-    return "weak" if within.high < STRONG_CORRELATION else "unclear"
-
-
-def indicator_answer(grades: list[str]) -> str:
-    """The answer to claim 2, by the grade of every pair of Wasserstein objective and quality metric."""
-    half = len(grades) / 2
-    if not grades:
-        return OPEN
-    if all(word == "follows" for word in grades):
-        return HOLDS
-    if sum(word in ("follows", "trend") for word in grades) >= half:
-        return PARTLY
-    return FAILS if sum(word in ("opposes", "weak") for word in grades) > half else OPEN
-
-
-def _indicator_obstacle(results: Results, cells: list[CellResult]) -> str:
-    """Why claim 2 cannot be judged by these cells with a Wasserstein objective; '' if it can."""
-    if not cells:
-        return "no training here has a Wasserstein objective"
-    if obstacle := unfinished(cells) or too_few_seeds(results):
-        return obstacle
-    words = _verdicts(cells)
-    count = sum(word in NO_PROGRESS for word in words)
-    if count > len(words) / 2:
-        return f"{count} of its {trainings(len(words))} made no progress that could be told"
-    return ""
-
-
-def _estimate_correlations(results: Results, objective: str, quality: str) -> tuple[Interval, Interval]:
-    """Correlations of an objective's Wasserstein estimate with quality: over the training, and of changes."""
-    key = (objective, ESTIMATE, quality)
-    return results.mean_correlation(*key, "within_run"), results.mean_correlation(*key, "of_changes")
-
-
-def _estimate_evidence(results: Results, objectives: list[str]) -> Iterator[str]:
-    """Sentences: how the estimate of each Wasserstein objective goes with quality."""
-    for objective in objectives:
-        found = {name: _estimate_correlations(results, objective, name) for name in results.qualities}
-        found = {name: (within, changes) for name, (within, changes) in found.items() if within.runs}
-        if not found:
-            continue
-        quality, (within, changes) = next(iter(found.items()))
-        text = (
-            f"{objective}: rank correlation of estimate and {METRICS[quality].short} {interval(within)}, "
-            f"of their changes {interval(changes)}"
-        )
-        if len(found) > 1:
-            means = [within.mean for within, _ in found.values()]
-            low, high = number(min(means), signed=True), number(max(means), signed=True)
-            text += f"; over all {len(found)} quality figures {low} to {high}"
-        runs = [r for cell in results.objectives[objective] for r in cell.finished if ESTIMATE in r.curves]
-        fallen = [fell for r in runs if (fell := has_fallen(r.curves[ESTIMATE])) is not None]
-        if fallen:
-            count = f"{sum(fallen)} of {trainings(len(fallen))}"
-            text += f"; the estimate's last third was lower than its first in {count}"
-        yield f"{text}."
-
-
-def _control_evidence(results: Results, objectives: list[str]) -> Iterator[str]:
-    """Sentences: how the losses of the GAN go with quality, and which objectives' estimates beat them."""
-    controls = [name for name, cells in results.objectives.items() if cells[0].loss_func == GAN]
-    if not controls:
-        yield "Control: no GAN was trained here, so nothing says whether its losses would do as well."
-    for control, loss in itertools.product(controls, ("generator_loss", "discriminator_tot_loss")):
-        correlation = results.mean_correlation(control, loss, results.quality, "within_run")
-        if not correlation.runs:
-            continue
-        text = f"{INDICATORS[loss].title} and {METRICS[results.quality].short} {interval(correlation)}"
-        leads = []
-        for objective in objectives:
-            estimates = results.correlations(objective, ESTIMATE, results.quality, "within_run")
-            losses = results.correlations(control, loss, results.quality, "within_run")
-            lead = difference(estimates, losses)
-            if lead.runs:
-                leads.append(f"{objective} by {interval(lead)}")
-        if leads:
-            text += f"; ahead of it are the estimates of {', '.join(leads)}"
-        yield f"Control, {control}: {text}."

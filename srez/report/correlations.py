@@ -1,48 +1,96 @@
-"""Does a number of the training tell its quality? Rank correlations within runs.
+"""Does a number of the training tell how good its pictures are? Rank correlations of trainings' curves.
 
 An indicator has a direction: which way it goes when the generator gets better. All correlations are signed so
-that +1 means "the better by the indicator, the better in quality".
+that +1 means "the better by the indicator, the better in truth".
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-from srez.report.verdicts import Curve, finite, level
+from srez.report.verdicts import LEVELS, Curve, finite
 
-MIN_PAIRS = 8  # samples of a run without which no correlation is given
+SAMPLES, MOMENTS = (
+    "samples",
+    "moments",
+)  # all of a training's samples; those at which fresh critics are trained
+MIN_PAIRS = {SAMPLES: 8, MOMENTS: 5}  # without which no correlation is given
+MIN_SEEDS = 3  # of a cell, without which none is compared with the others
 
 
 class Indicator(NamedTuple):
-    """A number that the training itself gives: its titles, and how it tells quality.
+    """A number that might tell how good the pictures are: its titles, what it is, and how it tells it.
 
-    direction: -1 if it falls as the generator gets better, else 1. wasserstein_only: whether only the critics
-    of Wasserstein objectives give it.
+    direction: -1 if it falls as the generator gets better, else 1. own_critic: whether the critic that the
+    generator learns from estimates it. penalty: the figure that has its critic's gradient penalty.
+    moments_only: whether it is not measured at every sample.
     """
 
     title: str
     short: str
-    direction: int
-    wasserstein_only: bool = False
+    text: str
+    direction: int = -1
+    own_critic: bool = False
+    penalty: str = ""
+    moments_only: bool = False
 
 
 WASSERSTEIN = ("wgan", "wgangp")  # values of --loss_func
+ESTIMATE, HELDOUT = "wasserstein_estimate", "heldout_wasserstein_estimate"
+FRESH, TRANSPORT, CLOCK = "fresh_wasserstein_estimate", "transport", "batch"
 INDICATORS = {
-    "wasserstein_estimate": Indicator("Wasserstein estimate", "estimate", -1, wasserstein_only=True),
-    "heldout_wasserstein_estimate": Indicator(
-        "held-out Wasserstein estimate", "held-out estimate", -1, wasserstein_only=True
+    ESTIMATE: Indicator(
+        "critic's own estimate",
+        "own estimate",
+        "The Wasserstein estimate of the critic in training, of a Wasserstein objective, on the batches that "
+        "it trains on: too high where it learns them by heart, too low where it lags behind the generator.",
+        own_critic=True,
+        penalty="gradient_penalty",
     ),
-    "generator_loss": Indicator("generator loss", "generator loss", -1),
-    # what the critic minimizes rises as real and generated become harder to tell apart
-    "discriminator_tot_loss": Indicator("critic loss", "critic loss", 1),
+    HELDOUT: Indicator(
+        "critic's estimate on held-out faces",
+        "held-out estimate",
+        "The same critic's estimate on faces that no network was trained on.",
+        own_critic=True,
+        penalty="heldout_gradient_penalty",
+    ),
+    FRESH: Indicator(
+        "estimate of fresh critics",
+        "fresh critics",
+        "The mean estimate of critics that are trained from the start against the generator as it is, on one "
+        "half of the held-out faces, and asked about the other; of any objective.",
+        penalty="fresh_gradient_penalty",
+        moments_only=True,
+    ),
+    TRANSPORT: Indicator(
+        "exact transport",
+        "exact transport",
+        "The exact Wasserstein-1 distance of the held-out real faces and the generated ones, by optimal "
+        "assignment, with the distance between pictures' pixels; of any objective. It is also taken as a "
+        "truth that estimates should tell.",
+        moments_only=True,
+    ),
+    "generator_loss": Indicator(
+        "generator loss",
+        "generator loss",
+        "With --gene_l1_factor above 0 it also holds the distance between the averaged-down output and the "
+        "input, whatever the critic does.",
+    ),
+    "discriminator_tot_loss": Indicator(
+        "critic loss",
+        "critic loss",
+        "What the critic minimizes grows as real and generated become harder to tell apart.",
+        direction=1,
+    ),
+    CLOCK: Indicator("clock", "clock", "The batch number: what any trend gets.", direction=1),
 }
 
 
 def indicator_applies(indicator: str, loss_func: str) -> bool:
     """Whether an indicator has a meaning under an objective (a value of --loss_func)."""
-    return loss_func in WASSERSTEIN or not INDICATORS[indicator].wasserstein_only
+    return loss_func in WASSERSTEIN or not INDICATORS[indicator].own_critic
 
 
 def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
@@ -56,69 +104,91 @@ def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
     return np.array([part.mean() if len(part) else np.nan for part in parts])
 
 
-def paired_samples(indicator: str, logged: Curve, metric: str, sampled: Curve) -> tuple[np.ndarray, ...]:
-    """Batches, indicator (larger is better) and level of quality, [N] each, of samples that have both."""
-    batch, quality = level(metric, sampled)
-    signed = INDICATORS[indicator].direction * since_last_sample(logged, batch)
-    good = np.isfinite(signed)
-    return batch[good], signed[good], quality[good]
+def is_moment(batch: np.ndarray, period: int) -> np.ndarray:
+    """Whether batches [N] are period times a power of two, as those at which fresh critics are trained."""
+    return np.isin(batch, float(period) * 2.0 ** np.arange(64))
+
+
+def goodness(truth: str, curve: Curve) -> Curve:
+    """A curve of a quality or of the transport distance after batch 0, larger for better pictures."""
+    batch, values = finite(curve)
+    larger_is_better = -values if truth == TRANSPORT else LEVELS[truth].transform(values)
+    return batch[batch > 0], larger_is_better[batch > 0]
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's rank correlation of [N] and [N]; nan where one of them is constant or N is below 2."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    return float(stats.spearmanr(x, y).statistic)
+    ranks = stats.rankdata([x, y], axis=1) - (len(x) + 1) / 2  # their mean is 0
+    return float(ranks[0] @ ranks[1] / np.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1])))
 
 
-def given_batch(batch: np.ndarray, x: np.ndarray, y: np.ndarray) -> float:
-    """Partial rank correlation given the batch number; nan where x or y follows it without exception."""
-    xy, xt, yt = spearman(x, y), spearman(x, batch), spearman(y, batch)
-    unexplained = (1 - xt**2) * (1 - yt**2)
-    return float((xy - xt * yt) / np.sqrt(unexplained)) if unexplained > 1e-12 else float("nan")
+def fisher(correlation: float, count: int) -> float:
+    """Fisher's z of a rank correlation of `count` pairs: its inverse hyperbolic tangent.
+
+    Its steps mean alike near 1 and near 0. A correlation of 1 counts as one that is half as far from 1 as
+    the next that so many ranks can have.
+    """
+    most = 1 - 6 / (count**3 - count) if count > 2 else 0.0
+    return float(np.arctanh(np.clip(correlation, -most, most)))
 
 
-class CorrelationKind(NamedTuple):
-    """A kind of correlation: its function of (batch, x, y), its title and what it says."""
+class CellCorrelation(NamedTuple):
+    """How an indicator goes with a truth in the trainings of one cell; [seeds] each, nan where there is none.
 
-    compute: Callable[[np.ndarray, np.ndarray, np.ndarray], float]
-    title: str
-    text: str
+    pairs: samples that it rests on. r: Spearman's correlation within the training; z: Fisher's of it.
+    null_z: the mean z of the same indicator with the truth of the cell's other trainings. excess_z: the
+    jackknife's pseudo-values of the mean of z minus the mean of null_z: their mean is that difference, and
+    they scatter as if they were independent, which differences seed by seed are not.
+    """
 
-
-CORRELATION_KINDS = {
-    "within_run": CorrelationKind(
-        lambda batch, x, y: spearman(x, y),
-        "over the training",
-        "Spearman's rank correlation over the samples of a run. Anything that goes one way during a training "
-        "correlates with quality here.",
-    ),
-    "given_batch": CorrelationKind(
-        given_batch,
-        "given the batch",
-        "The partial rank correlation given the batch number: what is left of it without the common trend.",
-    ),
-    "of_changes": CorrelationKind(
-        lambda batch, x, y: spearman(np.diff(x), np.diff(y)),
-        "of changes",
-        "The rank correlation of the changes from one sample to the next: when the indicator gets better, "
-        "does quality?",
-    ),
-}
+    pairs: np.ndarray
+    r: np.ndarray
+    z: np.ndarray
+    null_z: np.ndarray
+    excess_z: np.ndarray
 
 
-def correlations(indicator: str, logged: Curve, metric: str, sampled: Curve) -> dict[str, float]:
-    """Every kind of correlation of a run, and how many `pairs` it rests on; nan below eight pairs."""
-    samples = paired_samples(indicator, logged, metric, sampled)
-    count = len(samples[0])
-    return {"pairs": count} | {
-        name: kind.compute(*samples) if count >= MIN_PAIRS else np.nan
-        for name, kind in CORRELATION_KINDS.items()
-    }
+def cell_correlation(indicators: Sequence[Curve], truths: Sequence[Curve], least: int) -> CellCorrelation:
+    """How the indicator of each training of a cell goes with each one's truth, over the batches both have.
+
+    indicators, truths: a curve per training, both larger for better pictures. least: pairs needed.
+    """
+    count = len(indicators)
+    pairs, r = np.zeros((count, count), int), np.full((count, count), np.nan)
+    z = r.copy()
+    for s, t in np.ndindex(count, count):
+        (one, x), (other, y) = indicators[s], truths[t]
+        _, mine, others = np.intersect1d(one, other, assume_unique=True, return_indices=True)
+        pairs[s, t] = len(mine)
+        if len(mine) >= least:
+            r[s, t] = spearman(x[mine], y[others])
+            z[s, t] = fisher(r[s, t], len(mine))
+    null = np.array([_mean(np.delete(z[s], s)) for s in range(count)])
+    return CellCorrelation(pairs.diagonal(), r.diagonal(), z.diagonal(), null, _excesses(z))
 
 
-def has_fallen(logged: Curve) -> bool | None:
-    """Whether the last third of an estimate's values is lower than the first; None below nine values."""
-    _, values = finite(logged)
-    third = len(values) // 3
-    return None if third < 3 else bool(values[-third:].mean() < values[:third].mean())
+def _excesses(z: np.ndarray) -> np.ndarray:
+    """The jackknife's pseudo-values [N] of the mean on the diagonal of z [N, N] minus that beside it.
+
+    Nan for whom the diagonal has no number, and for all where fewer than three have one.
+    """
+    found = np.full(len(z), np.nan)
+    good = np.flatnonzero(np.isfinite(z.diagonal()))
+    if len(good) >= MIN_SEEDS:
+        z = z[np.ix_(good, good)]
+        without = [_lead(np.delete(np.delete(z, s, 0), s, 1)) for s in range(len(z))]
+        found[good] = len(z) * _lead(z) - (len(z) - 1) * np.array(without)
+    return found
+
+
+def _lead(z: np.ndarray) -> float:
+    """The mean on the diagonal of [N, N] minus that beside it."""
+    return _mean(z.diagonal()) - _mean(z[~np.eye(len(z), dtype=bool)])
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean of the finite values; nan of none."""
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if len(values) else float("nan")

@@ -2,7 +2,6 @@
 
 import io
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import matplotlib
@@ -11,15 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from srez.report.correlations import CORRELATION_KINDS, INDICATORS, paired_samples
-from srez.report.intervals import over_seeds
-from srez.report.results import METRICS, CellResult, Results
-from srez.report.text import MINUS, interval, number
+from srez.report.claims import ENOUGH, stable_share
+from srez.report.results import Results
+from srez.report.text import share
+from srez.report.verdicts import STABLE, UNSTABLE
 from srez.study.cells import slug
 
 WIDTH, HEIGHT = 4.0, 2.7  # inches: legible as wide as a telephone
 DPI = 160
-MAX_SCATTER_PANELS = 12  # panels of the estimate against quality, before some are left out
 # Okabe and Ito's colours, which people tell apart whatever they see of colour
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A8A00")
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
@@ -27,13 +25,17 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 VERDICT_COLORS = {
     "converged": "#bcd9ef",
     "improving": "#ddecf7",
+    "worse than bicubic": "#c9c3e0",
     "undecided": "#f3f3f3",
     "too short": "#f3f3f3",
     "oscillating": "#fbdc9a",
     "no gain": "#d9d3c7",
     "collapsed": "#e6bfd6",
     "diverged": "#f2ae8c",
+    "mixed": "#e6ebcb",
 }
+# in which a bar of trainings is stacked: what is stable, what is neither, what is unstable
+STACKED = (*STABLE[::-1], "worse than bicubic", "undecided", "too short", *UNSTABLE[::-1])
 STYLE = {
     "font.size": 9,
     "figure.titlesize": 10,
@@ -99,6 +101,47 @@ def file_name(*parts: str) -> str:
     return "_".join(filter(None, (slug(part.replace("_", "")) for part in parts)))
 
 
+def stability_panel(results: Results) -> Panel | None:
+    """The headline: what became of each objective's trainings, and the interval of the stable share.
+
+    A stacked bar per objective, stable verdicts first; controls below. None before any training is finished.
+    """
+    rows = [(name, cells) for name, cells in results.tested.items()]
+    rows += [(f"control: {name}", cells) for name, cells in results.controls.items()]
+    rows = [(name, cells) for name, cells in rows if any(cell.finished for cell in cells)]
+    if not rows:
+        return None
+    figure, axes = new_axes("Which share of the trainings is stable?", height=1.35 + 0.5 * len(rows))
+    words = [word for word in STACKED if any(word in cell.verdicts for _, cells in rows for cell in cells)]
+    shares = []
+    for y, (_, cells) in enumerate(rows):
+        found = list(itertools.chain(*(cell.verdicts for cell in cells)))
+        left = 0.0
+        for word in words:
+            width = 100 * found.count(word) / len(found)
+            axes.barh(y, width, 0.62, left, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5)
+            left += width
+        stable = stable_share(results, cells, results.quality)
+        axes.plot([100 * stable.low, 100 * stable.high], [y, y], color="#111111", linewidth=1.6)
+        axes.plot(100 * stable.mean, y, "D", color="#111111", markersize=4.5, clip_on=False)
+        shares.append(stable)
+    for word in words:
+        axes.bar(0, 0, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5, label=word)
+    axes.axvline(100 * ENOUGH, color="#444444", linewidth=0.9, linestyle=(0, (4, 3)))
+    axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="percent of the finished trainings")
+    labels = [
+        f"{name}\n{round(s.mean * s.runs)} of {s.runs} stable"
+        for (name, _), s in zip(rows, shares, strict=True)
+    ]
+    axes.set_yticks(range(len(rows)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    add_legend(figure, axes)
+    texts = [f"{name} {share(s)}" for (name, _), s in zip(rows, shares, strict=True)]
+    alt = f"Stable trainings by objective with 95% intervals, cells as a sample: {'; '.join(texts)}."
+    return make_panel("stability", alt, figure)
+
+
 def outcome_panel(results: Results) -> Panel:
     """The grid of outcomes: a coloured field per cell with its verdict's sign and word."""
     rows, columns = results.rows, results.columns
@@ -129,71 +172,3 @@ def outcome_panel(results: Results) -> Panel:
     axes.grid(False)
     axes.spines[:].set_visible(False)
     return make_panel("outcomes", "The grid of outcomes; the table above holds the same.", figure)
-
-
-def correlation_panels(results: Results, quality: str) -> Iterator[Panel]:
-    """A panel per kind of correlation with a quality figure: runs as dots, the mean with its interval."""
-    rows = [
-        (objective, indicator)
-        for indicator in INDICATORS
-        for objective in results.objectives
-        if results.mean_correlation(objective, indicator, quality, "within_run").runs
-    ]
-    if not rows:
-        return
-    for kind, about in CORRELATION_KINDS.items():
-        figure, axes = new_axes(f"{METRICS[quality].short}: {about.title}", height=1.0 + 0.34 * len(rows))
-        texts = []
-        for y, (objective, indicator) in enumerate(rows):
-            values = list(itertools.chain(*results.correlations(objective, indicator, quality, kind)))
-            mean = results.mean_correlation(objective, indicator, quality, kind)
-            color = COLORS[list(INDICATORS).index(indicator)]
-            axes.plot(values, np.full(len(values), y), "o", color=color, alpha=0.35, markersize=4, mew=0)
-            axes.plot([mean.low, mean.high], [y, y], color=color, linewidth=2.4)
-            axes.plot(mean.mean, y, "D", color=color, markersize=5.5, mec="white", mew=0.7)
-            texts.append(f"{INDICATORS[indicator].title} of {objective} {interval(mean)}")
-        axes.axvline(0, color="#444444", linewidth=0.8)
-        axes.set(xlim=(-1.05, 1.05), ylim=(len(rows) - 0.5, -0.5), xlabel="rank correlation with quality")
-        axes.set_xticks([-1, -0.5, 0, 0.5, 1], [f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"])
-        axes.set_yticks(range(len(rows)), [f"{INDICATORS[i].short}, {objective}" for objective, i in rows])
-        axes.tick_params(axis="y", length=0)
-        alt = f"Correlation with {METRICS[quality].title}, {about.title}: {'; '.join(texts)}."
-        yield make_panel(file_name("correlation", quality, kind), alt, figure)
-
-
-def scatter_panels(results: Results, indicator: str) -> Iterator[Panel]:
-    """An indicator against quality at every sample, a panel per cell and a mark per seed.
-
-    Of more than MAX_SCATTER_PANELS cells only those of each objective are shown whose correlation is the
-    weakest, the median and the strongest.
-    """
-    names_by_objective = []
-    for cells in results.objectives.values():
-        values = {c.cell.name: c.correlations(indicator, results.quality, "within_run") for c in cells}
-        means = {name: over_seeds([by_seed]).mean for name, by_seed in values.items()}
-        names_by_objective.append(sorted((name for name in means if np.isfinite(means[name])), key=means.get))
-    if sum(map(len, names_by_objective)) > MAX_SCATTER_PANELS:
-        names_by_objective = [[n[0], n[len(n) // 2], n[-1]] if n else [] for n in names_by_objective]
-    for cell in results.included:
-        if any(cell.cell.name in names for names in names_by_objective):
-            yield _scatter_panel(cell, indicator, results.quality)
-
-
-def _scatter_panel(cell: CellResult, indicator: str, quality: str) -> Panel:
-    """An indicator against quality at every sample of a cell's trainings, a mark per seed."""
-    about = INDICATORS[indicator]
-    runs = [r for r in cell.finished if (indicator, quality) in r.correlations]
-    figure, axes = new_axes(cell.title)
-    for r, marker in zip(runs, itertools.cycle(MARKERS)):
-        batch, signed, _ = paired_samples(indicator, r.curves[indicator], quality, r.curves[quality])
-        sampled = dict(zip(*r.curves[quality], strict=True))
-        style = {"c": batch, "cmap": "viridis", "marker": marker, "s": 16, "linewidth": 0}
-        points = axes.scatter(about.direction * signed, [sampled[b] for b in batch], **style)
-    bar = figure.colorbar(points, ax=axes, label="batch", aspect=30)
-    bar.outline.set_visible(False)
-    axes.set(xlabel=about.title, ylabel=METRICS[quality].short)
-    values = cell.correlations(indicator, quality, "within_run")
-    text = f"rank correlation by seed: {', '.join(number(value, signed=True) for value in values)}"
-    axes.set_title(text, loc="left", fontsize=8.5)
-    alt = f"{about.title} against {METRICS[quality].title}, {cell.title}; {text}."
-    return make_panel(file_name("scatter", cell.cell.name), alt, figure)

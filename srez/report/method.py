@@ -2,8 +2,10 @@
 
 from typing import NamedTuple
 
-from srez.report.claims import COUNTED_WORDS, ENOUGH, INDICATOR_RULES, STABILITY_RULES
-from srez.report.correlations import CORRELATION_KINDS, INDICATORS, MIN_PAIRS
+from srez.report.claims import COUNTED_WORDS, ENOUGH, STABILITY_RULES
+from srez.report.correlations import ESTIMATE, INDICATORS, MIN_PAIRS, MOMENTS, SAMPLES
+from srez.report.indicator import INDICATOR_RULES
+from srez.report.relations import MAX_PENALTY, MIN_GRADIENT_SHARE
 from srez.report.results import METRICS
 from srez.report.verdicts import GAIN, LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
 
@@ -78,31 +80,54 @@ SECTIONS = [
     Section(
         "Does an indicator tell quality?",
         f"""
-        An indicator is a number that the training itself gives. Its value at a sample is the mean of what
-        was logged since the previous sample. All correlations are Spearman's, within one training of at
-        least {MIN_PAIRS} samples, and signed so that +1 means: the better by the indicator, the better
-        in quality.
+        An indicator is a number that can be had without looking at the pictures; the truth that it should
+        tell is the quality that verdicts are read from. Its value at a sample is the mean of what was
+        logged since the previous sample; batch 0 is left out. Correlations are Spearman's over the samples
+        of one training, signed so that +1 means: the better by the indicator, the better in truth. They are
+        taken over all samples (at least {MIN_PAIRS[SAMPLES]}), and over the moments alone (at least
+        {MIN_PAIRS[MOMENTS]}): the samples whose number is a power of two, at which fresh critics are
+        trained. An estimate of every batch is compared with fresh critics by what both say at the moments.
 
-        Means are over cells, of the means over their seeds; the cells are fixed.
+        Whatever goes one way during a training correlates with quality, a clock too. So r, the mean
+        correlation within trainings, stands beside its null: the mean correlation of a training's indicator
+        with the quality of the same cell's other trainings at the same batches, which share the clock and
+        nothing else. The excess is r beyond the null, (r - null) / (1 - r null): r itself where the null is
+        0, and 0 for a clock. Where every training improves alike from sample to sample, null and r are both
+        near 1, and no study can tell an indicator from a clock.
 
-        A Wasserstein estimate is the critic's, on the batches that it trains on. A critic that learns them
-        by heart sets it too high, one that lags behind the generator too low; the held-out estimate is the
-        same critic's on faces that no network was trained on. Estimates of different trainings cannot be
-        compared: each critic has its own scale. With --gene_l1_factor above 0 the generator's loss also
-        holds the distance between its averaged-down output and the input, which goes with consistency and
-        PSNR whatever the critic does. PSNR and SSIM may get worse while pictures look better (Blau and
-        Michaeli 2018).
+        Means are taken on Fisher's scale (the inverse hyperbolic tangent; a correlation of 1 counts as half
+        as far from 1 as the next that so many ranks can have) and given back as correlations; over seeds,
+        and over cells where an objective has several, which are fixed. Intervals are 95% and Student's t
+        over seeds, as under Several seeds. Differences of one cell's seeds from their null share that null;
+        so the excess and its interval are those of the jackknife, which leaves out one training at a time.
+        A simulation in the tests sees that both cover. An excess needs three seeds.
+
+        An estimate counts in a cell only where its critic can estimate a distance, by medians over the
+        samples after batch 0 and then over seeds: the critic that the generator learns from must live, in no
+        control and with a share of at least {MIN_GRADIENT_SHARE:.0%} of the generator's gradient on
+        its output; and the gradient penalty of a penalized critic, whichever gives the estimate, must be at
+        most {MAX_PENALTY:g}, which is a slope that is off by about a third. Cells in which it does not
+        count are named and left out. A training that diverged takes part with the samples that it has.
+
+        Regret is what it costs to go by an indicator: the quality at the sample where the indicator is
+        best, in percent worse than at the training's best sample. The clock's is that of the last sample. A
+        sample at random has the mean of all.
+
+        Across trainings an indicator can only be compared where its scale does not depend on its critic, as
+        that of exact transport and, nearly, that of fresh critics; its rank correlation with quality at the
+        last moment is given over all trainings, over the means of cells, and within cells (the mean of
+        their correlations over seeds). These are descriptions without intervals.
         """,
-        {kind.title: kind.text for kind in CORRELATION_KINDS.values()}
-        | {
-            about.title: f"{'falls' if about.direction < 0 else 'rises'} as the generator gets better."
+        {
+            about.title: f"{about.text} It {'falls' if about.direction < 0 else 'rises'} as the generator "
+            "gets better."
             for about in INDICATORS.values()
         },
     ),
     Section(
         "Controls",
         """
-        No critic that learns is at work in the controls, so that what they reach is no merit of any
+        No critic that learns has a say in the controls, so that what they reach is no merit of any
         objective. Bicubic is bicubic enlargement of the same held-out faces. "L1 only" is the generator
         trained by its L1 term alone (--gene_l1_factor 1). "Frozen critic" is trained against a critic that
         stays as random as it was made (--critic_iters 0). They are told by these options, whatever a study
@@ -130,7 +155,16 @@ SECTIONS = [
     ),
     Section(
         "Claim 2: the Wasserstein distance is an effective measure of training progress",
-        "The answer is the first of these that applies:",
+        f"""
+        The endpoint is the {INDICATORS[ESTIMATE].title}, on the batches that the critic trains on, over all
+        samples, with the quality that verdicts are read from (LPIPS wherever there is a truth). It and the
+        rules below were written down before the trainings began. The answer is the first of these that
+        applies; the same rules answer for the estimate on held-out faces, and over the moments and for
+        every objective for fresh critics (is it the distance that tells quality, if not the critic at
+        hand?) and for exact transport (would the distance itself, if a critic could tell it?). Those
+        answers, other qualities, losses, regret and what is said across trainings stand beside the
+        endpoint, and are not corrected for how many they are.
+        """,
         INDICATOR_RULES,
     ),
 ]

@@ -4,7 +4,6 @@ import base64
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,26 @@ import matplotlib
 import numpy as np
 
 from srez.report import claims, curves, figures
-from srez.report.correlations import CORRELATION_KINDS, INDICATORS, WASSERSTEIN
+from srez.report.controls import missing_controls
+from srez.report.correlations import CLOCK, INDICATORS
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
-from srez.report.intervals import Interval, over_seeds
+from srez.report.indicator import assess_indicator
+from srez.report.indicator_tables import relation_rows
+from srez.report.intervals import Interval
 from srez.report.method import SECTIONS
+from srez.report.relations import Relations
 from srez.report.results import METRICS, STATES, CellResult, Results
+from srez.report.stability_tables import control_table, count_rows
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
 from srez.report.text import interval, number, typeset
-from srez.report.verdicts import LEVELS, UNSTABLE, VERDICTS
+from srez.report.verdicts import LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
 
 TEMPLATE = Path(__file__).resolve().with_suffix(".html")
 ANSWER_CLASSES = {
     claims.HOLDS: "holds",
-    claims.PARTLY: "part",
     claims.FAILS: "fails",
     claims.OPEN: "open",
 }
@@ -41,27 +44,27 @@ FEW_SEEDS = {1: "one", 2: "two", 3: "three", 4: "four"}  # numbers of seeds that
 class Pictures:
     """All that is drawn: panels, by metric or by title where there are several figures, and sample faces."""
 
+    stability: Panel | None
     outcomes: Panel
     quality: dict[str, list[Panel]]
-    correlation: dict[str, list[Panel]]
-    scatter: list[Panel]
     losses: dict[str, list[Panel]]
     gallery: Gallery | None
 
 
-def render(results: Results, pictures: Pictures) -> str:
+def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     """The page as HTML. Every text is escaped."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"base64": lambda data: base64.b64encode(data).decode(), "typeset": typeset}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    correlations = list(_correlations(results))
+    correlations = list(relation_rows(relations, results.quality)) if results.quality else []
     best, best_note = _best_cells(results)
     counts = Counter(r.state for r in results.runs)
     sections = {
         "claims": ("Claims", True),
         "outcomes": ("Outcomes", True),
+        "controls": ("Controls", True),
         "best": ("Best cells", best),
         "curves": ("Quality", pictures.quality),
         "indicators": ("Estimate and quality", correlations),
@@ -77,7 +80,7 @@ def render(results: Results, pictures: Pictures) -> str:
         states=[(state, counts[state]) for state in STATES if counts[state]],
         sections=[(key, title) for key, (title, shown) in sections.items() if shown],
         extent=_extent(results),
-        assessments=[claims.assess_stability(results), claims.assess_indicator(results)],
+        assessments=[claims.assess_stability(results), assess_indicator(relations)],
         answer_classes=ANSWER_CLASSES,
         quality=METRICS[results.quality] if results.quality else None,
         row_head=" / ".join(results.row_axes),
@@ -88,14 +91,15 @@ def render(results: Results, pictures: Pictures) -> str:
         symbols={word: definition.symbol for word, definition in VERDICTS.items()},
         colors=VERDICT_COLORS,
         excluded=_excluded(results),
+        counts=count_rows(results),
+        units=(claims.SAMPLE, claims.INDEPENDENT),
+        controls=control_table(results),
+        missing_controls=missing_controls(results),
         best=best,
-        best_note=best_note,
+        captions=_captions(results) | {"best": best_note},
+        words=_words(results),
         pooled=" and ".join(curves.pooled_axes(results)),
-        scatter_left_out=len(pictures.scatter) < sum(c.loss_func in WASSERSTEIN for c in results.included),
-        kinds=[kind.title for kind in CORRELATION_KINDS.values()],
         correlations=correlations,
-        few_seeds=FEW_SEEDS.get(len(results.study.seeds), ""),
-        by_cell=list(_correlations_by_cell(results)),
         trainings=[
             (r, [number(r.last.get(name, np.nan), METRICS[name].decimals) for name in results.metrics])
             for cell in results.included
@@ -104,6 +108,44 @@ def render(results: Results, pictures: Pictures) -> str:
         number=number,
         method=SECTIONS,
     )
+
+
+def _captions(results: Results) -> dict[str, str]:
+    """What each figure and table shows, in one sentence or two, so that it can be read alone."""
+    quality, read_from, beyond = METRICS.get(results.quality), "", ""
+    if quality:
+        unit = f"{quality.unit}, " if quality.unit else ""
+        read_from = (
+            f", read from {quality.title}; below it the mean of its last values over seeds with its 95% "
+            f"interval ({unit}{quality.better})"
+        )
+        beyond = f"; last their {quality.short} minus that of the L1 term alone with the same generators"
+    return {
+        "stability": "What became of each objective's finished trainings. Diamonds: the share that is "
+        f"stable, which is {' or '.join(STABLE[::-1])}; lines: its 95% interval, cells taken as a sample of "
+        f"those that might have been tried. Dashed: the {claims.ENOUGH:.0%} that claim 1 is asked for.",
+        "counts": "The share of WGAN-GP's trainings that are stable, and how much it is above the GAN's on "
+        "the same architectures (percentage points), with 95% intervals, by what verdicts are read from, "
+        "what counts as stable and what is taken for independent. The claim holds where the whole interval "
+        f"of the share lies above {claims.ENOUGH:.0%}, and does not where it lies below; in bold the "
+        "rule that was written down beforehand.",
+        "outcomes": "The verdict that more than two thirds of a cell's finished trainings share, else "
+        f"“{MIXED}”{read_from}, then the other verdicts.",
+        "controls": "Figures on held-out faces at the end of the trainings, means over cells with 95% "
+        "intervals over seeds: first the controls, in which no critic that learns has a say, then the "
+        f"objectives{beyond}.",
+        "trainings": "Every training with its verdict and the reason, and its figures on held-out faces at "
+        "the end: medians of its last three samples, none where it diverged.",
+    }
+
+
+def _words(results: Results) -> dict[str, str]:
+    """The verdicts that this study has, each in half a sentence."""
+    there = {word for cell in results.included for word in (*cell.verdicts, cell.consensus[0])}
+    short = {word: definition.short for word, definition in VERDICTS.items()} | {
+        MIXED: "its trainings differ"
+    }
+    return {word: text for word, text in short.items() if word in there}
 
 
 def _extent(results: Results) -> str:
@@ -164,7 +206,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
     best = chosen[0].mean(quality)
     rows = [
         {
-            "title": cell.title,
+            "title": f"{cell.title} (control)" if cell.control else cell.title,
             "comparison": _comparison(cell.mean(quality), best) if cell is not chosen[0] else "",
             "words": ", ".join(f"{count} {word}" for word, count in Counter(cell.verdicts).items()),
             "figures": [_mean_in_words(cell, name) for name in results.qualities],
@@ -183,35 +225,6 @@ def _comparison(mean: Interval, best: Interval) -> str:
     return "its interval overlaps the first one's" if overlaps else ""
 
 
-def _correlations(results: Results) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """The table of correlations: an indicator of an objective, and a row for each quality metric."""
-    for indicator, about in INDICATORS.items():
-        for objective in results.objectives:
-            rows = []
-            for quality in results.qualities:
-                means = [
-                    results.mean_correlation(objective, indicator, quality, kind)
-                    for kind in CORRELATION_KINDS
-                ]
-                if means[0].runs:
-                    rows.append(_correlation_row(METRICS[quality].short, means))
-            if rows:
-                yield f"{about.title}, {objective}", rows
-
-
-def _correlations_by_cell(results: Results) -> Iterator[dict[str, Any]]:
-    """Rows of the estimate's correlations with the metric that verdicts are read from, one per cell."""
-    for cell in results.included:
-        values = [cell.correlations(claims.ESTIMATE, results.quality, kind) for kind in CORRELATION_KINDS]
-        if values[0]:
-            yield _correlation_row(cell.title, [over_seeds([by_seed], (-1, 1)) for by_seed in values])
-
-
-def _correlation_row(title: str, means: list[Interval]) -> dict[str, Any]:
-    """A row of a table of correlations: its title, the mean of every kind, and how many trainings it has."""
-    return {"title": title, "kinds": [interval(mean) for mean in means], "runs": means[0].runs}
-
-
 def write_report(study_dir: str, faces: bool = True) -> str:
     """Write the report of a study; the path of its page.
 
@@ -220,30 +233,34 @@ def write_report(study_dir: str, faces: bool = True) -> str:
     folder holds no study, OSError where it cannot be written.
     """
     results = read_results(study_dir)
+    relations = Relations(results)
     with matplotlib.rc_context(figures.STYLE):
-        losses = {about.title: list(curves.indicator_panels(results, n)) for n, about in INDICATORS.items()}
+        losses = {
+            about.title: list(curves.indicator_panels(results, n))
+            for n, about in INDICATORS.items()
+            if n != CLOCK
+        }
         pictures = Pictures(
+            figures.stability_panel(results),
             figures.outcome_panel(results),
             {name: list(curves.quality_panels(results, name)) for name in results.metrics},
-            {name: list(figures.correlation_panels(results, name)) for name in results.qualities},
-            list(figures.scatter_panels(results, claims.ESTIMATE)),
             {title: panels for title, panels in losses.items() if panels},
             gallery(results, StudyStore(study_dir)) if faces else None,
         )
     _save_figures(os.path.join(study_dir, "figures"), pictures)
     write_csv(os.path.join(study_dir, "results.csv"), run_rows(results))
-    write_csv(os.path.join(study_dir, "correlations.csv"), correlation_rows(results))
+    write_csv(os.path.join(study_dir, "correlations.csv"), correlation_rows(relations))
     write_hparams(results, study_dir)
     path = os.path.join(study_dir, "report.html")
-    files.write_whole(path, render(results, pictures).encode())
+    files.write_whole(path, render(results, relations, pictures).encode())
     return path
 
 
 def _save_figures(folder: str, pictures: Pictures) -> None:
     """Write every panel into a folder, as SVG and as PNG."""
     files.make_folder(folder)
-    panels = [pictures.outcomes, *pictures.scatter]
-    for by_name in (pictures.quality, pictures.losses, pictures.correlation):
+    panels = [pictures.outcomes, *([pictures.stability] if pictures.stability else [])]
+    for by_name in (pictures.quality, pictures.losses):
         panels += itertools.chain(*by_name.values())
     for panel in panels:
         files.write_whole(os.path.join(folder, f"{panel.name}.svg"), panel.svg)

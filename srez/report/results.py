@@ -10,12 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.errors import EXIT_DIVERGED
-from srez.report.correlations import (
-    INDICATORS,
-    correlations,
-    indicator_applies,
-    since_last_sample,
-)
+from srez.report.correlations import CLOCK, INDICATORS, since_last_sample
 from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
     EMPTY_CURVE,
@@ -32,8 +27,16 @@ from srez.study.cells import Cell, Study, StudyRun
 FINISHED, UNDER_WAY, NOT_BEGUN, FAILED = "finished", "under way", "not begun", "failed"
 STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
 DIVERSITY = "diversity"
-L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"  # controls
-LOGGED_METRICS = (*INDICATORS, "discriminator_real_loss", "discriminator_fake_loss", "gradient_penalty")
+L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"
+CONTROLS = (L1_ONLY, FROZEN_CRITIC)
+PENALTIES = ("gradient_penalty", "heldout_gradient_penalty", "fresh_gradient_penalty")
+LOGGED_METRICS = (
+    *(name for name in INDICATORS if name != CLOCK),
+    "discriminator_real_loss",
+    "discriminator_fake_loss",
+    *PENALTIES,
+    "critic_gradient_share",
+)
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
 QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are read from
 
@@ -81,6 +84,7 @@ class RunResult:
     batches: int = 0
     curves: dict[str, Curve] = field(default_factory=dict)
     quality: str = ""
+    _verdicts: dict[str, Verdict] = field(default_factory=dict, repr=False)
 
     @property
     def loss_func(self) -> str:
@@ -91,6 +95,11 @@ class RunResult:
         """Batches at which quality was measured."""
         return np.unique(np.concatenate([self.curves.get(name, EMPTY_CURVE)[0] for name in METRICS]))
 
+    @property
+    def bicubic(self) -> dict[str, float]:
+        """The figures of bicubic enlargement of the held-out faces, by metric, as far as recorded."""
+        return {n: float(self.curves[name][1][0]) for n, name in BICUBIC.items() if name in self.curves}
+
     @cached_property
     def verdict(self) -> Verdict:
         """The verdict of a finished training; of others the state that it is in."""
@@ -98,6 +107,11 @@ class RunResult:
 
     def verdict_by(self, quality: str) -> Verdict:
         """The verdict read from a given quality metric; the state of a training that is not finished."""
+        if quality not in self._verdicts:
+            self._verdicts[quality] = self._judge(quality)
+        return self._verdicts[quality]
+
+    def _judge(self, quality: str) -> Verdict:
         if self.state != FINISHED:
             return Verdict(self.state, self.message)
         levels, bicubic = (
@@ -124,20 +138,6 @@ class RunResult:
             if name in self.curves and len(batches):
                 found[name] = last_value((batches, since_last_sample(self.curves[name], batches)))
         return found
-
-    @cached_property
-    def correlations(self) -> dict[tuple[str, str], dict[str, float]]:
-        """(indicator, quality) -> every kind of correlation; nothing for a training that is not finished."""
-        if self.state != FINISHED:
-            return {}
-        indicators = [name for name in INDICATORS if indicator_applies(name, self.loss_func)]
-        return {
-            (indicator, quality): correlations(
-                indicator, self.curves[indicator], quality, self.curves[quality]
-            )
-            for indicator, quality in itertools.product(indicators, QUALITIES)
-            if indicator in self.curves and quality in self.curves
-        }
 
 
 def format_labels(labels: dict[str, str]) -> str:
@@ -195,11 +195,6 @@ class CellResult:
         """The mean of a metric's last values over the seeds that have one."""
         return over_seeds([self.last(metric)], METRICS[metric].bounds if metric in METRICS else ANYWHERE)
 
-    def correlations(self, indicator: str, quality: str, kind: str) -> list[float]:
-        """A kind of correlation of an indicator with a quality metric, of every finished training with it."""
-        found = [r.correlations.get((indicator, quality)) for r in self.finished]
-        return [by_kind[kind] for by_kind in found if by_kind]
-
     @cached_property
     def loss_func(self) -> str:
         return self.cell.config(0).loss_func
@@ -218,7 +213,6 @@ class Results:
 
     def __post_init__(self):
         recorded = {name for r in self.runs for name in r.curves}
-        self._intervals: dict[tuple[str, ...], Interval] = {}
         self.metrics = [name for name in METRICS if name in recorded]
         self.recorded = [name for name in ALL_METRICS if name in recorded]
         self.qualities = [name for name in QUALITIES if name in recorded]
@@ -279,13 +273,14 @@ class Results:
             found.setdefault(key, []).append(cell)
         return found
 
-    def correlations(self, objective: str, indicator: str, quality: str, kind: str) -> list[list[float]]:
-        """A kind of correlation of the trainings with an objective, a list per cell."""
-        return [cell.correlations(indicator, quality, kind) for cell in self.objectives[objective]]
+    @property
+    def tested(self) -> dict[str, list[CellResult]]:
+        """Cells by objective without the controls; without objectives that have none left."""
+        found = {name: [c for c in cells if not c.control] for name, cells in self.objectives.items()}
+        return {name: cells for name, cells in found.items() if cells}
 
-    def mean_correlation(self, objective: str, indicator: str, quality: str, kind: str) -> Interval:
-        """Mean and interval of a kind of correlation over the trainings with an objective; computed once."""
-        key = (objective, indicator, quality, kind)
-        if key not in self._intervals:
-            self._intervals[key] = over_seeds(self.correlations(*key), (-1, 1))
-        return self._intervals[key]
+    @property
+    def controls(self) -> dict[str, list[CellResult]]:
+        """Cells by control, of the controls that the study has."""
+        found = {name: [c for c in self.included if c.control == name] for name in CONTROLS}
+        return {name: cells for name, cells in found.items() if cells}

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -14,6 +15,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from srez.errors import EXIT_DIVERGED, EXIT_DONE
+from srez.report.correlations import INDICATORS, MIN_PAIRS, CellCorrelation, indicator_applies
+from srez.report.relations import Relations, does_not_count
 from srez.report.results import ALL_METRICS, FAILED, FINISHED, NOT_BEGUN, UNDER_WAY, Results, RunResult
 from srez.report.verdicts import Curve
 from srez.study.cells import StudyRun
@@ -77,12 +80,23 @@ def run_rows(results: Results) -> Iterator[dict[str, Any]]:
         yield row | {name: r.last.get(name) for name in results.recorded}
 
 
-def correlation_rows(results: Results) -> Iterator[dict[str, Any]]:
-    """Rows of correlations.csv: one per training, indicator and quality metric."""
-    for r in results.runs:
-        for (indicator, quality), by_kind in r.correlations.items():
-            row = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed}
-            yield row | {"indicator": indicator, "quality": quality} | by_kind
+def correlation_rows(relations: Relations) -> Iterator[dict[str, Any]]:
+    """Rows of correlations.csv: one per finished training, indicator, truth and kind of samples.
+
+    r: Spearman's; z: Fisher's of it; null_z: mean z with the cell's other trainings; excess_z: the
+    jackknife's pseudo-values; does_not_count: why the indicator is left out of means.
+    """
+    for cell in relations.results.included:
+        for indicator, truth, when in itertools.product(INDICATORS, relations.truths, MIN_PAIRS):
+            if indicator == truth or not indicator_applies(indicator, cell.loss_func):
+                continue
+            found = relations.of_cell(cell, indicator, truth, when)
+            for r, *values in zip(cell.finished, *found, strict=True):
+                if values[0] >= MIN_PAIRS[when]:
+                    row = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed}
+                    row |= {"indicator": indicator, "truth": truth, "when": when}
+                    row |= dict(zip(CellCorrelation._fields, values, strict=True))
+                    yield row | {"does_not_count": does_not_count(cell, indicator)}
 
 
 def write_csv(path: str, rows: Iterable[dict[str, Any]]) -> None:

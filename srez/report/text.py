@@ -25,7 +25,9 @@ def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:
 
 
 def percent(found: Interval, signed: bool = False) -> str:
-    """A share or a difference of shares with its interval: '83% [62%, 95%]'."""
+    """A share or a difference of shares with its interval: '83% [62%, 95%]'; a dash where there is none."""
+    if not np.isfinite(found.mean):
+        return DASH
     texts = [number(100 * value, 0, signed) for value in found[:3]]
     return f"{texts[0]}% [{texts[1]}%, {texts[2]}%]"
 

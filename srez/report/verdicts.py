@@ -107,52 +107,68 @@ def shape(levels: Curve) -> Shape | None:
 
 
 class Definition(NamedTuple):
-    """A verdict's sign and its definition in words."""
+    """A verdict's sign, its meaning in half a sentence, and its definition in words."""
 
     symbol: str
+    short: str
     text: str
 
 
 # the first whose definition is met is the verdict: `verdict` goes through them in this order
 VERDICTS = {
     "diverged": Definition(
-        "✕", f"The training stopped with exit code {EXIT_DIVERGED}, or a loss was not finite."
+        "✕",
+        "a loss or gradient was not finite",
+        f"The training stopped with exit code {EXIT_DIVERGED}, or a loss was not finite.",
     ),
     "too short": Definition(
         "…",
+        "too few samples to tell",
         f"Fewer than {MIN_TAIL_SAMPLES} samples lie in the last third of the training, and nothing is said.",
     ),
     "collapsed": Definition(
         "○",
+        "outputs are nearly alike whatever the input",
         "In the last third of the training the median of the output's diversity is below "
         f"{MIN_DIVERSITY:g} of that of real faces, halfway between a network that draws one picture "
         "whatever its input (0) and one that draws two at even odds (0.5); and it is not on its way up, by "
         f"more than {MIN_DIVERSITY_GROWTH:g} from the first three samples of that third to the last three.",
     ),
     "no gain": Definition(
-        "▁", "Quality ended (median of the last three samples) no better than the untrained network's."
+        "▁",
+        "ended no better than untrained",
+        "Quality ended (median of the last three samples) no better than the untrained network's.",
     ),
     "oscillating": Definition(
         "∿",
+        "swings, or fell back, by more than a fifth of what it had gained",
         f"Quality ended more than {MAX_OSCILLATION:.0%} of the gain below its best, or it swings by more "
         f"than {MAX_OSCILLATION:.0%} of the gain around a straight line through the last third (2√2 "
         "standard deviations, which is a sine wave's height from trough to crest).",
     ),
     "worse than bicubic": Definition(
         "▽",
+        "ended no better than bicubic enlargement",
         "Quality ended (median of the last three samples) no better than bicubic enlargement of the same "
         "faces. Where the figures of bicubic enlargement were not recorded, and for noise input, which "
         "cannot be enlarged, this word is not used.",
     ),
     "improving": Definition(
-        "↗", f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short."
+        "↗",
+        "still getting better at the end: the training was too short",
+        f"That line rises by more than {MAX_CHANGE:.0%} of the gain: the training was too short.",
     ),
     "converged": Definition(
         "●",
+        "level at the end, and near its best",
         f"That line rises or falls by at most {MAX_CHANGE:.0%} of the gain, and quality ended at most "
         f"{MAX_DROP:.0%} of the gain below its best.",
     ),
-    "undecided": Definition("?", "None of these: within the limits of oscillating, and getting worse."),
+    "undecided": Definition(
+        "?",
+        "getting worse at the end, by less than a fifth of what it had gained",
+        "None of these: within the limits of oscillating, and getting worse.",
+    ),
 }
 GAIN = (
     "The gain is the best level of quality (the largest median of three samples in a row) minus that of the "

@@ -1,21 +1,18 @@
-"""Correlations against values found by hand."""
+"""Correlations of indicators, against values found by hand; their intervals against simulated trainings."""
 
 import numpy as np
 import pytest
 
 from srez.report.correlations import (
-    CORRELATION_KINDS,
-    MIN_PAIRS,
-    correlations,
-    given_batch,
-    has_fallen,
+    cell_correlation,
+    fisher,
+    goodness,
     indicator_applies,
-    paired_samples,
+    is_moment,
     since_last_sample,
     spearman,
 )
-
-of_changes = CORRELATION_KINDS["of_changes"].compute
+from srez.report.intervals import over_seeds
 
 
 def test_spearman_found_by_hand():
@@ -27,30 +24,10 @@ def test_spearman_found_by_hand():
     assert np.isnan(spearman(np.array([1.0]), np.array([1.0])))
 
 
-def test_partial_correlation_found_by_hand():
-    """0.3 among each other, 0.8 each with the batch."""
-    batch, x, y = np.arange(5), np.array([2, 1, 4, 3, 5]), np.array([1, 3, 2, 5, 4])
-    assert spearman(x, y) == pytest.approx(0.3)
-    assert given_batch(batch, x, y) == pytest.approx((0.3 - 0.64) / 0.36)
-    assert np.isnan(given_batch(batch, batch**2, y))  # nothing is left of x
-
-
-def test_correlation_of_changes_found_by_hand():
-    """Changes 1, 2, -1, 3 and 2, 1, -5, 9: ranks 2, 3, 1, 4 and 3, 2, 1, 4."""
-    x, y = np.cumsum([0, 1, 2, -1, 3]), np.cumsum([0, 2, 1, -5, 9])
-    assert of_changes(np.arange(5), x, y) == pytest.approx(1 - 6 * 2 / (4 * 15))
-
-
-def test_a_common_trend_alone_counts_only_as_it_is():
-    """Two series that only share the clock; and two that share their noise too."""
-    random = np.random.default_rng(1)
-    batch = np.arange(400.0)
-    one, other = (batch / 100 + random.normal(size=400) for _ in range(2))
-    assert spearman(one, other) > 0.5
-    assert abs(given_batch(batch, one, other)) < 0.12
-    assert abs(of_changes(batch, one, other)) < 0.12
-    assert given_batch(batch, one, one + 0.1 * other) > 0.9
-    assert of_changes(batch, one, one + 0.1 * other) > 0.9
+def test_fisher_found_by_hand():
+    """Six ranks of which two neighbours are swapped have 1 - 6 * 2 / 210; half as far from 1 counts as 1."""
+    assert fisher(0.6, 6) == pytest.approx(np.log(2))  # half the logarithm of 1.6 / 0.4
+    assert fisher(1, 6) == -fisher(-1, 6) == pytest.approx(np.log((1 + 34 / 35) / (1 / 35)) / 2)
 
 
 def test_logged_values_are_averaged_since_the_last_sample():
@@ -60,49 +37,88 @@ def test_logged_values_are_averaged_since_the_last_sample():
     assert np.isnan(found[0])
 
 
-FALLING = (np.arange(1, 10.0), np.arange(9, 0, -1.0))
-RISING = (np.arange(1, 10.0), np.arange(1, 10.0) ** 2)
+def test_moments_are_powers_of_two():
+    batch = np.arange(0, 200, 20)
+    assert batch[is_moment(batch, 20)].tolist() == [20, 40, 80, 160]
 
 
-@pytest.mark.parametrize(
-    ("indicator", "logged", "figure", "sampled", "sign"),
-    [
-        ("wasserstein_estimate", FALLING, "psnr", RISING, 1),
-        ("wasserstein_estimate", FALLING, "lpips", FALLING, 1),
-        ("wasserstein_estimate", RISING, "ssim", RISING, -1),
-        ("heldout_wasserstein_estimate", FALLING, "lpips", RISING, -1),
-        ("generator_loss", FALLING, "consistency", RISING, 1),
-        ("discriminator_tot_loss", RISING, "psnr", RISING, 1),
-        ("discriminator_tot_loss", FALLING, "lpips", RISING, 1),
-    ],
-)
-def test_plus_one_means_that_the_indicator_tells_quality(indicator, logged, figure, sampled, sign):
-    assert correlations(indicator, logged, figure, sampled)["within_run"] == pytest.approx(sign)
-
-
-def test_pairs_leave_out_what_is_no_number():
-    logged = (np.array([1, 2, 3]), np.array([5, np.nan, 7]))
-    batch, signed, quality = paired_samples(
-        "generator_loss", logged, "psnr", (np.arange(4), [9, 10, 20, np.nan])
-    )
-    assert (batch.tolist(), signed.tolist(), quality.tolist()) == ([1], [-5], [10])
-
-
-@pytest.mark.parametrize("count", [MIN_PAIRS - 1, MIN_PAIRS])
-def test_eight_pairs_are_needed(count):
-    those = (np.arange(1.0, count + 1), np.arange(count, 0, -1.0))
-    found = correlations("generator_loss", those, "lpips", those)
-    assert found["pairs"] == count
-    assert np.isnan(found["within_run"]) == (count < MIN_PAIRS)
+def test_truth_is_larger_for_better_pictures_and_begins_after_batch_0():
+    curve = (np.arange(4), np.array([9.0, 8, np.nan, 1]))
+    assert [part.tolist() for part in goodness("transport", curve)] == [[1, 3], [-8, -1]]
+    assert goodness("psnr", curve)[1].tolist() == [8, 1]
 
 
 def test_estimates_of_a_distance_need_a_wasserstein_critic():
     assert indicator_applies("wasserstein_estimate", "wgangp")
     assert not indicator_applies("heldout_wasserstein_estimate", "dcgan")
+    assert indicator_applies("fresh_wasserstein_estimate", "dcgan")
     assert indicator_applies("generator_loss", "dcgan")
 
 
-def test_whether_an_estimate_fell():
-    assert has_fallen(FALLING) is True
-    assert has_fallen(RISING) is False
-    assert has_fallen((np.arange(8), np.arange(8))) is None
+BATCH = np.arange(1.0, 6)
+
+
+def curves(*values) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(BATCH[: len(each)], np.array(each, float)) for each in values]
+
+
+def test_a_cell_found_by_hand():
+    """Three trainings of five samples. The first's indicator has 1, 0.9 and 0.8 with the three truths."""
+    truths = curves([1, 2, 3, 4, 5], [2, 1, 3, 4, 5], [2, 1, 4, 3, 5])
+    found = cell_correlation(truths, truths, least=5)
+    assert found.pairs.tolist() == [5, 5, 5]
+    assert found.r == pytest.approx([1, 1, 1])
+    top, a, b = np.arctanh([1 - 6 / 120, 0.9, 0.8])
+    assert found.z == pytest.approx([top] * 3)
+    assert found.null_z == pytest.approx([(a + b) / 2, a, (a + b) / 2])
+    # the mean of three leads, and of the two that are left without each training
+    lead, without = top - (2 * a + b) / 3, np.array([top - a, top - b, top - a])
+    assert found.excess_z == pytest.approx(3 * lead - 2 * without)
+    assert found.excess_z.mean() == pytest.approx(lead)
+
+
+def test_trainings_meet_at_the_batches_that_both_have():
+    """One ended early: three pairs are too few for it, with itself and with the others."""
+    those = curves([1, 2, 3, 4, 5], [3, 1, 2], [1, 2, 3, 5, 4])
+    found = cell_correlation(those, those, least=4)
+    assert found.pairs.tolist() == [5, 3, 5]
+    assert np.isnan([found.r[1], found.null_z[1]]).all()
+    assert found.null_z[0] == pytest.approx(np.arctanh(0.9))
+    assert np.isnan(found.excess_z).all()  # of two that are left
+
+
+def test_a_clock_has_no_excess():
+    truths = curves([1, 3, 2, 4, 5], [2, 1, 3, 5, 4], [1, 2, 3, 4, 5])
+    found = cell_correlation(curves(*[BATCH] * 3), truths, least=5)
+    assert found.r.tolist() == pytest.approx([0.9, 0.8, 1])
+    assert found.excess_z == pytest.approx([0, 0, 0])
+
+
+def simulated(random, seeds: int, samples: int, coupled: bool) -> tuple[list, list]:
+    """Curves of trainings that improve, with deviations of their own that last a while.
+
+    The indicator has the trend; where it is coupled it has the training's own deviations too.
+    """
+
+    def lasting() -> np.ndarray:
+        noise = random.normal(size=(seeds, samples))
+        for i in range(1, samples):
+            noise[:, i] = 0.5 * noise[:, i - 1] + np.sqrt(0.75) * noise[:, i]
+        return noise
+
+    batch, own = np.arange(1.0, samples + 1), lasting()
+    trend = (3 + 0.6 * random.normal(size=(2, seeds, 1))) * batch / samples
+    truths, indicators = trend[0] + own, trend[1] + lasting() + coupled * own
+    return [(batch, each) for each in indicators], [(batch, each) for each in truths]
+
+
+@pytest.mark.parametrize(("samples", "coupled"), [(32, False), (32, True), (6, True)])
+def test_intervals_cover_what_very_many_trainings_have(samples, coupled):
+    """Five seeds, at all samples of a study and at its moments."""
+    random = np.random.default_rng(0)
+    studies = [cell_correlation(*simulated(random, 5, samples, coupled), least=5) for _ in range(400)]
+    for kind in ("z", "excess_z"):
+        values = [getattr(study, kind) for study in studies]
+        true = np.mean(values)  # of all of them
+        covered = [low <= true <= high for _, low, high, *_ in (over_seeds([each]) for each in values)]
+        assert 0.92 < np.mean(covered) < 0.98, kind

@@ -31,12 +31,14 @@ def test_correlations_csv(study):
     assert not any("estimate" in r["indicator"] for r in rows if r["objective"] == "gan")
     row = next(
         r for r in rows
-        if (r["run"], r["indicator"], r["quality"]) == ("wgangp-resnet-s0", "generator_loss", "lpips")
+        if [r["run"], r["indicator"], r["truth"]] == ["wgangp-resnet-s0", "generator_loss", "psnr"]
     )  # fmt: skip
-    # 12 samples; the loss falls all the way, the distance falls to the sixth and then stays (ranks 9 each)
-    assert row["pairs"] == "12"
+    # 12 samples; the loss falls all the way, quality rises to the sixth and then stays (ranks 9 each)
+    assert (row["when"], row["pairs"]) == ("samples", "12")
     ranks = np.array([1, 2, 3, 4, 5, *[9] * 7])
-    assert float(row["within_run"]) == pytest.approx(np.corrcoef(np.arange(12), ranks)[0, 1])
+    assert float(row["r"]) == pytest.approx(np.corrcoef(np.arange(12), ranks)[0, 1])
+    assert np.tanh(float(row["z"])) == np.tanh(float(row["null_z"])) == pytest.approx(float(row["r"]))
+    assert row["excess_z"] == "nan"  # of two seeds
 
 
 def test_tensorboard_reads_the_hyperparameters(study):

@@ -1,6 +1,7 @@
 """Studies as files: the grid, its trainings, what is refused; presets against the papers' numbers."""
 
 import dataclasses
+from itertools import product
 
 import pytest
 from helpers import ROOT
@@ -111,7 +112,7 @@ def test_labels_become_file_names(label, name):
     assert slug(label) == name
 
 
-COUNTS = {"paper": (96, 28, 204), "signal": (5, 0, 25), "smoke": (4, 1, 6), "stability": (54, 27, 81)}
+COUNTS = {"paper": (144, 60, 252), "signal": (5, 0, 25), "smoke": (4, 1, 6), "stability": (54, 27, 81)}
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ROOT.glob("srez/studies/*.toml")))
@@ -129,7 +130,7 @@ def test_own_studies(name):
 
 def test_paper_asks_what_the_2017_paper_asked():
     study = grid.read_study("paper")
-    assert study.axes["objective"] == ["gan", "wgan", "wgan-gp", "2017-wgan-gp"]
+    assert study.axes["objective"] == ["gan", "wgan", "wgan-gp", "2017-wgan-gp", "L1 only", "frozen critic"]
     assert study.axes["critic_norm"] == ["batch", "layer", "none"]
     assert study.axes["optimizer"] == ["adam", "rmsprop"]
     assert study.seeds == [0, 1, 2]
@@ -139,7 +140,9 @@ def test_paper_asks_what_the_2017_paper_asked():
         if c.excluded
     }
     penalty = {(o, "batch", a) for o in ("wgan-gp", "2017-wgan-gp") for a in ("adam", "rmsprop")}
-    assert left_out == penalty | {("wgan", norm, "adam") for norm in ("batch", "layer", "none")}
+    momentum = {("wgan", norm, "adam") for norm in ("batch", "layer", "none")}
+    controls = set(product(("L1 only", "frozen critic"), ("layer", "none"), ("adam", "rmsprop")))
+    assert left_out == penalty | momentum | controls
 
 
 # ---- what is refused -------------------------------------------------------------------------------

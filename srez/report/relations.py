@@ -1,0 +1,128 @@
+"""How the indicators of a study's trainings go with quality, by cell and by objective."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from srez.report.correlations import (
+    CLOCK,
+    INDICATORS,
+    MIN_PAIRS,
+    MOMENTS,
+    TRANSPORT,
+    CellCorrelation,
+    cell_correlation,
+    goodness,
+    indicator_applies,
+    is_moment,
+    since_last_sample,
+)
+from srez.report.intervals import NOTHING, Interval, over_seeds
+from srez.report.results import CellResult, Results, RunResult
+from srez.report.text import number
+from srez.report.verdicts import EMPTY_CURVE, Curve, finite
+
+MIN_GRADIENT_SHARE = 0.01  # of the critic's part in the generator's gradient, for a critic that lives
+MAX_PENALTY = 0.1  # mean square of the critic's gradient norm minus 1, for an estimate of a distance
+PENALIZED = ("wgangp",)  # values of --loss_func
+
+
+class Relation(NamedTuple):
+    """How an indicator goes with a truth, over the trainings of some cells; correlations, -1 to 1.
+
+    r: the mean within trainings. null: that with other trainings' truth. excess: what r has beyond it.
+    """
+
+    r: Interval
+    null: float
+    excess: Interval
+
+
+NO_RELATION = Relation(NOTHING, float("nan"), NOTHING)
+
+
+class Relations:
+    """Every correlation of a study's finished trainings, each computed once.
+
+    truths: what there is to be told, that of the claim first.
+    """
+
+    def __init__(self, results: Results):
+        self.results = results
+        self._cells: dict[tuple[str, ...], CellCorrelation] = {}
+
+    @cached_property
+    def truths(self) -> list[str]:
+        recorded = {name for r in self.results.runs for name in r.curves}
+        return [*self.results.qualities, *({TRANSPORT} & recorded)]
+
+    def of_cell(self, cell: CellResult, indicator: str, truth: str, when: str) -> CellCorrelation:
+        """How an indicator goes with a truth in a cell's finished trainings, in their order."""
+        key = (cell.cell.name, indicator, truth, when)
+        if key not in self._cells:
+            curves = [(at(r, indicator, when), at(r, truth, when)) for r in cell.finished]
+            indicators, truths = zip(*curves, strict=True) if curves else ((), ())
+            self._cells[key] = cell_correlation(indicators, truths, MIN_PAIRS[when])
+        return self._cells[key]
+
+    def of(self, cells: Sequence[CellResult], indicator: str, truth: str, when: str) -> Relation:
+        """How an indicator goes with a truth in the trainings of those of the cells in which it counts."""
+        counting = [cell for cell in cells if not does_not_count(cell, indicator)]
+        found = [self.of_cell(cell, indicator, truth, when) for cell in counting]
+        r = over_seeds([one.z for one in found])
+        if not r.runs:
+            return NO_RELATION
+        null = over_seeds([one.null_z for one in found]).mean
+        excess = over_seeds([one.excess_z for one in found])
+        return Relation(_back(r), float(np.tanh(null)), _back(excess))
+
+
+def _back(z: Interval) -> Interval:
+    """An interval on Fisher's scale as one of correlations."""
+    mean, low, high = np.tanh(z[:3])
+    return z._replace(mean=float(mean), low=float(low), high=float(high))
+
+
+def at(run: RunResult, name: str, when: str) -> Curve:
+    """A training's indicator or truth at its samples or moments, larger for a better generator."""
+    batch = run.sampled_batches
+    if when == MOMENTS:
+        batch = batch[is_moment(batch, run.run.cell.config(run.run.seed).summary_period)]
+    if name == CLOCK:
+        return batch, batch
+    curve = run.curves.get(name, EMPTY_CURVE)
+    if name in INDICATORS:
+        return finite((batch, INDICATORS[name].direction * since_last_sample(curve, batch)))
+    measured, values = goodness(name, curve)
+    wanted = np.isin(measured, batch)
+    return measured[wanted], values[wanted]
+
+
+def does_not_count(cell: CellResult, indicator: str) -> str:
+    """Why an indicator of a cell cannot be taken for what it is called; '' where it can."""
+    about = INDICATORS[indicator]
+    if not indicator_applies(indicator, cell.loss_func):
+        return "its critic estimates no distance"
+    if about.own_critic:
+        if cell.control:
+            return f"a control, {cell.control}"
+        share = _median(cell, "critic_gradient_share")
+        if not share >= MIN_GRADIENT_SHARE:
+            return f"its critic gives {number(100 * share)}% of the generator's gradient"
+    if about.penalty and (not about.own_critic or cell.loss_func in PENALIZED):
+        penalty = _median(cell, about.penalty)
+        if not penalty <= MAX_PENALTY:
+            return f"its critic's gradient penalty is {number(penalty)}"
+    return ""
+
+
+def _median(cell: CellResult, metric: str) -> float:
+    """The median over a cell's finished trainings of a metric's medians after batch 0; nan without any."""
+    medians = []
+    for r in cell.finished:
+        batch, values = finite(r.curves.get(metric, EMPTY_CURVE))
+        if (batch > 0).any():
+            medians.append(np.median(values[batch > 0]))
+    return float(np.median(medians)) if medians else float("nan")
