@@ -109,7 +109,7 @@ def transport(reals: np.ndarray, others: np.ndarray) -> float:
     """Exact Wasserstein-1 distance of two sets of as many pictures [N, S, S, 3]; NaN unless all are finite.
 
     The mean L2 distance (of pictures as vectors of S * S * 3 values) of the pairs of the cheapest assignment,
-    among the first 1,000 of each set. Generated faces are of the same people as the real ones, so that the
+    among the first 1,000 of each set. Enlarged faces are of the same people as the real ones, so that the
     mean distance of a face to its own truth bounds it from above; from below, the difference of the means of
     any function with Lipschitz constant 1, such as a critic, over the same pictures.
     """
