@@ -1,12 +1,11 @@
-"""Every option of srez, declared once, with its checks; flags, help and docs/options.md are made from it."""
+"""Every option of srez, declared once; flags, help and docs/options.md are made from it."""
 
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from srez.errors import UserError
-from srez.options.rules import AUTO, NEWEST, contradictions, option, out_of_range
+from srez.options.rules import AUTO, NEWEST, option, out_of_range
 
 SYNTHETIC = "synthetic"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
@@ -56,10 +55,7 @@ class Config:
     checkpoint_keep: int = files_option(5, "how many checkpoints to keep", low=1)
     checkpoint_period: int = files_option(10000, "time between checkpoints", unit="batches", low=1)
     checkpoint_minutes: float = files_option(
-        10.0,
-        "a checkpoint at the latest after this long; 0: by checkpoint_period alone",
-        unit="minutes",
-        low=0,
+        10.0, "a checkpoint at least this often; 0: by checkpoint_period alone", unit="minutes", low=0
     )
     summary_period: int = files_option(200, "time between sample grids", unit="batches", low=1)
     log_period: int = files_option(10, "time between lines of figures", unit="batches", low=1)
@@ -67,10 +63,7 @@ class Config:
         0, "1: also write every held-out face's output as a PNG of its own", choices=(0, 1)
     )
     demo_seconds: int = files_option(
-        60,
-        "demo: longest film; of more grids than it has room for some are shown, evenly chosen",
-        unit="seconds",
-        low=3,
+        60, "demo: longest film; of more grids than it has room for some are shown", unit="seconds", low=3
     )
 
     train_time: float = training_option(
@@ -87,6 +80,13 @@ class Config:
     )
     random_seed: int = training_option(
         0, "seed of weights, data order, augmentation and noise", low=0, high=2**31 - 1, fixed=True
+    )
+    fresh_critics: int = training_option(
+        0,
+        "WGAN-GP critics trained from scratch at batches 1, 2, 4, 8, ... times summary_period, to measure "
+        "the generator by, beside exact transport; 0: neither",
+        unit="critics",
+        low=0,
     )
     deterministic: bool = training_option(False, "bit-for-bit repeatable arithmetic, slower on GPUs")
 
@@ -341,14 +341,3 @@ def from_dict(values: dict[str, Any]) -> Config:
                 raise ValueError(f"{f.name} is {value!r}")
             kept[f.name] = value
     return Config(**kept)
-
-
-def check(config: Config) -> None:
-    """Raise UserError, one line, on the first value out of range or contradiction."""
-    for f in fields():
-        value = getattr(config, f.name)
-        if problem := out_of_range(value, f.metadata):
-            shown = ",".join(value) if isinstance(value, tuple) else value
-            raise UserError(f"--{f.name}={shown}", f"must be {problem} ({f.metadata['help']})")
-    for problem, remedy in contradictions(config):
-        raise UserError(problem, remedy)

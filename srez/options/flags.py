@@ -10,8 +10,8 @@ from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 from srez.errors import UserError, one_line
-from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, check, fields
-from srez.options.rules import BOUNDS, expand
+from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, fields
+from srez.options.rules import BOUNDS, check, expand
 
 GROUPS = {
     "command": "What to do",

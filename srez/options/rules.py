@@ -11,6 +11,7 @@ from typing import Any
 
 from srez.errors import UserError
 
+FRESH_BATCH = 8  # faces in a batch of fresh critics
 LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
 # each bound's words, its sign, and whether a value keeps it
 BOUNDS = {
@@ -104,6 +105,9 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
             if cosine
             else "only cosine falls over so many; add --learning_rate_batches=0 or take cosine",
         )
+    if c.fresh_critics and c.test_vectors < 4 * FRESH_BATCH:
+        problem = f"--fresh_critics={c.fresh_critics} with --test_vectors={c.test_vectors}"
+        yield problem, f"hold out at least {4 * FRESH_BATCH}: each half needs two batches of {FRESH_BATCH}"
     if c.crop_size < c.sample_size:
         problem = f"--crop_size={c.crop_size} with --sample_size={c.sample_size}: the crop may not be smaller"
         yield problem, "raise the one or lower the other"
@@ -143,3 +147,14 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     share = re.fullmatch(r"(\d+)/(\d+)", c.study_shard)
     if share is None or not 1 <= int(share[1]) <= int(share[2]):
         yield f"--study_shard={c.study_shard}", "must be I/N with I from 1 to N, as in 2/4"
+
+
+def check(config: Any) -> None:
+    """Raise UserError, one line, on a Config's first value out of range or contradiction."""
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if problem := out_of_range(value, f.metadata):
+            shown = ",".join(value) if isinstance(value, tuple) else value
+            raise UserError(f"--{f.name}={shown}", f"must be {problem} ({f.metadata['help']})")
+    for problem, remedy in contradictions(config):
+        raise UserError(problem, remedy)

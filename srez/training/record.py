@@ -1,5 +1,6 @@
 """What a training writes and says: checkpoints, metrics.jsonl, TensorBoard, grids, lines on the screen."""
 
+import functools
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from srez.data.samples import grid
 from srez.errors import UserError
 from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME, STRIP_NAME
+from srez.metrics.sets import transport
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.runs.run import Run
@@ -22,6 +24,7 @@ from srez.system import files
 from srez.system.screen import Screen
 from srez.training.budget import Budget
 from srez.training.checkpoints import Checkpoints
+from srez.training.fresh import FreshCritics, is_due
 from srez.training.memory import gpu_memory
 from srez.training.optimizers import learning_rate
 from srez.training.quality import Quality
@@ -202,6 +205,8 @@ class Record:
         figures = self._quality.figures(output) | self._examine_critic()
         if batch == 0:
             figures |= self._quality.bicubic()
+        if is_due(self.config, batch):
+            figures |= self._measure_afresh(batch, output)
         if text := ", ".join(f"{name} {figures[name]:.3f}" for name in SHOWN if name in figures):
             self.say(f"    held-out faces at batch {batch}: {text}")
         return figures
@@ -212,6 +217,19 @@ class Record:
         figures = {"critic_gradient_share": found["critic_gradient_share"]}
         names = ["wasserstein_estimate"] + ["gradient_penalty"] * self.networks.objective.penalized
         return figures | {f"heldout_{name}": found[name] for name in names}
+
+    def _measure_afresh(self, batch: int, output: np.ndarray) -> dict[str, float]:
+        """Fresh critics' figures and the exact transport, of the output as a critic gets it: not clipped."""
+        label = self._test.label.numpy()
+        figures = self._fresh_critics.measure(label, output, batch)
+        figures["transport"] = transport(label, output)
+        text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+        self.say(f"    fresh critics at batch {batch}: {text}")
+        return figures
+
+    @functools.cached_property
+    def _fresh_critics(self) -> FreshCritics:
+        return FreshCritics(self.config)  # only where they are asked for: they are slow to compile
 
     def _write_png(self, name: str, picture: np.ndarray) -> None:
         layout.write_png(files.join(self.config.train_dir, name), picture)

@@ -163,7 +163,7 @@ def test_kernel_distance_is_unbiased():
 
 
 def even(*values: float) -> np.ndarray:
-    """Pictures of one value each: the distance between two is the difference of their values."""
+    """Pictures of one value each: the root mean square distance of two is the difference of their values."""
     return np.reshape(np.float32(values), (-1, 1, 1, 1)) * np.ones((1, 8, 8, 3), np.float32)
 
 
@@ -183,3 +183,28 @@ def test_diversity(values, expected):
 
 def test_diversity_beside_faces_that_are_all_alike_is_unknown():
     assert sets.diversity(even(0.0, 1.0), even(0.5, 0.5)) is None
+
+
+@pytest.mark.parametrize(
+    ("reals", "others", "expected"),
+    [
+        ((0.1, 0.4, 0.9), (0.9, 0.1, 0.4), 0.0),  # the same in another order
+        ((0.1, 0.4, 0.9), (0.3, 0.6, 1.1), 0.2),  # each moved by 0.2
+        ((0.0, 0.5), (0.9, 0.4), 0.4),  # 0 to 0.4, 0.5 to 0.9; nearest first would be (0.1 + 0.9) / 2
+        ((0.5,) * 1000 + (0.0,), (0.5,) * 1000 + (1.0,), 0.0),  # the first 1,000
+        ((0.5, 0.5), (0.5, np.nan), np.nan),
+    ],
+)
+def test_transport(reals, others, expected):
+    found = sets.transport(even(*reals), even(*others))
+    assert found == pytest.approx(np.sqrt(192) * expected, abs=1e-5, nan_ok=True)
+
+
+def test_transport_lies_between_a_critic_with_slope_one_and_each_picture_to_its_own():
+    reals = random_pictures(20, 0, 8)
+    others = reals[:, ::-1] + 0.3 * random_pictures(20, 1, 8)
+    found = sets.transport(reals, others)
+    own = np.linalg.norm((reals - others).reshape(20, -1), axis=1).mean()
+    slope = (others - reals).mean(axis=0)  # the critic: the product with this direction, of length one
+    critic = np.sum((others - reals).mean(axis=0) * slope) / np.linalg.norm(slope)
+    assert 0 < critic < found < own

@@ -15,8 +15,9 @@ from helpers import ROOT
 import srez as srez_package
 from srez.errors import UserError
 from srez.options import flags as flags_module
-from srez.options.config import Config, check, fields, from_dict, to_dict
+from srez.options.config import Config, fields, from_dict, to_dict
 from srez.options.flags import GROUPS, define_flags, help_text, options_table, read_flagfile
+from srez.options.rules import check
 
 
 def parse(*words: str) -> Config | str:
@@ -202,6 +203,10 @@ def test_presets_are_good_command_lines(preset):
         (["--sample_size=128", "--crop_size=64"], ["--crop_size=64", "--sample_size=128"]),
         (["--crop_x=3"], ["--crop_x=3", "--crop_y=-1"]),
         (["--run=train", "--train_time=0"], ["--train_time=0", "--max_batches=0"]),
+        (
+            ["--fresh_critics=2", "--test_vectors=31"],
+            ["--fresh_critics=2 with --test_vectors=31", "at least 32"],
+        ),
         (["--flagfile=/no/such/file"], ["/no/such/file"]),
         (["--train_dir=$NO_SUCH/x"], ["$NO_SUCH/x: there is no variable NO_SUCH", "set it (export)"]),
         (["--run=upscale", "${NO_SUCH}.jpg"], ["${NO_SUCH}.jpg: there is no variable NO_SUCH"]),

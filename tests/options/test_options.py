@@ -22,6 +22,7 @@ from srez.images.layout import GRID_NAME, write_png
 from srez.options.config import Config, fields
 from srez.runs.run import Run, read_metrics
 from srez.system.signals import Stop
+from srez.training.fresh import is_due
 from srez.training.replicas import Replicas, open_replicas
 from srez_input import batches
 from srez_model import Gan
@@ -114,6 +115,11 @@ def outcome(config: Config) -> list:
     return [code, files, lines]
 
 
+def measured_afresh(config: Config) -> list[bool]:
+    """At which of a training's samples fresh critics are trained: tests/training/test_fresh.py sees them."""
+    return [is_due(config, batch) for batch in range(0, 2000, config.summary_period)]
+
+
 def film(config: Config) -> str:
     """The film of thirty grids."""
     Path(config.train_dir).mkdir()
@@ -194,6 +200,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "compile_cache": (compile_cache, "elsewhere", {}),
     "deterministic": (started, True, {}),
     "log_device_placement": (started, True, {}),
+    "fresh_critics": (measured_afresh, 1, {}),
     "max_batches": (outcome, 3, {}),
     "train_time": (outcome, 1e-9, {}),
     "output_image": (outcome, 1, {}),
