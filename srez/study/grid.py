@@ -35,8 +35,8 @@ from typing import Any, NoReturn
 
 from srez.errors import UserError, one_line
 from srez.options import flags
-from srez.options.config import Config, check, fields
-from srez.options.rules import expand
+from srez.options.config import Config, fields
+from srez.options.rules import check, expand
 from srez.study.cells import Cell, Exclusion, Study, slug
 
 STUDIES = Path(str(resources.files("srez"))) / "studies"

@@ -18,7 +18,8 @@ from srez.inference import upscale as upscaling
 from srez.inference.faces import put_back
 from srez.inference.network import EnlargedFace, load
 from srez.metrics.pictures import EVAL_METRICS
-from srez.options.config import Config, check
+from srez.options.config import Config
+from srez.options.rules import check
 from srez.runs.trained import PRETRAINED_FOLDER
 
 

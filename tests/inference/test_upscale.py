@@ -31,7 +31,8 @@ from srez.inference.tasks import plan
 from srez.networks.build import back_project, build_generator
 from srez.networks.layers import UpscaleConv
 from srez.networks.weights import restore
-from srez.options.config import Config, check
+from srez.options.config import Config
+from srez.options.rules import check
 from srez.system import files
 from srez.system.screen import Screen
 
