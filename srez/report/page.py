@@ -202,7 +202,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
         f"{wide}. The first of many looks better than it is, because it was chosen for that."
     )
     if left_out := len(measured) - len(chosen):
-        note += f" Not listed: {left_out} with a training that was not stable, or with too few seeds so far."
+        note += f" Not listed: {left_out} with an unstable training, or with too few seeds so far."
     best = chosen[0].mean(quality)
     rows = [
         {

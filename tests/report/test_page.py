@@ -142,7 +142,7 @@ def test_best_cells(page):
         "2 converged", "0.310 [0.183, 0.437]", "22.50 [16.15, 28.85]", "12.0"
     ]  # fmt: skip
     # the other cells have a seed each that diverged or is under way
-    assert "Not listed: 2 with a training" in page.text
+    assert "Not listed: 2 with an unstable training" in page.text
 
 
 def test_trainings(page):
