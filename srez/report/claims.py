@@ -15,7 +15,7 @@ from srez.report.intervals import (
     share_over_cells,
 )
 from srez.report.results import FINISHED, METRICS, CellResult, Results
-from srez.report.text import number, percent, share, trainings
+from srez.report.text import number, percent, points, share, trainings
 from srez.report.verdicts import STABLE, UNSTABLE
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not decided here"
@@ -35,7 +35,7 @@ STABILITY_RULES = {
 COUNTED_QUALITIES = ("lpips", "alexnet_frechet", "ssim", "psnr")  # as far as they were recorded
 COUNTED_WORDS = {  # what may count as stable, from the strictest to the mildest
     "converged alone": ("converged",),
-    "or improving (the rule)": STABLE,
+    "or improving (rule)": STABLE,
     "or worse than bicubic": (*STABLE, "worse than bicubic"),
     "or undecided": (*STABLE, "worse than bicubic", "undecided"),
 }
@@ -74,9 +74,12 @@ def assess_stability(results: Results) -> Assessment:
         answer, reason = OPEN, f"because {obstacle}"
     else:
         answer = main.answer
+        words = _verdicts(cells)
+        stable, unstable = (sum(word in those for word in words) for those in (STABLE, UNSTABLE))
         reason = (
-            f"of {trainings(main.share.runs)} with WGAN-GP in {main.share.cells} cells {percent(main.share)} "
-            f"are stable (95% interval, cells as a sample); the claim is asked for {ENOUGH:.0%}"
+            f"of {trainings(len(words))} with WGAN-GP in {len(cells)} cells {percent(main.share)} are stable "
+            f"({stable}; {unstable} are unstable, {len(words) - stable - unstable} neither), with the 95% "
+            f"interval for cells as a sample; the claim is asked for {ENOUGH:.0%}"
         )
     return Assessment(
         "Claim 1",
@@ -174,8 +177,8 @@ def _stability_evidence(results: Results, main: Count) -> Iterator[str]:
     """Sentences: the lead on the GAN, stability by objective, unstable trainings with WGAN-GP, spread."""
     if np.isfinite(main.lead.mean):
         yield (
-            f"Beyond the GAN on the same architectures: {percent(main.lead, signed=True)}, in points; a "
-            f"difference of less than {main.lead.half_width:.0%} could not have been seen."
+            f"Above the GAN on the same architectures by {points(main.lead)} percentage points; a difference "
+            f"of less than {100 * main.lead.half_width:.0f} could not have been seen."
         )
     # WGAN-GP before all others
     tested = sorted(results.tested.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
@@ -186,7 +189,7 @@ def _stability_evidence(results: Results, main: Count) -> Iterator[str]:
             stable = share(stable_share(results, cells, results.quality))
             neither = len(words) - sum(word in (*STABLE, *UNSTABLE) for word in words)
             others = f", {neither} neither stable nor unstable" if neither else ""
-            yield f"{title}: stable {stable}, {words.count('converged')} converged{others}."
+            yield f"{title}: stable {stable}; {words.count('converged')} converged{others}."
     unstable = [r for c in _cells(results, WGAN_GP) for r in c.finished if r.verdict.word in UNSTABLE]
     if unstable:
         names = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in unstable[:MAX_NAMED]]

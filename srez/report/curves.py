@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
+from srez.report.controls import bicubic_figures
 from srez.report.correlations import INDICATORS, indicator_applies
 from srez.report.figures import COLORS, LINE_STYLES, Panel, add_legend, file_name, make_panel, new_axes
 from srez.report.results import METRICS, CellResult, Results, format_labels
@@ -97,11 +98,15 @@ def _cells_with(cells: Sequence[CellResult], metric: str) -> list[CellResult]:
 
 
 def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
-    """Curves of a quality metric: a panel per row of the grid, a line per column; the same scale in all."""
+    """Curves of a quality metric: a panel per row of the grid, a line per column; the same scale in all.
+
+    Bicubic enlargement of the same faces is a dashed line.
+    """
     about = METRICS[metric]
     values: list[float] = []
     drawn = []
     cells = _cells_with(results.included, metric)
+    bicubic = bicubic_figures(results).get(metric)
     for row, pool in pool_cells(cells, results.row_axes, MAX_PANELS).items():
         figure, axes = new_axes(results.row_title(row) or about.title)
         last_means = []
@@ -110,6 +115,9 @@ def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
             values += _draw_band(axes, line, metric, column or about.title, style)
             if line:
                 last_means.append(f"{column or 'all'} {_last_mean(line, metric)}")
+        if bicubic is not None:
+            axes.axhline(bicubic, color="#666666", linewidth=0.9, linestyle=(0, (4, 3)), label="bicubic")
+            values.append(bicubic)
         axes.set(xlabel="batch", ylabel=", ".join(filter(None, (about.short, about.unit))))
         drawn.append((row, figure, axes, ", ".join(last_means)))
     for row, figure, axes, last_means in drawn:

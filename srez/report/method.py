@@ -33,8 +33,11 @@ SECTIONS = [
         features. Where neither was recorded, as before there was LPIPS, they are read from SSIM, then from
         PSNR. Which it was stands beside the verdicts, and results.csv has the verdicts by each of the
         others too. SWD is shown and decides nothing: it finds nearest-neighbour enlargement better than
-        bicubic. Figures become levels, which are larger for better pictures, and in which equal steps mean
-        alike:
+        bicubic. At 64x64 LPIPS tells how much a picture looks like a sharp face, and less whose: another
+        person's photograph is nearer to the truth by it than bicubic enlargement is; that is what
+        consistency and PSNR are for.
+
+        Figures become levels, which are larger for better pictures, and in which equal steps mean alike:
         """,
         {METRICS[name].short: level.text for name, level in LEVELS.items()},
     ),

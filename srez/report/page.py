@@ -119,13 +119,13 @@ def _captions(results: Results) -> dict[str, str]:
             f", read from {quality.title}; below it the mean of its last values over seeds with its 95% "
             f"interval ({unit}{quality.better})"
         )
-        beyond = f"; last their {quality.short} minus that of the L1 term alone with the same generators"
+        beyond = f", with their {quality.short} minus that of the L1 term alone on the same generators"
     return {
         "stability": "What became of each objective's finished trainings. Diamonds: the share that is "
         f"stable, which is {' or '.join(STABLE[::-1])}; lines: its 95% interval, cells taken as a sample of "
         f"those that might have been tried. Dashed: the {claims.ENOUGH:.0%} that claim 1 is asked for.",
         "counts": "The share of WGAN-GP's trainings that are stable, and how much it is above the GAN's on "
-        "the same architectures (percentage points), with 95% intervals, by what verdicts are read from, "
+        "the same architectures, with 95% intervals, by what verdicts are read from, "
         "what counts as stable and what is taken for independent. The claim holds where the whole interval "
         f"of the share lies above {claims.ENOUGH:.0%}, and does not where it lies below; in bold the "
         "rule that was written down beforehand.",
@@ -202,7 +202,7 @@ def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
         f"{wide}. The first of many looks better than it is, because it was chosen for that."
     )
     if left_out := len(measured) - len(chosen):
-        note += f" Not listed: {left_out} with a training that was not stable, or with too few seeds so far."
+        note += f" Not listed: {left_out} with an unstable training, or with too few seeds so far."
     best = chosen[0].mean(quality)
     rows = [
         {

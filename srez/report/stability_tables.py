@@ -6,7 +6,7 @@ from typing import Any
 from srez.report.claims import COUNTED_WORDS, STABLE, every_count
 from srez.report.controls import control_rows
 from srez.report.results import METRICS, Results
-from srez.report.text import interval, percent
+from srez.report.text import interval, percent, points
 
 
 def count_rows(results: Results) -> list[dict[str, Any]]:
@@ -22,7 +22,7 @@ def count_rows(results: Results) -> list[dict[str, Any]]:
                 "quality": METRICS[quality].short,
                 "stable": stable,
                 "is_rule": quality == results.quality and COUNTED_WORDS[stable] == STABLE,
-                "units": [(percent(one.share), percent(one.lead, signed=True), one.answer) for one in units],
+                "units": [(percent(one.share), points(one.lead), one.answer) for one in units],
             }
         )
     return rows

@@ -24,17 +24,26 @@ def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:
     return f"{text} [{number(mean.low, decimals, signed)}, {number(mean.high, decimals, signed)}]"
 
 
-def percent(found: Interval, signed: bool = False) -> str:
-    """A share or a difference of shares with its interval: '83% [62%, 95%]'; a dash where there is none."""
+def percent(found: Interval) -> str:
+    """A share with its interval: '83% [62, 95]'; a dash where there is none."""
+    return _hundredths(found, "%", signed=False)
+
+
+def points(found: Interval) -> str:
+    """A difference of shares in percentage points with its interval: '+6 [+2, +42]'; a dash for none."""
+    return _hundredths(found, "", signed=True)
+
+
+def _hundredths(found: Interval, unit: str, signed: bool) -> str:
     if not np.isfinite(found.mean):
         return DASH
-    texts = [number(100 * value, 0, signed) for value in found[:3]]
-    return f"{texts[0]}% [{texts[1]}%, {texts[2]}%]"
+    mean, low, high = (number(100 * value, 0, signed) for value in found[:3])
+    return f"{mean}{unit} [{low}, {high}]"
 
 
 def share(found: Interval) -> str:
-    """A share of trainings with its 95% interval: '8 of 12 (35% to 90%)'."""
-    return f"{round(found.mean * found.runs)} of {found.runs} ({found.low:.0%} to {found.high:.0%})"
+    """A share of trainings in counts and with its interval: '8 of 12, 67% [35, 90]'."""
+    return f"{round(found.mean * found.runs)} of {found.runs}, {percent(found)}"
 
 
 def trainings(count: int) -> str:

@@ -30,7 +30,9 @@ def test_two_architectures_do_not_show_that_claim_1_holds(tmp_path):
     """All six stable, and nothing tells that seeds say more than one would: two of two, 16 to 100%."""
     found = claims.assess_stability(results(tmp_path, {"gan-resnet-s0": "worse than bicubic"}))
     assert found.answer == claims.OPEN
-    assert found.reason.startswith("of 6 trainings with WGAN-GP in 2 cells 100% [16%, 100%] are stable")
+    assert found.reason.startswith(
+        "of 6 trainings with WGAN-GP in 2 cells 100% [16, 100] are stable (6; 0 are unstable, 0 neither)"
+    )
 
 
 def test_claim_1_fails_where_most_are_unstable(tmp_path):
@@ -40,7 +42,7 @@ def test_claim_1_fails_where_most_are_unstable(tmp_path):
     seeds = str(list(range(12)))
     found = claims.assess_stability(results(tmp_path, words, seeds))
     # seeds are as unlike as can be; 24 trainings count as 24 (2.069 / 12.706)^2 = 0.6, but at least as two
-    assert "in 2 cells 8% [0%, " in found.reason
+    assert "in 2 cells 8% [0, " in found.reason
     assert found.answer == claims.OPEN
     independent = claims.count(results(tmp_path / "again", words, seeds), "psnr", STABLE, claims.INDEPENDENT)
     assert independent.share[:3] == pytest.approx((1 / 12, 0.0103, 0.2700), abs=1e-4)
@@ -77,7 +79,7 @@ def test_controls_are_no_objectives(tmp_path):
     count = claims.count(found, "psnr", STABLE)
     assert (count.share.mean, count.share.runs) == (1, 6)
     assert (
-        "Control, L1 only: stable 0 of 6 (0% to 84%), 0 converged." in claims.assess_stability(found).evidence
+        "Control, L1 only: stable 0 of 6, 0% [0, 84]; 0 converged." in claims.assess_stability(found).evidence
     )
 
 
@@ -86,8 +88,8 @@ def test_claim_1_names_the_exceptions(tmp_path):
     assert any(
         line.startswith("Unstable with WGAN-GP: wgangp-resnet-s0 (diverged") for line in found.evidence
     )
-    assert found.evidence[1].startswith("wgan-gp: stable 5 of 6 (")
-    assert found.evidence[2].startswith("gan: stable 3 of 3 (")
+    assert found.evidence[1].startswith("wgan-gp: stable 5 of 6, ")
+    assert found.evidence[2].startswith("gan: stable 3 of 3, ")
 
 
 def test_an_unfinished_training_decides_nothing(tmp_path):

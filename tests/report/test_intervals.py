@@ -150,15 +150,17 @@ def test_intervals_of_shares_cover(shape):
         assert np.average(held, weights=times) >= 0.93, (truth, alike)
 
 
-@pytest.mark.parametrize("alike", [0, 0.5])
-def test_intervals_of_differences_of_shares_cover(alike):
-    """Six architectures, three seeds, two objectives."""
+@pytest.mark.parametrize("alike", [0, 0.5, 1])
+def test_shares_of_two_objectives_and_their_difference_cover(alike):
+    """Six architectures, three seeds; how alike a cell's trainings are is estimated from both objectives."""
     random = np.random.default_rng(7)
-    first, second = (
-        [
-            share_over_cells(np.arange(3) < count[:, None])
-            for count in draw_shares(random, truth, alike, (6, 3))
-        ]
-        for truth in (0.9, 0.6)
-    )
+    truths = (0.9, 0.6)
+    seeds = np.arange(3)
+    both = zip(*(draw_shares(random, truth, alike, (6, 3)) for truth in truths), strict=True)
+    found = []
+    for counts in both:
+        groups = [seeds < count[:, None] for count in counts]
+        found.append([share_over_cells(group, likeness(groups)) for group in groups])
+    first, second = zip(*found, strict=True)
+    assert min(coverage(first, 0.9), coverage(second, 0.6)) >= 0.93
     assert coverage(map(share_difference, first, second), 0.3) >= 0.93

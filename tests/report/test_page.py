@@ -14,7 +14,7 @@ from PIL import Image
 
 from srez.errors import UserError
 from srez.report.page import write_report
-from srez.report.text import DASH
+from srez.report.text import DASH, MINUS
 
 
 class Page(HTMLParser):
@@ -117,6 +117,22 @@ def test_outcomes(page):
     assert page.row("deconv", "outcomes") == ["deconv", "excluded", "● converged 1 of 2 0.300 1 under way"]
 
 
+def test_every_way_to_count_is_shown(page):
+    """All three finished WGAN-GP trainings converged, in two cells; one of the GAN's two diverged.
+
+    As independent trainings: 0.025^(1/3) = 29% for three of three. Above the GAN on the resnet: two of two
+    (16 to 100%) and one of two (1 to 99%) are 50 points apart, less hypot(84.2, 48.7), and more by 48.7.
+    """
+    found = [[" ".join(cell.split()) for cell in row] for row in page.rows]
+    rule = next(row for row in found if row[:2] == ["LPIPS", "or improving (rule)"])
+    assert rule[5:] == ["100% [29, 100]", f"+50 [{MINUS}47, +99]", "not decided"]
+
+
+def test_controls_that_are_missing_are_named(page):
+    assert page.row("bicubic enlargement control", "controls")[3:5] == ["0.400", "21.00"]
+    assert "This study does not have trainings with the control “L1 only”; nor trainings" in page.text
+
+
 def test_states_are_counted(page):
     assert "5 finished 1 under way" in " ".join(page.text.split())
 
@@ -126,7 +142,7 @@ def test_best_cells(page):
         "2 converged", "0.310 [0.183, 0.437]", "22.50 [16.15, 28.85]", "12.0"
     ]  # fmt: skip
     # the other cells have a seed each that diverged or is under way
-    assert "Not listed: 2 with a training" in page.text
+    assert "Not listed: 2 with an unstable training" in page.text
 
 
 def test_trainings(page):
@@ -187,6 +203,7 @@ def test_figures_are_there_twice(study):
     names = {path.name for path in (study / "figures").iterdir()}
     wanted = {
         "outcomes",
+        "stability",
         "curves_swd_resnet",
         "curves_lpips_deconv",
         "curves_psnr_resnet",

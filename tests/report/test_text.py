@@ -11,5 +11,5 @@ def test_numbers_in_words():
     assert number(float("nan")) == DASH
     assert interval(Interval(0.5, 0.25, 0.75, 6, 2)) == "+0.50 [+0.25, +0.75]"
     assert interval(Interval(0.5, np.nan, np.nan, 1, 1)) == "+0.50"
-    assert share(share_of_independent([[1] * 8])) == "8 of 8 (63% to 100%)"
+    assert share(share_of_independent([[1] * 8])) == "8 of 8, 100% [63, 100]"
     assert typeset("wgan-gp: -3 it's") == f"wgan-gp: {MINUS}3 it\N{RIGHT SINGLE QUOTATION MARK}s"
