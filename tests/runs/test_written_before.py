@@ -25,8 +25,8 @@ CROP = {"crop_size": 64, "crop_wiggle": 4, "crop_x": 12, "crop_y": 30}
 OPTIONS = {"dataset": "faces", **CROP, "width": 0.06, "train_time": 0.0, "batch_size": 4, "test_vectors": 4}
 OPTIONS |= {"gene_ema": 0.9, "back_projection": 2, "summary_period": 2, "log_period": 1}
 ROUNDS = OPTIONS["back_projection"]
-# Their sizes say nothing: each is a mean of one number a face less another such mean, near 0.7 both.
-DIFFERENCES = ("wasserstein_estimate", "heldout_wasserstein_estimate")
+# Its size says nothing: it is a mean of one number a face less another such mean, near 0.7 both.
+DIFFERENCES = ("wasserstein_estimate",)
 
 
 @pytest.fixture
@@ -45,8 +45,10 @@ def test_a_training_goes_on_with_the_same_figures(srez, before):
     assert lines[:-2] == (BEFORE / "checkpoint" / "metrics.jsonl").read_text().splitlines()
     expected = (before / "continued" / "metrics.jsonl").read_text().splitlines()
     for was, now in zip(map(json.loads, expected), map(json.loads, lines[-2:]), strict=True):
-        assert now.keys() == was.keys()
-        for name in was.keys() - {"minutes", "images_per_second"}:
+        assert now.keys() - was.keys() <= {"lpips", "critic_gradient_share"}
+        assert was.keys() <= now.keys()
+        # the held-out estimate came from the pass that is used, and comes from the one that trains
+        for name in was.keys() - {"minutes", "images_per_second", "heldout_wasserstein_estimate"}:
             allowed = {"abs": 1e-3} if name in DIFFERENCES else {"rel": 1e-3}
             assert now[name] == pytest.approx(was[name], **allowed), (was["batch"], name)
 
