@@ -8,8 +8,6 @@ from srez.report.correlations import (
     FRESH,
     HELDOUT,
     INDICATORS,
-    MOMENTS,
-    SAMPLES,
     TRANSPORT,
     WASSERSTEIN,
 )
@@ -18,8 +16,7 @@ from srez.report.results import METRICS, CellResult, Results
 from srez.report.text import interval, number
 
 STRONG = 0.5  # a rank correlation from which on one may steer by an indicator
-# which indicators get an answer, and by which samples; the first is that of the claim
-ANSWERED = {ESTIMATE: SAMPLES, HELDOUT: SAMPLES, FRESH: MOMENTS, TRANSPORT: MOMENTS}
+ANSWERED = (ESTIMATE, HELDOUT, FRESH, TRANSPORT)  # which indicators get an answer; the first is the claim's
 INDICATOR_RULES = {
     OPEN: "No Wasserstein objective was trained, a training with one is unfinished, there are fewer than "
     "three seeds, or no objective's estimate counts.",
@@ -60,7 +57,7 @@ def counting(
     """Objective -> how an indicator goes with quality, of the objectives in which it counts."""
     if not relations.results.quality:
         return {}
-    truth, when = relations.results.quality, ANSWERED[indicator]
+    truth, when = relations.results.quality, relations.kinds(indicator)[0]
     found = {name: relations.of(cells, indicator, truth, when) for name, cells in objectives.items()}
     return {name: relation for name, relation in found.items() if relation.r.runs}
 
@@ -112,7 +109,7 @@ def in_words(relation: Relation, truth: str) -> str:
 
 def _other_answers(relations: Relations) -> Iterator[str]:
     """Sentences: the answers by the same rule for the other estimates."""
-    for indicator in list(ANSWERED)[1:]:
+    for indicator in ANSWERED[1:]:
         found = counting(relations, indicator, relations.results.objectives)
         if found:
             names = ", ".join(name for name, one in found.items() if tells(one)) or "none"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from srez.report.correlations import INDICATORS, MIN_PAIRS, MOMENTS
+from srez.report.correlations import INDICATORS
 from srez.report.relations import Relations
 from srez.report.text import interval, number
 
@@ -17,9 +17,9 @@ def relation_rows(relations: Relations, truth: str) -> Iterator[tuple[str, list[
             continue
         rows = []
         for objective, cells in relations.results.objectives.items():
-            for when in MIN_PAIRS:
+            for when in relations.kinds(indicator):
                 found = relations.of(cells, indicator, truth, when)
-                if found.r.runs and not (about.moments_only and when != MOMENTS):
+                if found.r.runs:
                     rows.append(
                         {
                             "objective": objective,
