@@ -38,6 +38,7 @@ class Indicator(NamedTuple):
 WASSERSTEIN = ("wgan", "wgangp")  # values of --loss_func
 ESTIMATE, HELDOUT = "wasserstein_estimate", "heldout_wasserstein_estimate"
 FRESH, TRANSPORT, CLOCK = "fresh_wasserstein_estimate", "transport", "batch"
+GENERATOR_LOSS, CRITIC_LOSS = "generator_loss", "discriminator_tot_loss"
 INDICATORS = {
     ESTIMATE: Indicator(
         "critic's own estimate",
@@ -68,13 +69,13 @@ INDICATORS = {
         "assignment, with the distance between pictures' pixels; of any objective. It is also taken as a "
         "truth that estimates should tell.",
     ),
-    "generator_loss": Indicator(
+    GENERATOR_LOSS: Indicator(
         "generator loss",
         "generator loss",
         "With --gene_l1_factor above 0 it also holds the distance between the averaged-down output and the "
         "input, whatever the critic does.",
     ),
-    "discriminator_tot_loss": Indicator(
+    CRITIC_LOSS: Indicator(
         "critic loss",
         "critic loss",
         "What the critic minimizes grows as real and generated become harder to tell apart.",

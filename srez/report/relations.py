@@ -127,15 +127,19 @@ def does_not_count(cell: CellResult, indicator: str) -> str:
         return "its critic estimates no distance"
     if about.own_critic:
         if cell.control:
-            return f"a control, {cell.control}"
+            return "it is a control"
         share = _median(cell, "critic_gradient_share")
         if not share >= MIN_GRADIENT_SHARE:
-            return f"its critic gives {number(100 * share)}% of the generator's gradient"
+            return f"its critic's share of the generator's gradient is {_measured(share)}"
     if about.penalty and (not about.own_critic or cell.loss_func in PENALIZED):
         penalty = _median(cell, about.penalty)
         if not penalty <= MAX_PENALTY:
-            return f"its critic's gradient penalty is {number(penalty)}"
+            return f"its critic's gradient penalty is {_measured(penalty)}"
     return ""
+
+
+def _measured(value: float) -> str:
+    return number(value, 3) if np.isfinite(value) else "not known"
 
 
 def _median(cell: CellResult, metric: str) -> float:
