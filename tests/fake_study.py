@@ -127,6 +127,33 @@ def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]", controls:
     return Results(study, found)
 
 
+MOMENTS = np.array([10.0, 20, 40, 80, 120])
+PENALTIES = {f"{kind}gradient_penalty": 0.05 for kind in ("", "heldout_", "fresh_")}
+LIVE = {"critic_gradient_share": 0.5} | PENALTIES
+
+
+def signals(tmp_path, sign: float = 1, seeds: str = "[0, 1, 2, 3]", **critic: float) -> Results:
+    """Trainings whose LPIPS falls, each with deviations of its own.
+
+    All estimates are LPIPS itself, times `sign`, the fresh critics' at MOMENTS alone; and so is the exact
+    transport, without the sign. critic: figures of LIVE that are others.
+    """
+    found, grid = [], results(tmp_path, {}, seeds).study
+    batch = np.array(SAMPLES, float)
+    for run in grid.runs():
+        random = np.random.default_rng(run.seed)
+        lpips = np.exp(-batch / 120 - 0.3 * random.normal(size=len(batch)))
+        at_moments = np.isin(batch, MOMENTS)
+        curves = {"lpips": (batch, lpips), "generator_loss": (batch[1:], np.cos(batch[1:] + run.seed))}
+        for name in ("wasserstein_estimate", "heldout_wasserstein_estimate"):
+            curves[name] = (batch[1:], sign * lpips[1:])
+        curves["fresh_wasserstein_estimate"] = (MOMENTS, sign * lpips[at_moments])
+        curves["transport"] = (MOMENTS, lpips[at_moments])
+        curves |= {n: (batch[1:], np.full(len(batch) - 1, v)) for n, v in (LIVE | critic).items()}
+        found.append(RunResult(run, FINISHED, exit=0, curves=curves))
+    return Results(grid, found)
+
+
 def a_run(number: int, batches: int = 10) -> StudyRun:
     cell = Cell({"a": str(number)}, {"max_batches": batches})
     return StudyRun(f"{number}-s0", cell, 0, cell.options)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
-from srez.report.verdicts import LEVELS, Curve, finite
+from srez.report.verdicts import Curve, finite
 
 SAMPLES, MOMENTS = (
     "samples",
@@ -25,7 +25,6 @@ class Indicator(NamedTuple):
 
     direction: -1 if it falls as the generator gets better, else 1. own_critic: whether the critic that the
     generator learns from estimates it. penalty: the figure that has its critic's gradient penalty.
-    moments_only: whether it is not measured at every sample.
     """
 
     title: str
@@ -34,12 +33,12 @@ class Indicator(NamedTuple):
     direction: int = -1
     own_critic: bool = False
     penalty: str = ""
-    moments_only: bool = False
 
 
 WASSERSTEIN = ("wgan", "wgangp")  # values of --loss_func
 ESTIMATE, HELDOUT = "wasserstein_estimate", "heldout_wasserstein_estimate"
 FRESH, TRANSPORT, CLOCK = "fresh_wasserstein_estimate", "transport", "batch"
+GENERATOR_LOSS, CRITIC_LOSS = "generator_loss", "discriminator_tot_loss"
 INDICATORS = {
     ESTIMATE: Indicator(
         "critic's own estimate",
@@ -62,7 +61,6 @@ INDICATORS = {
         "The mean estimate of critics that are trained from the start against the generator as it is, on one "
         "half of the held-out faces, and asked about the other; of any objective.",
         penalty="fresh_gradient_penalty",
-        moments_only=True,
     ),
     TRANSPORT: Indicator(
         "exact transport",
@@ -70,15 +68,14 @@ INDICATORS = {
         "The exact Wasserstein-1 distance of the held-out real faces and the generated ones, by optimal "
         "assignment, with the distance between pictures' pixels; of any objective. It is also taken as a "
         "truth that estimates should tell.",
-        moments_only=True,
     ),
-    "generator_loss": Indicator(
+    GENERATOR_LOSS: Indicator(
         "generator loss",
         "generator loss",
         "With --gene_l1_factor above 0 it also holds the distance between the averaged-down output and the "
         "input, whatever the critic does.",
     ),
-    "discriminator_tot_loss": Indicator(
+    CRITIC_LOSS: Indicator(
         "critic loss",
         "critic loss",
         "What the critic minimizes grows as real and generated become harder to tell apart.",
@@ -102,18 +99,6 @@ def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
     edges = np.searchsorted(batch, samples, side="right")
     parts = np.split(values, edges)[: len(samples)]
     return np.array([part.mean() if len(part) else np.nan for part in parts])
-
-
-def is_moment(batch: np.ndarray, period: int) -> np.ndarray:
-    """Whether batches [N] are period times a power of two, as those at which fresh critics are trained."""
-    return np.isin(batch, float(period) * 2.0 ** np.arange(64))
-
-
-def goodness(truth: str, curve: Curve) -> Curve:
-    """A curve of a quality or of the transport distance after batch 0, larger for better pictures."""
-    batch, values = finite(curve)
-    larger_is_better = -values if truth == TRANSPORT else LEVELS[truth].transform(values)
-    return batch[batch > 0], larger_is_better[batch > 0]
 
 
 def spearman(x: np.ndarray, y: np.ndarray) -> float:

@@ -8,8 +8,6 @@ from srez.report.correlations import (
     FRESH,
     HELDOUT,
     INDICATORS,
-    MOMENTS,
-    SAMPLES,
     TRANSPORT,
     WASSERSTEIN,
 )
@@ -18,8 +16,7 @@ from srez.report.results import METRICS, CellResult, Results
 from srez.report.text import interval, number
 
 STRONG = 0.5  # a rank correlation from which on one may steer by an indicator
-# which indicators get an answer, and by which samples; the first is that of the claim
-ANSWERED = {ESTIMATE: SAMPLES, HELDOUT: SAMPLES, FRESH: MOMENTS, TRANSPORT: MOMENTS}
+ANSWERED = (ESTIMATE, HELDOUT, FRESH, TRANSPORT)  # which indicators get an answer; the first is the claim's
 INDICATOR_RULES = {
     OPEN: "No Wasserstein objective was trained, a training with one is unfinished, there are fewer than "
     "three seeds, or no objective's estimate counts.",
@@ -41,10 +38,8 @@ def assess_indicator(relations: Relations) -> Assessment:
     if not obstacle and not found:
         obstacle = "no objective's estimate counts"
     yes, no = ([name for name, one in found.items() if test(one)] for test in (tells, does_not_tell))
-    reason = (
-        f"Wasserstein objectives in which the estimate counts: {len(found)}; it tells quality in {len(yes)}, "
-        f"does not in {len(no)}"
-    )
+    objectives_in_words = f"{len(found)} Wasserstein objective{'s' * (len(found) != 1)}"
+    reason = f"the estimate counts in {objectives_in_words}; it tells quality in {len(yes)}, not in {len(no)}"
     return Assessment(
         "Claim 2",
         "The Wasserstein distance is an effective measure of training progress.",
@@ -55,12 +50,15 @@ def assess_indicator(relations: Relations) -> Assessment:
 
 
 def counting(
-    relations: Relations, indicator: str, objectives: dict[str, list[CellResult]]
+    relations: Relations, indicator: str, objectives: dict[str, list[CellResult]], truth: str = ""
 ) -> dict[str, Relation]:
-    """Objective -> how an indicator goes with quality, of the objectives in which it counts."""
-    if not relations.results.quality:
+    """Objective -> how an indicator goes with a truth, of the objectives in which it counts.
+
+    truth: the quality that verdicts are read from where it is not given.
+    """
+    truth, when = truth or relations.results.quality, relations.kinds(indicator)[0]
+    if not truth:
         return {}
-    truth, when = relations.results.quality, ANSWERED[indicator]
     found = {name: relations.of(cells, indicator, truth, when) for name, cells in objectives.items()}
     return {name: relation for name, relation in found.items() if relation.r.runs}
 
@@ -105,18 +103,18 @@ def _estimate_evidence(
 def in_words(relation: Relation, truth: str) -> str:
     """A relation in words: its correlation, that of other trainings, what is left."""
     return (
-        f"r with {truth} {interval(relation.r)}, with that of other trainings "
-        f"{number(relation.null, signed=True)}, excess {interval(relation.excess)}"
+        f"rank correlation with {truth} {interval(relation.r)}, with that of other trainings "
+        f"{number(relation.null, signed=True)}, beyond that {interval(relation.excess)}"
     )
 
 
 def _other_answers(relations: Relations) -> Iterator[str]:
     """Sentences: the answers by the same rule for the other estimates."""
-    for indicator in list(ANSWERED)[1:]:
+    for indicator in ANSWERED[1:]:
         found = counting(relations, indicator, relations.results.objectives)
         if found:
-            names = ", ".join(name for name, one in found.items() if tells(one)) or "none"
+            title = INDICATORS[indicator].title
             yield (
-                f"The {INDICATORS[indicator].title}, by the same rule: {answer(list(found.values()))} "
-                f"(tells quality in {names} of {len(found)} objectives)."
+                f"{title[0].upper()}{title[1:]}, by the same rule: {answer(list(found.values()))} "
+                f"(tells quality in {sum(map(tells, found.values()))} of {len(found)} objectives)."
             )

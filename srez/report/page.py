@@ -12,13 +12,13 @@ import jinja2
 import matplotlib
 import numpy as np
 
-from srez.report import claims, curves, figures
+from srez.report import claims, curves, figures, indicator_figures
 from srez.report.controls import missing_controls
-from srez.report.correlations import CLOCK, INDICATORS
+from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS, INDICATORS
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
 from srez.report.indicator import assess_indicator
-from srez.report.indicator_tables import relation_rows
+from srez.report.indicator_tables import claim_2
 from srez.report.intervals import Interval
 from srez.report.method import SECTIONS
 from srez.report.relations import Relations
@@ -47,6 +47,9 @@ class Pictures:
     stability: Panel | None
     outcomes: Panel
     quality: dict[str, list[Panel]]
+    relations: list[Panel]
+    signals: list[Panel]
+    across: list[Panel]
     losses: dict[str, list[Panel]]
     gallery: Gallery | None
 
@@ -58,7 +61,7 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     )
     environment.filters |= {"base64": lambda data: base64.b64encode(data).decode(), "typeset": typeset}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    correlations = list(relation_rows(relations, results.quality)) if results.quality else []
+    indicators = claim_2(relations)
     best, best_note = _best_cells(results)
     counts = Counter(r.state for r in results.runs)
     sections = {
@@ -66,8 +69,8 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         "outcomes": ("Outcomes", True),
         "controls": ("Controls", True),
         "best": ("Best cells", best),
+        "indicators": ("Loss and quality", pictures.relations),
         "curves": ("Quality", pictures.quality),
-        "indicators": ("Estimate and quality", correlations),
         "losses": ("Losses", pictures.losses),
         "faces": ("Faces", pictures.gallery and pictures.gallery.rows),
         "trainings": ("All trainings", True),
@@ -99,7 +102,7 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         captions=_captions(results) | {"best": best_note},
         words=_words(results),
         pooled=" and ".join(curves.pooled_axes(results)),
-        correlations=correlations,
+        indicators=indicators,
         trainings=[
             (r, [number(r.last.get(name, np.nan), METRICS[name].decimals) for name in results.metrics])
             for cell in results.included
@@ -236,14 +239,16 @@ def write_report(study_dir: str, faces: bool = True) -> str:
     relations = Relations(results)
     with matplotlib.rc_context(figures.STYLE):
         losses = {
-            about.title: list(curves.indicator_panels(results, n))
-            for n, about in INDICATORS.items()
-            if n != CLOCK
+            INDICATORS[name].title: list(curves.indicator_panels(results, name))
+            for name in (GENERATOR_LOSS, CRITIC_LOSS)
         }
         pictures = Pictures(
             figures.stability_panel(results),
             figures.outcome_panel(results),
             {name: list(curves.quality_panels(results, name)) for name in results.metrics},
+            list(indicator_figures.relation_panels(relations)),
+            list(indicator_figures.curve_panels(results)),
+            list(indicator_figures.across_panels(relations)),
             {title: panels for title, panels in losses.items() if panels},
             gallery(results, StudyStore(study_dir)) if faces else None,
         )
@@ -260,6 +265,7 @@ def _save_figures(folder: str, pictures: Pictures) -> None:
     """Write every panel into a folder, as SVG and as PNG."""
     files.make_folder(folder)
     panels = [pictures.outcomes, *([pictures.stability] if pictures.stability else [])]
+    panels += [*pictures.relations, *pictures.signals, *pictures.across]
     for by_name in (pictures.quality, pictures.losses):
         panels += itertools.chain(*by_name.values())
     for panel in panels:

@@ -1,5 +1,6 @@
 """How the indicators of a study's trainings go with quality, by cell and by objective."""
 
+import itertools
 from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
@@ -8,24 +9,25 @@ import numpy as np
 
 from srez.report.correlations import (
     CLOCK,
+    FRESH,
     INDICATORS,
     MIN_PAIRS,
     MOMENTS,
+    SAMPLES,
     TRANSPORT,
     CellCorrelation,
     cell_correlation,
-    goodness,
     indicator_applies,
-    is_moment,
     since_last_sample,
 )
 from srez.report.intervals import NOTHING, Interval, over_seeds
 from srez.report.results import CellResult, Results, RunResult
 from srez.report.text import number
-from srez.report.verdicts import EMPTY_CURVE, Curve, finite
+from srez.report.verdicts import EMPTY_CURVE, Curve, finite, level
 
 MIN_GRADIENT_SHARE = 0.01  # of the critic's part in the generator's gradient, for a critic that lives
 MAX_PENALTY = 0.1  # mean square of the critic's gradient norm minus 1, for an estimate of a distance
+FLAT = 1e-9  # half the width of an interval, from rounding alone
 PENALIZED = ("wgangp",)  # values of --loss_func
 
 
@@ -52,11 +54,27 @@ class Relations:
     def __init__(self, results: Results):
         self.results = results
         self._cells: dict[tuple[str, ...], CellCorrelation] = {}
+        self._kinds: dict[str, tuple[str, ...]] = {}
 
     @cached_property
     def truths(self) -> list[str]:
         recorded = {name for r in self.results.runs for name in r.curves}
         return [*self.results.qualities, *({TRANSPORT} & recorded)]
+
+    def kinds(self, indicator: str) -> tuple[str, ...]:
+        """The kinds of samples at which an indicator was measured; the one with most of them first."""
+        if indicator not in self._kinds:
+            finished = [r for cell in self.results.included for r in cell.finished]
+            more = any(
+                len(at(r, indicator, SAMPLES)[0]) > len(at(r, indicator, MOMENTS)[0]) for r in finished
+            )
+            self._kinds[indicator] = (SAMPLES, MOMENTS) if more else (MOMENTS,)
+        return self._kinds[indicator]
+
+    def combinations(self) -> list[tuple[str, str, str]]:
+        """Every indicator with every truth at every kind of samples that there is."""
+        pairs = itertools.product(INDICATORS, self.truths)
+        return [(one, truth, when) for one, truth in pairs if one != truth for when in self.kinds(one)]
 
     def of_cell(self, cell: CellResult, indicator: str, truth: str, when: str) -> CellCorrelation:
         """How an indicator goes with a truth in a cell's finished trainings, in their order."""
@@ -76,28 +94,30 @@ class Relations:
             return NO_RELATION
         null = over_seeds([one.null_z for one in found]).mean
         excess = over_seeds([one.excess_z for one in found])
-        return Relation(_back(r), float(np.tanh(null)), _back(excess))
+        if excess.half_width < FLAT:  # trainings without any difference tell nothing of others
+            excess = excess._replace(low=np.nan, high=np.nan)
+        return Relation(back(r), float(np.tanh(null)), back(excess))
 
 
-def _back(z: Interval) -> Interval:
+def back(z: Interval) -> Interval:
     """An interval on Fisher's scale as one of correlations."""
     mean, low, high = np.tanh(z[:3])
     return z._replace(mean=float(mean), low=float(low), high=float(high))
 
 
 def at(run: RunResult, name: str, when: str) -> Curve:
-    """A training's indicator or truth at its samples or moments, larger for a better generator."""
-    batch = run.sampled_batches
-    if when == MOMENTS:
-        batch = batch[is_moment(batch, run.run.cell.config(run.run.seed).summary_period)]
+    """A training's indicator or truth at its samples or moments after batch 0, larger for better pictures."""
+    batch, curve = run.sampled_batches, run.curves.get(name, EMPTY_CURVE)
     if name == CLOCK:
-        return batch, batch
-    curve = run.curves.get(name, EMPTY_CURVE)
-    if name in INDICATORS:
-        return finite((batch, INDICATORS[name].direction * since_last_sample(curve, batch)))
-    measured, values = goodness(name, curve)
-    wanted = np.isin(measured, batch)
-    return measured[wanted], values[wanted]
+        values = batch
+    elif name in INDICATORS:
+        values = INDICATORS[name].direction * since_last_sample(curve, batch)
+    else:
+        batch, values = level(name, curve)
+    wanted = (batch > 0) & np.isfinite(values)
+    if when == MOMENTS:
+        wanted &= np.isin(batch, run.curves.get(FRESH, EMPTY_CURVE)[0])
+    return batch[wanted], values[wanted]
 
 
 def does_not_count(cell: CellResult, indicator: str) -> str:
@@ -107,15 +127,19 @@ def does_not_count(cell: CellResult, indicator: str) -> str:
         return "its critic estimates no distance"
     if about.own_critic:
         if cell.control:
-            return f"a control, {cell.control}"
+            return "it is a control"
         share = _median(cell, "critic_gradient_share")
         if not share >= MIN_GRADIENT_SHARE:
-            return f"its critic gives {number(100 * share)}% of the generator's gradient"
+            return f"its critic's share of the generator's gradient is {_measured(share)}"
     if about.penalty and (not about.own_critic or cell.loss_func in PENALIZED):
         penalty = _median(cell, about.penalty)
         if not penalty <= MAX_PENALTY:
-            return f"its critic's gradient penalty is {number(penalty)}"
+            return f"its critic's gradient penalty is {_measured(penalty)}"
     return ""
+
+
+def _measured(value: float) -> str:
+    return number(value, 3) if np.isfinite(value) else "not known"
 
 
 def _median(cell: CellResult, metric: str) -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.errors import EXIT_DIVERGED
-from srez.report.correlations import CLOCK, INDICATORS, since_last_sample
+from srez.report.correlations import ESTIMATE, FRESH, HELDOUT, TRANSPORT, since_last_sample
 from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
     EMPTY_CURVE,
@@ -18,6 +18,7 @@ from srez.report.verdicts import (
     Curve,
     Verdict,
     consensus,
+    finite,
     last_value,
     level,
     verdict,
@@ -29,14 +30,15 @@ STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
 DIVERSITY = "diversity"
 L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"
 CONTROLS = (L1_ONLY, FROZEN_CRITIC)
-PENALTIES = ("gradient_penalty", "heldout_gradient_penalty", "fresh_gradient_penalty")
-LOGGED_METRICS = (
-    *(name for name in INDICATORS if name != CLOCK),
+LOSSES = (  # that must be finite
+    "generator_loss",
+    "discriminator_tot_loss",
     "discriminator_real_loss",
     "discriminator_fake_loss",
-    *PENALTIES,
-    "critic_gradient_share",
+    "gradient_penalty",
 )
+LOGGED_METRICS = (ESTIMATE, HELDOUT, *LOSSES, "heldout_gradient_penalty", "critic_gradient_share")
+MOMENT_METRICS = (FRESH, "fresh_gradient_penalty", TRANSPORT)  # measured at few samples
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
 QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are read from
 
@@ -65,7 +67,7 @@ METRICS = {
     "diversity": Metric("diversity", "diversity", "", 2, "1: as varied as real faces", (0, np.inf)),
 }
 BICUBIC = {name: f"bicubic_{name}" for name in METRICS}  # the same figures of bicubic enlargement, at batch 0
-ALL_METRICS = (*METRICS, *LOGGED_METRICS, *GRADIENT_NORMS, *BICUBIC.values())
+ALL_METRICS = (*METRICS, *LOGGED_METRICS, *MOMENT_METRICS, *GRADIENT_NORMS, *BICUBIC.values())
 
 
 @dataclass
@@ -119,13 +121,14 @@ class RunResult:
             for name in (quality, BICUBIC.get(quality))
         )
         diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
-        losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOGGED_METRICS])
+        losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOSSES])
         word, reason = verdict(self.exit, levels, diversity, losses, *bicubic[1][:1])
         return Verdict(word, self.message if word == "diverged" and self.message else reason)
 
     @cached_property
     def last(self) -> dict[str, float]:
-        """The last value of every metric: median of three samples, of losses their means between samples.
+        """The last value of every metric: median of three samples, of losses their means between samples;
+        of what is measured at few samples that of the last.
 
         Nothing for a training that diverged or is not finished.
         """
@@ -137,6 +140,9 @@ class RunResult:
         for name in (*LOGGED_METRICS, *GRADIENT_NORMS):
             if name in self.curves and len(batches):
                 found[name] = last_value((batches, since_last_sample(self.curves[name], batches)))
+        for name in MOMENT_METRICS:
+            if name in self.curves:
+                found[name] = last_value(tuple(part[-1:] for part in finite(self.curves[name])))
         return found
 
 

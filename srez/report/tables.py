@@ -2,7 +2,6 @@
 
 import csv
 import io
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -15,7 +14,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from srez.errors import EXIT_DIVERGED, EXIT_DONE
-from srez.report.correlations import INDICATORS, MIN_PAIRS, CellCorrelation, indicator_applies
+from srez.report.correlations import MIN_PAIRS, CellCorrelation, indicator_applies
+from srez.report.regret import losses_of_stopping
 from srez.report.relations import Relations, does_not_count
 from srez.report.results import ALL_METRICS, FAILED, FINISHED, NOT_BEGUN, UNDER_WAY, Results, RunResult
 from srez.report.verdicts import Curve
@@ -26,6 +26,7 @@ from srez.system import files
 GOOD_EXITS = (EXIT_DONE, EXIT_DIVERGED)  # of these one that is not finished was made longer since
 HPARAMS_FOLDER = "hparams"
 EVENT_FILE = "events.out.tfevents.0.srez"  # one name, so that a new report replaces the old one's
+REGRETS = ("regret", "regret_at_random")  # columns of correlations.csv
 EVENT_VERSION = "brain.Event:2"
 
 
@@ -84,11 +85,13 @@ def correlation_rows(relations: Relations) -> Iterator[dict[str, Any]]:
     """Rows of correlations.csv: one per finished training, indicator, truth and kind of samples.
 
     r: Spearman's; z: Fisher's of it; null_z: mean z with the cell's other trainings; excess_z: the
-    jackknife's pseudo-values; does_not_count: why the indicator is left out of means.
+    jackknife's pseudo-values; regret: percent by which the truth is worse where the indicator is best than at
+    the training's best sample; regret_at_random: mean of that over all samples; does_not_count: why the
+    indicator is left out of means.
     """
     for cell in relations.results.included:
-        for indicator, truth, when in itertools.product(INDICATORS, relations.truths, MIN_PAIRS):
-            if indicator == truth or not indicator_applies(indicator, cell.loss_func):
+        for indicator, truth, when in relations.combinations():
+            if not indicator_applies(indicator, cell.loss_func):
                 continue
             found = relations.of_cell(cell, indicator, truth, when)
             for r, *values in zip(cell.finished, *found, strict=True):
@@ -96,6 +99,7 @@ def correlation_rows(relations: Relations) -> Iterator[dict[str, Any]]:
                     row = {"run": r.run.name} | r.run.cell.labels | {"seed": r.run.seed}
                     row |= {"indicator": indicator, "truth": truth, "when": when}
                     row |= dict(zip(CellCorrelation._fields, values, strict=True))
+                    row |= dict(zip(REGRETS, losses_of_stopping(r, indicator, truth, when), strict=True))
                     yield row | {"does_not_count": does_not_count(cell, indicator)}
 
 

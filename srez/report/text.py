@@ -13,7 +13,8 @@ def number(value: float, decimals: int = 2, signed: bool = False) -> str:
     """A number: '+0.61', or a dash where it is not finite."""
     if not np.isfinite(value):
         return DASH
-    return f"{value:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
+    rounded = round(value, decimals) + 0.0  # a zero without a sign
+    return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
 
 
 def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:

@@ -208,7 +208,7 @@ def test_figures_are_there_twice(study):
         "curves_lpips_deconv",
         "curves_psnr_resnet",
     }
-    wanted |= {"curves_generatorloss_gan", "curves_wassersteinestimate_wgangp"}
+    wanted |= {"curves_generatorloss_gan", "signals_wgangp", "indicators_r"}
     for name in wanted:
         assert {f"{name}.svg", f"{name}.png"} <= names
     assert {name.rsplit(".")[0] for name in names if name.endswith("svg")} == {

@@ -1,0 +1,118 @@
+"""What it costs to go by an indicator: stopping where it is best, and choosing among trainings by it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from srez.errors import EXIT_DIVERGED
+from srez.report.correlations import CLOCK, INDICATORS, MOMENTS, fisher, spearman
+from srez.report.intervals import Interval, over_cells, over_seeds
+from srez.report.relations import Relations, at, back, does_not_count
+from srez.report.results import CellResult, RunResult
+from srez.report.verdicts import level
+
+PERCENT = (0.0, np.inf)  # the range of regrets
+MIN_POINTS = 3  # trainings or cells, without which no correlation across them is given
+
+
+def losses_of_stopping(run: RunResult, indicator: str, truth: str, when: str) -> tuple[float, float]:
+    """Percent by which a training's truth is worse than at its best sample: where the indicator is best, and
+    at a sample at random (the mean of all). Nan for both without samples that have both.
+    """
+    (one, x), (other, level) = at(run, indicator, when), at(run, truth, when)
+    _, mine, others = np.intersect1d(one, other, assume_unique=True, return_indices=True)
+    if not len(mine):
+        return float("nan"), float("nan")
+    measured = dict(zip(*run.curves[truth], strict=True))
+    figures = np.array([measured[batch] for batch in other[others]])
+    worse = 100 * np.abs(figures / figures[np.argmax(level[others])] - 1)
+    return float(worse[np.argmax(x[mine])]), float(worse.mean())
+
+
+class Regret(NamedTuple):
+    """Percent by which quality is worse than at the best sample, means over trainings.
+
+    stopped: where the indicator is best. more_than_last: that minus the same of stopping at the last sample.
+    at_random: of a sample at random.
+    """
+
+    stopped: Interval
+    more_than_last: Interval
+    at_random: float
+
+
+def regret(relations: Relations, cells: Sequence[CellResult], indicator: str, when: str) -> Regret:
+    """The regret of an indicator in the trainings of those of the cells in which it counts."""
+    truth = relations.results.quality
+    counting = [cell for cell in cells if not does_not_count(cell, indicator)]
+    found, last = (
+        [
+            np.array([losses_of_stopping(r, name, truth, when) for r in c.finished]).reshape(-1, 2)
+            for c in counting
+        ]
+        for name in (indicator, CLOCK)
+    )
+    return Regret(
+        over_seeds([each[:, 0] for each in found], PERCENT),
+        over_seeds([each[:, 0] - clock[:, 0] for each, clock in zip(found, last, strict=True)]),
+        over_seeds([each[:, 1] for each in found]).mean,
+    )
+
+
+class Point(NamedTuple):
+    """A training at its last moment: its objective and cell, an indicator and the quality, as they are."""
+
+    objective: str
+    cell: str
+    indicator: float
+    quality: float
+
+
+def last_moments(relations: Relations, indicator: str) -> list[Point]:
+    """Every training in which an indicator counts at its last moment, but those that diverged."""
+    points, truth, sign = [], relations.results.quality, INDICATORS[indicator].direction
+    for objective, cells in relations.results.objectives.items():
+        for cell in cells:
+            if does_not_count(cell, indicator):
+                continue
+            for r in cell.finished:
+                (one, x), (other, _) = at(r, indicator, MOMENTS), at(r, truth, MOMENTS)
+                both = np.intersect1d(one, other)
+                if len(both) and r.exit != EXIT_DIVERGED:
+                    measured = dict(zip(*r.curves[truth], strict=True))
+                    value = float(sign * x[one == both[-1]][0])
+                    points.append(Point(objective, cell.cell.name, value, measured[both[-1]]))
+    return points
+
+
+class Across(NamedTuple):
+    """Rank correlations of an indicator with quality at the last moment, +1: the better, the better.
+
+    trainings: over all. cells: over their means. within: the mean of those over the seeds of each cell. Nan
+    where there are fewer than three to compare.
+    """
+
+    trainings: float
+    cells: float
+    within: Interval
+
+
+def across(points: Sequence[Point], indicator: str, truth: str) -> Across:
+    """How an indicator goes with a truth over trainings."""
+    by_cell: dict[str, list[tuple[float, float]]] = {}
+    for point in points:
+        _, (better,) = level(truth, ([0], [point.quality]))
+        by_cell.setdefault(point.cell, []).append((INDICATORS[indicator].direction * point.indicator, better))
+    groups = [np.array(pairs) for pairs in by_cell.values()]
+    within = over_cells([[fisher(_correlation(pairs), len(pairs))] for pairs in groups])
+    return Across(
+        _correlation(np.concatenate(groups) if groups else np.empty((0, 2))),
+        _correlation(np.array([pairs.mean(axis=0) for pairs in groups]).reshape(-1, 2)),
+        back(within),
+    )
+
+
+def _correlation(pairs: np.ndarray) -> float:
+    """The rank correlation of pairs [N, 2]; nan of fewer than three."""
+    return spearman(*pairs.T) if len(pairs) >= MIN_POINTS else float("nan")
