@@ -29,7 +29,10 @@ REAL = "real faces"
 def figures(row: Row) -> dict[str, float]:
     """What is shown of a row of --run eval."""
     everything = {name: mean for name, (mean, *_) in row.figures.items()} | row.distances
-    return {name: everything[name] for name in ("psnr", "ssim", "consistency", "swd_64", "swd_32", "lone")}
+    return {
+        name: everything[name]
+        for name in ("lpips", "psnr", "ssim", "consistency", "swd_64", "swd_32", "lone")
+    }
 
 
 def plot(rows: dict[str, dict[str, float]], bicubic: float) -> Figure:

@@ -10,14 +10,34 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from srez.metrics.pictures import LONE_PIXEL_LIMIT
+from srez.metrics.sets import NEIGHBOURS
 from srez.system import files
 
 RESAMPLES, BOOTSTRAP_SEED, MIN_FOR_INTERVAL = 2000, 0, 3
 OTHER_REAL_FACES = "other real faces"
-METRICS_OF_TABLES = (  # on the screen: title and decimals; 100 columns hold a name and three
-    {"psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3), "lone": ("lone pixels", 1)},
-    {"l1": ("L1 x 1000", 1), "mse": ("MSE x 1000", 2), "consistency": ("consistency dB", 2)},
+# on the screen: title and decimals; 100 columns hold a name and three. PSNR stands for the squared error
+METRICS_OF_TABLES = (
+    {"lpips": ("LPIPS", 3), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3)},
+    {"consistency": ("consistency dB", 2), "lone": ("lone pixels", 1), "l1": ("L1 x 1000", 1)},
 )
+DISTANCES_OF_TABLES = {  # title of a table; titles and decimals of its columns, where there are such
+    "in features of AlexNet": {
+        "alexnet_frechet": ("Frechet", 2),
+        "alexnet_kernel": ("kernel", 3),
+        "alexnet_precision": ("precision", 2),
+        "alexnet_recall": ("recall", 2),
+        "alexnet_density": ("density", 2),
+        "alexnet_coverage": ("coverage", 2),
+    },
+    "in features of Keras' InceptionV3": {
+        "inceptionv3_frechet": ("Frechet (FID)", 2),
+        "inceptionv3_kernel": ("kernel (KID)", 4),
+    },
+    "sliced Wasserstein": {
+        **{f"swd_{side}": (f"{side}x{side}", 2) for side in (128, 64, 32, 16)},
+        "swd": ("mean", 2),
+    },
+}
 PROTOCOL = {
     "pixels": "RGB as stored, values 0..1, whole picture without a border left off; outputs clipped to 0..1, "
     "not rounded",
@@ -33,8 +53,13 @@ PROTOCOL = {
     "floor": f"'{OTHER_REAL_FACES}': as many training faces, centre crop, against the labels: what good a "
     "set distance can be",
     "interval": f"95%, percentiles of {RESAMPLES} bootstrap resamples of the pictures",
-    "fid, kid": "Keras' InceptionV3, not comparable with published FID and KID; kernel (x.y/d + 1)^3, "
-    "unbiased, all pictures in one set",
+    "lpips": "LPIPS 0.1 with AlexNet (Zhang et al. 2018), of pictures as they are, not enlarged",
+    "frechet, kernel": "distances of features, all pictures in one set; kernel (x.y/d + 1)^3, unbiased. They "
+    "depend on the number of pictures: compare figures of equally many",
+    "precision, recall, density, coverage": f"with {NEIGHBOURS} neighbours (Kynkaanniemi et al. 2019, Naeem "
+    "et al. 2020)",
+    "alexnet": "features: the last of LPIPS' layers, channels of length 1, mean over positions",
+    "inceptionv3": "features of Keras' InceptionV3: not comparable with published FID and KID",
 }
 
 
@@ -61,10 +86,10 @@ def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
     return [tuple(map(float, three)) for three in zip(values.mean(axis=0), low, high, strict=True)]
 
 
-def lines(rows: list[Row]) -> Iterator[str]:
+def lines(rows: list[Row], count: int) -> Iterator[str]:
     """Tables for the screen: figures of pictures with their intervals, three a table; distances of sets.
 
-    Rows name their checkpoint where there are several.
+    Rows name their checkpoint where there are several. count: of the pictures in a set.
     """
     several = len({row.checkpoint for row in rows if row.checkpoint}) > 1
     names = [f"{row.method} ({row.checkpoint})" if several and row.checkpoint else row.method for row in rows]
@@ -74,11 +99,16 @@ def lines(rows: list[Row]) -> Iterator[str]:
             if row.figures:
                 table.append([name, *(_cell(row.figures[m], *shown) for m, shown in metrics.items())])
         yield from [*_aligned(table), ""]
-    table = [["", *rows[0].distances]]
-    table += [
-        [name, *(f"{d:.2f}" for d in row.distances.values())] for name, row in zip(names, rows, strict=True)
-    ]
-    yield from _aligned(table)
+    yield f"Distances of sets: {count:,} pictures to as many faces"
+    for title, columns in DISTANCES_OF_TABLES.items():
+        shown = {name: column for name, column in columns.items() if name in rows[0].distances}
+        if shown:
+            table = [[title, *(column for column, _ in shown.values())]]
+            for name, row in zip(names, rows, strict=True):
+                of = row.distances  # fewer other faces may have fewer
+                cells = (f"{of[d]:.{places}f}" if d in of else "" for d, (_, places) in shown.items())
+                table.append([name, *cells])
+            yield from ["", *_aligned(table)]
 
 
 def _aligned(table: list[list[str]]) -> Iterator[str]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
+from srez.metrics.perceptual import lpips
+
 MIN_SQUARED_ERROR = 1e-10  # mean squared error below it counts as this: 100 dB
 LONE_PIXEL_LIMIT = 0.12  # beyond all eight neighbours by more is a dot to the eye; edges and lines are not
 
@@ -59,6 +61,7 @@ METRICS: dict[str, Metric] = {
 }
 # the table of --run eval
 EVAL_METRICS = METRICS | {
+    "lpips": lambda output, label, feature: lpips(output, label),
     "l1": lambda output, label, feature: tf.reduce_mean(tf.abs(output - label), axis=[1, 2, 3]),
     "mse": lambda output, label, feature: mean_squared_error(output, label),
     "lone": lambda output, label, feature: lone_pixels(output),

@@ -1,4 +1,4 @@
-"""Distances between two sets of pictures: sliced Wasserstein, transport, Frechet (FID) and kernel (KID)."""
+"""Sets of pictures or features: sliced Wasserstein, transport, Frechet, kernel; precision and recall."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from srez.errors import UserError, one_line
 from srez.options.config import KERAS_CACHE
@@ -21,6 +22,7 @@ TRANSPORTED = 1000  # pictures of each set at most: the assignment takes seconds
 
 WEIGHTS_FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 INCEPTION_SIDE, INCEPTION_BATCH = 299, 16
+NEIGHBOURS = 5  # Naeem et al. 2020
 
 
 def sliced_wasserstein_levels(
@@ -157,6 +159,26 @@ def kernel_distance(one: np.ndarray, other: np.ndarray) -> float:
 
 def _kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one @ other.T / one.shape[1] + 1) ** 3
+
+
+def neighbourhoods(reals: np.ndarray, others: np.ndarray, nearest: int = NEIGHBOURS) -> dict[str, float]:
+    """Precision, recall, density, coverage of other features [M, d] beside real ones [N, d]; N, M > nearest.
+
+    A point's neighbourhood is the ball up to its `nearest`-th nearest neighbour in its own set. Precision:
+    the share of the others that lie in a real one's; recall: of the real ones that lie in an other's
+    (Kynkaanniemi et al. 2019). Density: how many real ones' an other lies in, over `nearest`, may exceed 1;
+    coverage: the share of the real ones' that hold an other (Naeem et al. 2020).
+    """
+    # in a row of distances within a set the first is that of the point to itself
+    radii, other_radii = (np.partition(cdist(x, x), nearest, axis=1)[:, nearest] for x in (reals, others))
+    between = cdist(reals, others)
+    inside = between < radii[:, None]
+    return {
+        "precision": float(inside.any(axis=0).mean()),
+        "recall": float((between < other_radii).any(axis=1).mean()),
+        "density": float(inside.sum(axis=0).mean() / nearest),
+        "coverage": float(inside.any(axis=1).mean()),
+    }
 
 
 MISSING_WEIGHTS_MESSAGE = (

@@ -66,10 +66,13 @@ def test_every_method_and_checkpoint_is_there(whole):
     screen = (whole / "screen.txt").read_text()
     for text in (
         "6 held-out faces",
+        "LPIPS",
+        "Distances of sets: 6 pictures to as many faces",
         "lone pixels of the true faces: ",
         "bicubic",
         "generator, 2 rounds (srez-7)",
-        "--inception_weights",
+        "no distances in AlexNet's features: they need 100 faces, here are 6",
+        "no distances in Keras' InceptionV3's features: they need 2,000 faces, here are 6",
     ):
         assert text in screen
 
@@ -112,6 +115,7 @@ def test_intervals_and_set_distances(whole):
             if isinstance(value, dict):
                 assert value["low"] <= value["mean"] <= value["high"]
         assert row["swd"] == pytest.approx(np.mean([row[f"swd_{side}"] for side in (64, 32, 16)]))
+        assert not any(name.startswith(("alexnet", "inceptionv3")) for name in row)  # of six faces
     assert "psnr" not in results(whole / "figures")["", "other real faces"]
 
 
@@ -168,14 +172,28 @@ def test_batch_size_changes_nothing(trained, tmp_path):
     assert results(tmp_path / "1") == results(tmp_path / "5")
 
 
-def test_fid_and_kid_are_those_of_the_given_features(held_out):
+def test_inception_measures_are_of_its_features_and_of_enough_faces(held_out, monkeypatch):
     measure = Measure(held_out, lambda pictures: pictures.mean((1, 2)).astype(np.float64))
+    assert "inceptionv3_frechet" not in measure.distances(held_out.label)
+    monkeypatch.setattr(evaluation, "MIN_FOR_INCEPTION", 6)
     same = measure.distances(held_out.label)
-    assert same["fid"] == pytest.approx(0, abs=1e-9)
+    assert same["inceptionv3_frechet"] == pytest.approx(0, abs=1e-9)
     moved = measure.distances(held_out.label + 0.5)
-    assert moved["fid"] == pytest.approx(3 * 0.5**2, rel=1e-4)  # three channels moved by 0.5
-    assert moved["kid"] > same["kid"]
-    assert "fid" not in Measure(held_out, None).distances(held_out.label)
+    assert moved["inceptionv3_frechet"] == pytest.approx(3 * 0.5**2, rel=1e-4)  # three channels moved by 0.5
+    assert moved["inceptionv3_kernel"] > same["inceptionv3_kernel"]
+    assert "inceptionv3_frechet" not in Measure(held_out, None).distances(held_out.label)
+
+
+def test_alexnet_measures_of_faces_beside_themselves_and_their_enlargement(held_out, monkeypatch):
+    monkeypatch.setattr(evaluation, "MIN_FOR_ALEXNET", 6)
+    measure = Measure(held_out, None)
+    same = measure.distances(held_out.label)
+    assert same["alexnet_frechet"] == pytest.approx(0, abs=1e-4)
+    assert [same[f"alexnet_{name}"] for name in ("precision", "recall", "coverage")] == [1, 1, 1]
+    nearest = measure.distances(held_out.feature.repeat(4, axis=1).repeat(4, axis=2))
+    assert nearest["alexnet_frechet"] > 50
+    assert nearest["alexnet_kernel"] > 1
+    assert nearest["alexnet_density"] < same["alexnet_density"]
 
 
 def test_other_faces_are_training_faces(trained):

@@ -31,44 +31,56 @@ def test_intervals_hold_the_truth_in_about_19_of_20():
 
 def test_lines_show_every_row():
     figures = dict.fromkeys(EVAL_METRICS, (1.0, 0.5, 1.5))
+    distances = {"alexnet_frechet": 7.25, "alexnet_recall": 0.5, "swd_64": 1.0, "swd": 2.0}
     rows = [
-        Row("", "bicubic", figures, {"swd_64": 1.0, "swd": 2.0}),
-        Row("srez-7", "generator", figures, {"swd_64": 3.0, "swd": 4.0}),
-        Row("srez-9", "generator, 2 rounds", figures, {"swd_64": 3.0, "swd": 4.0}),
-        Row("", "others", {}, {"swd_64": 5.0, "swd": 6.0}),
+        Row("", "bicubic", figures, distances),
+        Row("srez-7", "generator", figures, distances),
+        Row("srez-9", "generator, 2 rounds", figures, distances),
+        Row("", "others", {}, {"alexnet_frechet": 3.0, "swd_64": 5.0, "swd": 6.0}),
     ]
-    first, second, third = (part.splitlines() for part in "\n".join(lines(rows)).split("\n\n"))
+    first, second, third, alexnet, swd = (
+        part.splitlines() for part in "\n".join(lines(rows, 240)).split("\n\n")
+    )
     assert first[:2] == [
-        "                                        PSNR dB                  SSIM     lone pixels",
-        "bicubic                       1.00 [0.50, 1.50]  1.000 [0.500, 1.500]  1.0 [0.5, 1.5]",
+        "                                             LPIPS            PSNR dB                  SSIM",
+        "bicubic                       1.000 [0.500, 1.500]  1.00 [0.50, 1.50]  1.000 [0.500, 1.500]",
     ]
-    assert second[2].endswith("  1000.0 [500.0, 1500.0]  1000.00 [500.00, 1500.00]  1.00 [0.50, 1.50]")
+    assert second[2].endswith("  1.00 [0.50, 1.50]  1.0 [0.5, 1.5]  1000.0 [500.0, 1500.0]")
     assert [line.split("  ")[0] for line in first[1:]] == [
         "bicubic",
         "generator (srez-7)",
         "generator, 2 rounds (srez-9)",
     ]
-    assert third[-1].split() == ["others", "5.00", "6.00"]
+    assert third == ["Distances of sets: 240 pictures to as many faces"]
+    assert [alexnet[0].split(), alexnet[1].split()] == [
+        ["in", "features", "of", "AlexNet", "Frechet", "recall"],
+        ["bicubic", "7.25", "0.50"],
+    ]
+    assert alexnet[-1].split() == ["others", "3.00"]
+    assert swd[-1].split() == ["others", "5.00", "6.00"]
 
 
 @pytest.mark.parametrize("checkpoints", [["generator.float16.weights.h5"], ["srez-90000", "srez-100000"]])
 def test_100_columns_hold_a_usual_table(checkpoints):
     values = {"psnr": 25.59, "ssim": 0.826, "consistency": 50.22, "l1": 0.0312, "mse": 0.00312, "lone": 12.3}
+    values["lpips"] = 0.329
     figures = {name: (value, value, value) for name, value in values.items()}
     distances = dict.fromkeys(("swd_64", "swd_32", "swd_16", "swd"), 100.25)
+    distances |= {f"alexnet_{name}": 270.123 for name in ("frechet", "kernel")}
+    distances |= dict.fromkeys((f"alexnet_{n}" for n in ("precision", "recall", "density", "coverage")), 0.5)
     rows = [Row("", "nearest", figures | {"consistency": (100.0, 100.0, 100.0)}, distances)]
     rows += [Row(checkpoint, "generator, 2 rounds", figures, distances) for checkpoint in checkpoints]
-    assert 85 < max(map(len, lines(rows))) + 12 * (len(checkpoints) == 1) <= 100
+    assert 85 < max(map(len, lines(rows, 2048))) + 12 * (len(checkpoints) == 1) <= 100
 
 
 def test_two_pictures_have_no_intervals(tmp_path, capsys):
     figures = dict.fromkeys(EVAL_METRICS, (0.5, np.nan, np.nan))
     rows = [Row("", "bicubic", figures, {"swd": 1.0})]
-    assert next(line for line in lines(rows) if "bicubic" in line).split() == [
+    assert next(line for line in lines(rows, 2) if "bicubic" in line).split() == [
         "bicubic",
+        "0.500",
         "0.50",
         "0.500",
-        "0.5",
     ]
     write(rows, {}, str(tmp_path))
     (result,) = json.loads((tmp_path / "eval.json").read_text())["results"]

@@ -10,6 +10,7 @@ from srez.metrics.sets import (
     frechet_distance,
     kernel_distance,
     laplacian_pyramid,
+    neighbourhoods,
     normalized,
     patches,
     sliced_wasserstein,
@@ -160,6 +161,25 @@ def test_kernel_distance_is_unbiased():
     assert abs(np.mean(same)) < 3 * np.std(same) / np.sqrt(300)
     moved = [kernel_distance(a, b + 0.5) for a, b in random.normal(size=(50, 2, 20, 5))]
     assert np.mean(moved) > 5 * np.std(same) / np.sqrt(50)
+
+
+def test_neighbourhoods_on_a_line():
+    """Real ones reach 1, 1, 1 and 8 far, the others 1."""
+    reals, others = np.array([[0.0], [1], [2], [10]]), np.array([[0.5], [1.5], [30], [31]])
+    assert neighbourhoods(reals, others, nearest=1) == {
+        "precision": 2 / 4,  # 30 and 31 lie in none
+        "recall": 3 / 4,  # 10 lies in none
+        "density": (2 + 2 + 0 + 0) / 4,
+        "coverage": 3 / 4,  # nobody is nearer than 8 to 10
+    }
+
+
+def test_neighbourhoods_as_by_the_package_prdc():
+    """Of version 0.2, by the authors of density and coverage."""
+    random = np.random.default_rng(0)
+    reals, others = random.normal(size=(60, 8)), 0.8 * random.normal(size=(50, 8)) + 0.3
+    known = {"precision": 0.96, "recall": 0.6166667, "density": 1.7, "coverage": 0.9333333}
+    assert neighbourhoods(reals, others) == pytest.approx(known, abs=1e-6)
 
 
 def even(*values: float) -> np.ndarray:
