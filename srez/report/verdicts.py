@@ -38,7 +38,6 @@ LEVELS = {  # the first that was recorded is what verdicts are read from
     "alexnet_frechet": DISTANCE,
     "ssim": Level(np.asarray, "as it is"),
     "psnr": Level(np.asarray, "as it is, in decibels"),
-    "consistency": Level(np.asarray, "as it is, in decibels"),
 }
 
 

@@ -10,9 +10,10 @@ from srez.study.jobs import Job
 from srez.study.store import StudyStore
 
 FIGURES = {
+    "lpips": "LPIPS {:.3f}",
+    "alexnet_frechet": "AlexNet Fréchet {:.1f}",
     "psnr": "PSNR {:.1f} dB",
     "ssim": "SSIM {:.3f}",
-    "swd": "SWD {:.1f}",
     "diversity": "diversity {:.3f}",
 }
 

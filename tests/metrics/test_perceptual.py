@@ -5,10 +5,12 @@ of values -1..1. Small: drawn faces beside nearest and bicubic enlargement from 
 face, another face mirrored; noise beside noise; black beside white. Large: 130x97 beside bicubic enlargement.
 """
 
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 
 from srez.metrics import perceptual
 from srez.metrics.perceptual import embed, features, lpips, lpips_to
@@ -43,3 +45,10 @@ def test_features_tell_a_face_from_its_enlargement_but_not_from_its_mirror_image
     assert (points.shape, points.dtype) == ((3, 256), np.float64)
     mirrored, enlarged = np.linalg.norm(points[1:] - points[0], axis=1)
     assert 0 < 2 * mirrored < enlarged
+
+
+def test_the_weights_are_made_of_the_known_archive_alone():
+    """A pickle could run anything."""
+    script = runpy.run_path(str(ROOT / "scripts" / "alexnet_weights.py"))
+    with pytest.raises(ValueError, match="its SHA-256 is e3b0c44298fc1c14"):
+        script["read_weights"](b"")

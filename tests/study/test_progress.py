@@ -39,9 +39,9 @@ def test_the_last_figures_of_quality_are_shown(tmp_path):
     store = StudyStore(str(tmp_path))
     progress = Progress(store, [a_run(0)], jobs=1)
     assert progress.figures(a_run(0)) == "no figures"
-    tell(store, "0-s0", 2, 1.0, psnr=21.04, ssim=0.6789, swd=33.33)
+    tell(store, "0-s0", 2, 1.0, lpips=0.3456, psnr=21.04, ssim=0.6789, swd=33.33)
     tell(store, "0-s0", 3, 1.5, generator_loss=0.1)
-    assert progress.figures(a_run(0)) == "PSNR 21.0 dB, SSIM 0.679, SWD 33.3"
+    assert progress.figures(a_run(0)) == "LPIPS 0.346, PSNR 21.0 dB, SSIM 0.679"
 
 
 @pytest.mark.parametrize(

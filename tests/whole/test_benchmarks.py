@@ -2,11 +2,13 @@
 
 import runpy
 
+import numpy as np
 import pytest
 from helpers import ROOT
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 PROFILE = runpy.run_path(str(ROOT / "bench" / "profile_gpu.py"))
+MEASURES = runpy.run_path(str(ROOT / "bench" / "bench_measures.py"))
 QUALITY = runpy.run_path(str(ROOT / "bench" / "bench_quality.py"))
 
 
@@ -44,3 +46,17 @@ def test_quality_by_minutes():
     assert QUALITY["last_until"](rows, 1.0)["batch"] == 10
     assert QUALITY["last_until"](rows[1:], 0.4) is None
     assert QUALITY["images_per_second"](rows, 16) == pytest.approx(16 * 100 / 60)
+
+
+def test_pictures_that_measures_are_tried_on():
+    faces = np.arange(2 * 64 * 64 * 3, dtype=np.float32).reshape(2, 64, 64, 3) / (2 * 64 * 64 * 3)
+    shuffled = MEASURES["shuffled"](faces)
+    for face, other in zip(faces, shuffled, strict=True):
+        assert not np.array_equal(face, other)
+        np.testing.assert_array_equal(np.sort(face, axis=None), np.sort(other, axis=None))
+        y, x = np.argwhere(face[..., 0] == other[16, 32, 0])[0]  # a tile is one of the tiles
+        np.testing.assert_array_equal(other[16:32, 32:48], face[y : y + 16, x : x + 16])
+    dull = MEASURES["less_contrast"](faces)
+    np.testing.assert_allclose(dull.mean((1, 2)), faces.mean((1, 2)), atol=1e-4)
+    np.testing.assert_allclose(dull.std((1, 2)), 0.7 * faces.std((1, 2)), rtol=1e-3)
+    assert MEASURES["noisy"](np.full((2, 64, 64, 3), 0.5, np.float32)).std() == pytest.approx(0.05, rel=0.03)
