@@ -105,7 +105,7 @@ def simulated(random, seeds: int, samples: int, coupled: bool) -> tuple[list, li
 def test_intervals_cover_what_very_many_trainings_have(samples, coupled, low, high):
     """Five seeds, at all samples of a study and at few moments; and how often an excess is seen."""
     random = np.random.default_rng(0)
-    studies = [cell_correlation(*simulated(random, 5, samples, coupled), least=5) for _ in range(400)]
+    studies = [cell_correlation(*simulated(random, 5, samples, coupled), least=5) for _ in range(250)]
     for kind in ("z", "excess_z"):
         values = [getattr(study, kind) for study in studies]
         true = np.mean(values)  # of all of them
