@@ -84,7 +84,7 @@ class Config:
     fresh_critics: int = training_option(
         0,
         "WGAN-GP critics trained from scratch at batches 1, 2, 4, 8, ... times summary_period, to measure "
-        "the generator by, beside exact transport; 0: neither",
+        "the generator by, beside the exact transport of every sample; 0: neither",
         unit="critics",
         low=0,
     )

@@ -205,8 +205,8 @@ class Record:
         figures = self._quality.figures(output) | self._examine_critic()
         if batch == 0:
             figures |= self._quality.bicubic()
-        if is_due(self.config, batch):
-            figures |= self._measure_afresh(batch, output)
+        if self.config.fresh_critics:
+            figures |= self._measure_distance(batch, output)
         if text := ", ".join(f"{name} {figures[name]:.3f}" for name in SHOWN if name in figures):
             self.say(f"    held-out faces at batch {batch}: {text}")
         return figures
@@ -218,13 +218,14 @@ class Record:
         names = ["wasserstein_estimate"] + ["gradient_penalty"] * self.networks.objective.penalized
         return figures | {f"heldout_{name}": found[name] for name in names}
 
-    def _measure_afresh(self, batch: int, output: np.ndarray) -> dict[str, float]:
-        """Fresh critics' figures and the exact transport, of the output as a critic gets it: not clipped."""
+    def _measure_distance(self, batch: int, output: np.ndarray) -> dict[str, float]:
+        """The exact transport, and where they are due fresh critics, of the output as a critic gets it."""
         label = self._test.label.numpy()
-        figures = self._fresh_critics.measure(label, output, batch)
-        figures["transport"] = transport(label, output)
-        text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
-        self.say(f"    fresh critics at batch {batch}: {text}")
+        figures = {"transport": transport(label, output)}
+        if is_due(self.config, batch):
+            figures |= self._fresh_critics.measure(label, output, batch)
+            text = ", ".join(f"{name} {value:.3f}" for name, value in figures.items())
+            self.say(f"    fresh critics at batch {batch}: {text}")
         return figures
 
     @functools.cached_property
