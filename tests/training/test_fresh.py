@@ -14,7 +14,7 @@ from srez.training.fresh import FIGURES, FreshCritics, is_due
 @pytest.fixture(scope="module")
 def critics() -> FreshCritics:
     """One critic that has some width."""
-    return FreshCritics(Config(width=0.0625, fresh_critics=1))
+    return FreshCritics(Config(width=0.125, fresh_critics=1))
 
 
 def stripes(height: float) -> np.ndarray:
@@ -23,18 +23,19 @@ def stripes(height: float) -> np.ndarray:
     return np.broadcast_to(columns[None, None, :, None], (32, 64, 64, 3))
 
 
-def test_two_pictures_are_as_far_apart_as_they_are(critics):
+def test_two_pictures_are_as_far_apart_as_they_are(critics, monkeypatch):
     """The best critic is linear between them. With slope s at distance w it gains s w - 10 (s - 1)^2.
 
     So WGAN-GP's optimum is s = 1 + w / 20, its estimate s w: 1.55 w for w = 0.1 sqrt(64 * 64 * 3).
     """
+    monkeypatch.setattr(fresh, "STEPS", 160)
     real, generated = stripes(0.05), stripes(-0.05)
     distance = transport(real, generated)
     assert distance == pytest.approx(0.1 * np.sqrt(64 * 64 * 3), rel=1e-5)
     found = critics.measure(real, generated, 1)
     assert 0.8 * distance < found["fresh_wasserstein_estimate"] < 1.55 * distance
     slope = found["fresh_wasserstein_estimate"] / distance
-    assert found["fresh_gradient_penalty"] >= (slope - 1) ** 2 * 0.999  # slope 1 gives the distance itself
+    assert found["fresh_gradient_penalty"] > (slope - 1) ** 2  # with slope 1 it would be the distance at most
 
 
 def test_it_is_read_on_the_faces_that_it_was_not_trained_on(critics, monkeypatch):
@@ -58,7 +59,7 @@ def test_when_they_are_due():
 
 def test_a_training_goes_on_as_without_them(faces, tmp_path, monkeypatch):
     """Two batches with them are one without, then one with them, bit for bit; so are their figures."""
-    monkeypatch.setattr(fresh, "STEPS", 2)
+    monkeypatch.setattr(fresh, "STEPS", 1)
     monkeypatch.setattr(fresh, "FRESH_BATCH", 2)  # so that few faces do
 
     def figures_after(name: str, batches: int, fresh_critics: int) -> list:
@@ -68,9 +69,9 @@ def test_a_training_goes_on_as_without_them(faces, tmp_path, monkeypatch):
         lines = read_metrics(f"{config.checkpoint_dir}/{METRICS}")
         return [[line.get(name) for name in (*FIGURES, "transport")] for line in lines]
 
-    whole = figures_after("whole", 2, fresh_critics=2)
+    whole = figures_after("whole", 2, fresh_critics=1)
     figures_after("parts", 1, fresh_critics=0)
-    parts = figures_after("parts", 2, fresh_critics=2)
+    parts = figures_after("parts", 2, fresh_critics=1)
     assert_equal_checkpoints(*(tmp_path / name / "checkpoint" for name in ("whole", "parts")))
     assert parts[0] == parts[1] == [None, None, None]
     assert whole[0][:2] == [None, None]
