@@ -13,7 +13,7 @@ from srez.download.align import LEAST_FACE, MIN_FACE, align
 from srez.download.celeba import CELEBA_SOURCE, celeba
 from srez.download.check import check
 from srez.download.drawn import synthetic
-from srez.download.fetch import CELEBA, DEFAULT_POLICY, Archive, RetryPolicy
+from srez.download.fetch import CELEBA, Archive
 from srez.download.pack import pack
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError, as_user_error
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
@@ -109,7 +109,7 @@ def _check_values(mode: str, args: argparse.Namespace) -> None:
         raise UserError(f"--dest={args.dest}", "must be a local folder, copy it from there")
 
 
-def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPolicy) -> None:
+def run(mode: str, args: argparse.Namespace, archive: Archive) -> None:
     """Do what the command line says. Raises UserError, OSError."""
     dest = Path(args.dest or "dataset").resolve()
     if mode == "check":
@@ -125,15 +125,13 @@ def run(mode: str, args: argparse.Namespace, archive: Archive, policy: RetryPoli
     else:
         zip_path = Path(args.archive) if args.archive else None
         keep = bool(args.keep_archive)
-        celeba(dest, archive, policy, args.url or (), zip_path, keep=keep, count=args.count)
+        celeba(dest, archive, args.url or (), zip_path, keep=keep, count=args.count)
 
 
-def main(
-    argv: Sequence[str] | None = None, archive: Archive = CELEBA, policy: RetryPolicy = DEFAULT_POLICY
-) -> int:
+def main(argv: Sequence[str] | None = None, archive: Archive = CELEBA) -> int:
     """The command; returns its exit code."""
     try:
-        run(*parse(argv), archive, policy)
+        run(*parse(argv), archive)
     except KeyboardInterrupt:
         return _say("interrupted: the same command takes it up again", EXIT_INTERRUPTED)
     except Exception as error:

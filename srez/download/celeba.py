@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from srez.download.fetch import Archive, RetryPolicy, fault_of, fetch, kept_bytes
+from srez.download.fetch import Archive, fault_of, fetch, kept_bytes
 from srez.download.unpack import existing_above, has_all, require_room, survey, unpack
 from srez.errors import UserError
 
@@ -21,7 +21,6 @@ The whole agreement: {page}"""
 def celeba(
     dest: Path,
     archive: Archive,
-    policy: RetryPolicy,
     urls: Sequence[str],
     zip_path: Path | None,
     keep: bool,
@@ -48,7 +47,7 @@ def celeba(
     if zip_path is None:
         require_room_for_all(part, dest, archive, wanted - len(marker.files))
         part.parent.mkdir(parents=True, exist_ok=True)
-        fetch(archive, [*urls, archive.drive_url], part, policy)
+        fetch(archive, [*urls, archive.drive_url], part)
     else:
         require_archive(zip_path, archive)
     unpack(zip_path or part, dest, archive, marker, wanted)
@@ -74,7 +73,7 @@ def require_archive(path: Path, archive: Archive) -> None:
 
 def require_room_for_all(part: Path, dest: Path, archive: Archive, pictures: int) -> None:
     """Raise UserError if what is still to be fetched, and then unpacked, will not fit."""
-    fetched = archive.size - kept_bytes(part, archive)
+    fetched = archive.size - kept_bytes(part)
     unpacked = archive.size * pictures // archive.members
     if existing_above(part.parent).stat().st_dev == existing_above(dest).stat().st_dev:
         require_room(part.parent, fetched + unpacked)

@@ -1,29 +1,22 @@
-"""Fetch one known file over HTTP: resumed, retried, checked; the pages of Google Drive are understood."""
+"""Fetch one known file with gdown, from Google Drive or mirrors: gone on with, tried again, checked."""
 
-import contextlib
-import email.utils
 import hashlib
-import itertools
+import os
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from time import sleep
 from urllib.parse import urlsplit
 
-import requests
-import urllib3
-
-from srez.download.drive import PAGE_LIMIT, Refused, answer_to, looks_like_page, quote
 from srez.errors import UserError
 from srez.system.files import named
 from srez.system.screen import progress
 
-CHUNK = 1 << 20  # bytes
-MAX_REDIRECTS, MAX_FORMS = 10, 3  # that one answer may take; forms are Google Drive's
-TRANSIENT = (408, 425, 429, 500, 502, 503, 504)  # HTTP statuses that may be gone in a moment
+TIMEOUT = (15.0, 30.0)  # seconds for a connection, and without a single byte
+LONGEST_START = 300.0  # seconds to the first half megabyte: gdown answers confirmation pages without end
+WAITS = (1, 2, 4, 8)  # seconds before the next tries, after failures in a row that gained no byte
 
 
 @dataclass(frozen=True)
@@ -38,11 +31,10 @@ class Archive:
     sha256: str
     folder: str  # inside the zip
     members: int  # pictures
-    drive: str = "https://drive.google.com"
 
     @property
     def drive_url(self) -> str:
-        return f"{self.drive}/uc?export=download&id={self.drive_id}"
+        return f"https://drive.google.com/uc?export=download&id={self.drive_id}"
 
 
 CELEBA = Archive(
@@ -57,37 +49,14 @@ CELEBA = Archive(
 )
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
-    """How long a source is waited for, and how often it is asked again; times in seconds."""
-
-    connect: float = 15.0
-    silence: float = 30.0  # without a single byte
-    window: float = 60.0  # over which the rate is judged
-    slowest: float = 1024.0  # bytes per second; slower is as good as cut
-    failures: int = 5  # in a row, without a byte gained
-    tries: int = 100  # of one source in all, so that a byte at a time ends too
-    first_wait: float = 1.0  # doubled with each failure in a row
-    longest_wait: float = 60.0
-    longest_retry_after: float = 600.0
-    sleep: Callable[[float], None] = time.sleep
-
-
-DEFAULT_POLICY = RetryPolicy()
-
-
-class Broken(Exception):
-    """A transfer failed, and the next try, after `wait` seconds, may not; `whole`: from the first byte."""
-
-    def __init__(self, reason: str, wait: float = 0.0, whole: bool = False):
-        super().__init__(reason)
-        self.wait, self.whole = wait, whole
+class Refused(Exception):
+    """This source does not give the file, and asking again is useless; another source may."""
 
 
 def fault_of(path: Path, archive: Archive) -> str:
     """Why a file is not the archive, "" if it is. Raises OSError."""
     with open(path, "rb") as file:
-        if looks_like_page(file.read(64)):
+        if file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
             return "is a web page, not a zip"
         size = path.stat().st_size
         if size != archive.size:
@@ -99,27 +68,33 @@ def fault_of(path: Path, archive: Archive) -> str:
     return ""
 
 
-def kept_bytes(part: Path, archive: Archive) -> int:
-    """Bytes of an earlier try that can be built on; a file longer than the archive is none."""
-    size = part.stat().st_size if part.exists() else 0
-    return size if size <= archive.size else 0
+def _parts(path: Path) -> Iterator[Path]:
+    """What gdown keeps of `path` while it is not whole: one file, two where two processes fetched at once."""
+    return path.parent.glob(f"{path.name}{'?' * 8}.part")
 
 
-def fetch(archive: Archive, urls: Sequence[str], part: Path, policy: RetryPolicy = DEFAULT_POLICY) -> None:
-    """Bring the archive into `part`, going on with what is there, from the first source that has it.
+def kept_bytes(path: Path) -> int:
+    """Bytes of `path` that an earlier call has fetched; it exists when it is whole, yet to be checked."""
+    return sum(p.stat().st_size for p in (path, *_parts(path)) if p.exists())
 
-    Raises UserError with what every source said; what arrived stays in `part` for the next call.
+
+def fetch(archive: Archive, urls: Sequence[str], path: Path) -> None:
+    """Bring the archive to `path` from the first source that has it, going on with what an earlier call kept.
+
+    Raises UserError with what every source said, OSError; what arrived is kept for the next call.
     """
     refusals = []
     for url in urls:
         try:
-            _fetch_from(url, archive, part, policy)
-            return
+            return _fetch_from(url, archive, path)
         except Refused as refusal:
             refusals.append(f"{urlsplit(url).netloc}: {refusal}")
             print(f"not from {refusals[-1]}", flush=True)
-    if kept := kept_bytes(part, archive):
-        refusals.append(f"{kept:,} bytes are kept and the same command goes on from them")
+    for part in _parts(path):
+        if size := part.stat().st_size:
+            refusals.append(f"{size:,} bytes are kept in {part}, delete it to begin again")
+        else:
+            part.unlink()
     raise UserError(
         f"cannot fetch {archive.name}: {'; '.join(refusals)}",
         f"try again later, or fetch it by hand from {archive.page} (md5 {archive.md5}) "
@@ -127,168 +102,96 @@ def fetch(archive: Archive, urls: Sequence[str], part: Path, policy: RetryPolicy
     )
 
 
-def _fetch_from(url: str, archive: Archive, part: Path, policy: RetryPolicy) -> None:
-    session = requests.Session()
-    session.max_redirects = MAX_REDIRECTS
-    # Lengths and ranges count bytes of the file, so it must not be compressed on the way.
-    session.headers.update({"User-Agent": "Mozilla/5.0 (srez download_data)", "Accept-Encoding": "identity"})
-    begun = best = kept_bytes(part, archive)
-    failures, whole = 0, False
-    with session:
-        for _ in range(policy.tries):
-            try:
-                if whole or kept_bytes(part, archive) < archive.size:
-                    _transfer(session, url, archive, part, policy, whole)
-                if not (fault := fault_of(part, archive)):
-                    return
-                part.unlink()
-                if begun == 0:
-                    raise Refused(f"what it sends {fault}")
-                raise Broken(f"the file put together {fault}")  # the fault may lie in what was there before
-            except Broken as broken:
-                kept, whole = kept_bytes(part, archive), broken.whole
-                if kept == 0:
-                    begun = best = 0
-                failures = 1 if kept > best else failures + 1
-                best = max(best, kept)
-                if failures >= policy.failures:
-                    raise Refused(f"{broken} ({failures} times in a row)") from None
-                _pause(broken, failures, policy)
-    raise Refused(f"the connection broke {policy.tries} times")
-
-
-def _pause(broken: Broken, failures: int, policy: RetryPolicy) -> None:
-    if broken.wait > policy.longest_retry_after:
-        raise Refused(f"{broken}, and to be left alone for {broken.wait:.0f} s") from None
-    wait = max(broken.wait, min(policy.first_wait * 2 ** (failures - 1), policy.longest_wait))
-    print(f"{broken}: trying again in {wait:.0f} s", flush=True)
-    policy.sleep(wait)
-
-
-def _transfer(
-    session: requests.Session, url: str, archive: Archive, part: Path, policy: RetryPolicy, whole: bool
-) -> None:
-    """One answer written behind what is there. Raises Refused, Broken, or OSError if it cannot be written."""
-    offset = 0 if whole else kept_bytes(part, archive)
-    response, head, rest = _ask(session, url, offset, policy)
-    with response:
-        start = _start_of(response, offset, archive)
-        if start == 0 and head and not head.startswith(b"PK"):
-            raise Refused(f"sends no zip but something that begins with {quote(repr(head[:24]))}")
-        bar = progress(total=archive.size, initial=start, unit="B", unit_scale=True, desc=archive.name)
-        with bar, named(str(part)), open(part, "r+b" if start else "wb") as file:
-            file.seek(start)
-            for piece in itertools.chain([head], rest):
-                file.write(piece)
-                bar.update(len(piece))
-                if file.tell() > archive.size:
-                    raise Refused(f"sends more than {archive.size:,} bytes")
-            end = file.tell()
-    if end < archive.size:
-        raise Broken(f"the connection ended at {end:,} of {archive.size:,} bytes")
-
-
-def _ask(
-    session: requests.Session, url: str, offset: int, policy: RetryPolicy
-) -> tuple[requests.Response, bytes, Iterator[bytes]]:
-    """The answer that carries the file, its first bytes and the rest; Drive's form is answered on the way."""
-    request = {"method": "GET", "url": url}
-    for _ in range(MAX_FORMS):
-        response = _send(session, request, offset, policy)
-        pieces = _pieces(response, policy)
-        head = _first(pieces, 64)
-        is_html = "html" in response.headers.get("Content-Type", "")
-        # A zip may have "<" in its middle, so where that was asked for, the type has to say HTML too.
-        if not (looks_like_page(head) and (is_html or response.status_code != 206)):
-            if response.status_code in (200, 206, 416):
-                return response, head, pieces
-            with response:
-                raise Refused(f"answers HTTP {response.status_code} {quote(response.reason or '')}")
-        with response:
-            text = _first(itertools.chain([head], pieces), PAGE_LIMIT).decode("utf-8", "replace")
-            request = answer_to(response, text)
-    raise Refused("asks for confirmation again and again")
-
-
-def _send(
-    session: requests.Session, request: dict[str, Any], offset: int, policy: RetryPolicy
-) -> requests.Response:
-    headers = {"Range": f"bytes={offset}-"} if offset else {}
-    timeout = (policy.connect, policy.silence)
-    try:
-        response = session.request(**request, headers=headers, timeout=timeout, stream=True)
-    except requests.TooManyRedirects:
-        raise Refused("redirects in a circle") from None
-    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
-        raise Broken(_reason(error)) from None
-    except requests.RequestException as error:
-        raise Refused(quote(str(error))) from None
-    if response.status_code in TRANSIENT:
-        with response:
-            wait = _seconds(response.headers.get("Retry-After", ""))
-            raise Broken(f"the server asks to come later (HTTP {response.status_code})", wait)
-    return response
-
-
-def _pieces(response: requests.Response, policy: RetryPolicy) -> Iterator[bytes]:
-    """The body as it comes, so that nothing is lost with a connection; Broken when it is cut or too slow."""
-    since, gained = time.monotonic(), 0
+def _fetch_from(url: str, archive: Archive, path: Path) -> None:
+    failures = 0
     while True:
-        try:
-            piece = response.raw.read1(CHUNK, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise Broken(_reason(error)) from None
-        if not piece:
+        before = kept_bytes(path)
+        if not (fault := _attempt(url, archive, path)):
             return
-        yield piece
-        gained += len(piece)
-        passed = time.monotonic() - since
-        if passed >= policy.window:
-            if gained < policy.slowest * passed:
-                raise Broken(f"the server sends only {gained / passed:.0f} bytes per second")
-            since, gained = time.monotonic(), 0
+        failures = 0 if kept_bytes(path) > before else failures + 1
+        if failures > len(WAITS):
+            raise Refused(f"{fault} ({failures} times in a row)")
+        wait = WAITS[max(failures - 1, 0)]
+        print(f"{fault}: trying again in {wait} s", flush=True)
+        sleep(wait)
 
 
-def _first(pieces: Iterator[bytes], size: int) -> bytes:
-    """At least `size` bytes from the front of `pieces`, less if there are no more."""
-    taken = b""
-    while len(taken) < size and (piece := next(pieces, b"")):
-        taken += piece
-    return taken
+def _attempt(url: str, archive: Archive, path: Path) -> str:
+    """Why another try may bring the archive to `path`; "" when it is there. Raises Refused, OSError."""
+    import gdown  # it and requests take a quarter of a second, which --help can do without
+    import requests
+
+    kept = kept_bytes(path)
+    try:
+        _download(url, archive, path, kept)
+    except gdown.FileURLRetrievalError as error:
+        said = quote(str(error.__context__ or error))
+        meaning = f'Google Drive refuses ("{said}"): usually its daily quota for this file is used up'
+        raise Refused(meaning) from None
+    except requests.HTTPError as error:
+        status = error.response.status_code
+        said = f"answers HTTP {status} {quote(error.response.reason or '')}"
+        if status != 429 and status < 500:
+            raise Refused(said) from None
+        return said
+    except (requests.ConnectionError, requests.Timeout) as error:
+        return _reason(str(error))
+    except gdown.DownloadError as error:
+        return quote(str(error).partition(".\n")[0])  # what follows names an option of gdown's command
+    except gdown.DownloadCancelled:
+        raise Refused(f"sends nothing of the file within {LONGEST_START:.0f} s") from None
+    except (requests.RequestException, AssertionError, KeyError, ValueError) as error:
+        # The last three are what gdown raises on pages that it does not expect.
+        raise Refused(f"gives an answer that gdown does not know ({quote(repr(error))})") from None
+    if not (fault := fault_of(path, archive)):
+        return ""
+    path.unlink()
+    if kept:
+        return f"the file put together {fault}"  # the fault may lie in what was there before
+    raise Refused(f"what it sends {fault}")
 
 
-def _start_of(response: requests.Response, offset: int, archive: Archive) -> int:
-    """Which byte of the file the body begins with; checks the total size, where the answer tells it."""
-    said = response.headers.get("Content-Range", "")
-    total = re.search(r"/\s*(\d+)\s*$", said)
-    if response.status_code == 200 and "Content-Encoding" not in response.headers:
-        total = re.search(r"^(\d+)$", response.headers.get("Content-Length", ""))
-    if total and int(total[1]) != archive.size:
-        raise Refused(f"has another file: {int(total[1]):,} bytes instead of {archive.size:,}")
-    if response.status_code == 200:
-        return 0
-    start = re.match(r"\s*bytes\s+(\d+)-", said)
-    if response.status_code == 206 and start and int(start[1]) == offset:
-        return offset
-    raise Broken("the server did not go on where it was asked to, beginning again", whole=True)
+def _download(url: str, archive: Archive, path: Path, kept: int) -> None:
+    """Let gdown make `path`, if it is not there. Raises what gdown and requests do, Refused, OSError."""
+    import gdown
+
+    for part in _parts(path):
+        if part.stat().st_size >= archive.size:
+            part.replace(path)
+    if path.exists():
+        return
+    too_late = threading.Event()
+    clock = threading.Timer(LONGEST_START, too_late.set)
+
+    def arrived(bytes_: int, total: int | None) -> None:
+        clock.cancel()
+        if bytes_ > archive.size or total not in (None, archive.size):
+            raise Refused(f"has a web page or another file: {total or bytes_:,} bytes, not {archive.size:,}")
+        bar.update(bytes_ - bar.n)
+
+    bar = progress(total=archive.size, initial=kept, unit="B", unit_scale=True, desc=archive.name)
+    clock.start()
+    try:
+        with bar, named(str(path)):
+            options = {"quiet": True, "use_cookies": False, "resume": True, "timeout": TIMEOUT}
+            gdown.download(url, str(path), progress=arrived, cancel=too_late, **options)
+    except Refused:
+        for part in _parts(path):
+            os.truncate(part, kept)
+        raise
+    finally:
+        clock.cancel()
 
 
-def _reason(error: Exception) -> str:
+def _reason(text: str) -> str:
     """Why a connection failed, without the names of Python objects around it."""
-    text = str(error)
-    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError) or "timed out" in text:
+    if "timed out" in text:
         return "the server fell silent"
-    causes = re.findall(r"\[(?:Errno -?\d+|SSL: \w+)\] ([\w ,-]+)", text) or re.findall(
-        r"[A-Z]\w+ [a-z][\w ]+", text
-    )
-    return f"the connection failed ({quote(causes[-1]) if causes else type(error).__name__})"
+    causes = re.findall(r"(?:\] |')([A-Za-z][\w ,-]+)", text)
+    return f"the connection failed ({quote(causes[-1] if causes else text)})"
 
 
-def _seconds(retry_after: str) -> float:
-    """A Retry-After header, seconds or a date, as seconds from now; 0 if it says nothing."""
-    if re.fullmatch(r"\s*\d+\s*", retry_after):
-        return float(retry_after)
-    with contextlib.suppress(ValueError):
-        then = email.utils.parsedate_to_datetime(retry_after)
-        return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
-    return 0.0
+def quote(text: str) -> str:
+    """A server's words on a short line, without what could steer a terminal."""
+    printable = "".join(c if c.isprintable() else " " for c in text)
+    return " ".join(printable.split())[:100]

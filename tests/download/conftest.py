@@ -3,20 +3,33 @@
 import os
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from fake_drive import MEMBERS, ZIP, Drive, archive_of
 
 import download_data
-from srez.download.fetch import RetryPolicy
+from srez.download import fetch
 
 
 @pytest.fixture
 def drive(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    """A server on 127.0.0.1; what this process asks of Google Drive is sent there."""
+    monkeypatch.setenv("NO_PROXY", "*")
     server = Drive()
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
+    send = requests.adapters.HTTPAdapter.send
+
+    def redirected(self, request, **options):
+        if urlsplit(request.url).hostname in ("drive.google.com", "drive.usercontent.google.com"):
+            request.url = (
+                urlsplit(request.url)._replace(scheme="http", netloc=urlsplit(server.url).netloc).geturl()
+            )
+        return send(self, request, **options)
+
+    monkeypatch.setattr(requests.adapters.HTTPAdapter, "send", redirected)
     yield server
     server.over.set()
     server.shutdown()
@@ -24,28 +37,23 @@ def drive(monkeypatch):
     server.server_close()
 
 
-class Waits(list):
-    """A sleep that only takes notes."""
-
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
-
-
 @pytest.fixture
-def waits():
-    return Waits()
+def waits(monkeypatch):
+    """The seconds between tries, which are only noted; no server is waited for longer than five seconds."""
+    noted = []
+    monkeypatch.setattr(fetch, "sleep", noted.append)
+    monkeypatch.setattr(fetch, "TIMEOUT", (5, 5))
+    return noted
 
 
 @pytest.fixture
 def call(tmp_path, drive, waits, capsys):
     """Run the command in this process: call(*arguments, data=...) -> (exit code, stdout, message)."""
 
-    def run(*arguments, data=ZIP, members=MEMBERS, drive_url=drive.url, **policy):
+    def run(*arguments, data=ZIP, members=MEMBERS):
         drive.data = data
         os.chdir(tmp_path)
-        usual = {"connect": 5, "silence": 5, "sleep": waits}
-        archive = archive_of(data, drive_url, members)
-        code = download_data.main(list(arguments), archive, RetryPolicy(**usual | policy))
+        code = download_data.main(list(arguments), archive_of(data, members))
         out, err = capsys.readouterr()
         assert "Traceback" not in err
         messages = [line for line in err.splitlines() if line.startswith("download_data: ")]

@@ -13,7 +13,7 @@ def test_one_command_through_drives_form(call, drive, tmp_path):
     code, out, _ = call()
     assert code == 0
     assert contents(tmp_path / "dataset") == PICTURES
-    assert [path for path, _ in drive.seen] == ["/uc", "/warning", "/download"]
+    assert [path for path, _ in drive.seen] == ["/uc", "/download"]
     assert sorted(os.listdir(tmp_path)) == ["dataset"]
     assert "12 pictures" in out
 
