@@ -252,4 +252,4 @@ class TestWhatTheUserHas:
 def test_marker_is_plain_json(call, tmp_path):
     call("--count", "2")
     marker = json.loads((tmp_path / "dataset" / MARKER).read_text())
-    assert marker == {"source": "celeba", "files": {"000001.jpg": 20007, "000002.jpg": 20014}}
+    assert marker == {"source": "celeba", "files": {"000001.jpg": 200007, "000002.jpg": 200014}}
