@@ -14,8 +14,10 @@ import numpy as np
 import tensorflow as tf
 from helpers import ROOT
 
+import srez.training.record as record_module
 import srez_train
 from srez.options.config import Config
+from srez.runs.figures import FIGURES
 from srez.training.budget import Budget
 from srez.training.record import Due, Record
 from srez.training.replicas import Replicas
@@ -76,7 +78,8 @@ def test_a_batch_keeps_nothing():
     assert growth(lambda i: srez_train.train_batch(gan, stream, i % 10**5), TIMES) < ALLOWED
 
 
-def test_a_line_of_figures_keeps_nothing(tmp_path):
+def test_a_line_of_figures_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(record_module, "Quality", lambda *_: None)  # no sample is taken
     config = Config(run="train", summary_dir=str(tmp_path))
     run = types.SimpleNamespace(
         log=lambda figures: None, drop_metrics_after=lambda batch: None, make_again=lambda: []
@@ -84,7 +87,7 @@ def test_a_line_of_figures_keeps_nothing(tmp_path):
     dataset = types.SimpleNamespace(test_batch=lambda: None)
     record, budget = Record(config, run, dataset, types.SimpleNamespace(parts={})), Budget(config, 1, 0.0)
     due = Due(lines=[], sample=False, checkpoint=False, spent=False, interrupted=False)
-    names = [*LOSSES, *(f"figure_{k}" for k in range(7))]
+    names = [*LOSSES, *list(set(FIGURES) - {*LOSSES, "minutes", "learning_rate", "images_per_second"})[:7]]
 
     def line(i: int) -> None:
         budget.advance(i)
@@ -100,6 +103,7 @@ def test_a_line_of_figures_keeps_nothing(tmp_path):
         for event in tf.compat.v1.train.summary_iterator(str(written))
         for value in event.summary.value
     ]
-    assert values[0][:2] == (10**6, "minutes")
-    assert values[1] == (10**6, "generator_loss", np.float32(10**6))
-    assert values[-1][:2] == (2 * 10**6 + TIMES // 12 - 1, "images_per_second")
+    assert values[0][:2] == (0, "_hparams_/session_start_info")
+    assert values[1][:2] == (10**6, "speed/minutes")
+    assert values[2] == (10**6, "generator_loss", np.float32(10**6))
+    assert values[-1][:2] == (2 * 10**6 + TIMES // 12 - 1, "speed/images_per_second")
