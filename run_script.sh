@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A fresh machine to a finished training: ./run_script.sh [further options of srez_main.py]
-# Settings are taken from the environment, for example RUNNUM=2 TIME=60 ./run_script.sh --loss_func=wgangp
+# Settings are taken from the environment, for example RUNNUM=2 TIME=60 ./run_script.sh --loss_func=wgan-gp
 #
 RUNNUM="${RUNNUM:-1}"                   # number of the run: its folders are train_1, checkpoint_1, summary_1
 DATASET="${DATASET:-}"                  # what to train on; if not set: dataset/, drawn faces where that is not there

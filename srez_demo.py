@@ -1,6 +1,7 @@
 """Films of a training: its grids in order and the newest checkpoint; for noise a walk between faces."""
 
 import contextlib
+import dataclasses
 import errno
 import itertools
 import os
@@ -21,9 +22,10 @@ from srez.data.dataset import open_dataset
 from srez.data.samples import grid
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError, few, one_line
 from srez.images import layout
-from srez.images.layout import GRID_FACES, GRID_NAME
+from srez.images.layout import FACE_SIDE, GRID_COLUMNS, GRID_FACES, GRID_NAME
 from srez.images.picture import decode, size_of
 from srez.options.config import Config
+from srez.runs.run import METRICS, read_metrics
 from srez.runs.trained import load_config, replace_folders, saved_batches
 from srez.system import files
 from srez.system.signals import Interrupted, Stop
@@ -64,7 +66,8 @@ def demo(config: Config, stop: Stop) -> int:
             "train first (--run train) or name the run's --train_dir and --checkpoint_dir",
         )
     files.make_folder(config.train_dir)
-    ordered = one_size([grids[batch] for batch in sorted(grids)])
+    run = maker.config if maker is not None else config
+    ordered = one_size(explained(grids, run))
     shown = schedule(len(ordered), config.demo_seconds)
     if len(shown) < len(ordered):
         print(f"{len(shown)} of {len(ordered)} grids shown (--demo_seconds={config.demo_seconds})")
@@ -94,6 +97,39 @@ def find_grids(folder: str) -> dict[int, Grid]:
     for line in few(skipped, "grids"):
         print(line)
     return grids
+
+
+def explained(grids: Mapping[int, Grid], run: Config) -> list[Grid]:
+    """Grids by batch as the film of a run shows them, in order: with titles, batch and, where known, PSNR."""
+    path = files.join(run.checkpoint_dir, METRICS)
+    lines = read_metrics(path) if files.exists(path) else []
+    psnr = {line["batch"]: line["psnr"] for line in lines if isinstance(line.get("psnr"), float)}
+
+    def frame(batch: int) -> np.ndarray:
+        known = f"held-out faces: PSNR {psnr[batch]:.2f} dB" if batch in psnr else ""
+        return layout.captioned(titled(grids[batch].picture(), run), f"batch {batch:,}", known)
+
+    return [dataclasses.replace(grids[batch], picture=partial(frame, batch)) for batch in sorted(grids)]
+
+
+def titled(grid: np.ndarray, run: Config) -> np.ndarray:
+    """A grid of a run, uint8 [h, w, 3], with faces of at least FACE_SIDE pixels under titles: [h, w, 3].
+
+    Its lower half stands to the right of the upper one. A picture that is no grid of this run is enlarged
+    alone, since its columns are not known.
+    """
+    side, titles = run.sample_size, GRID_COLUMNS[run.input]
+    rows, rest = divmod(len(grid), side)
+    if rest or not rows or grid.shape[1] != side * len(titles):
+        factor = -(-FACE_SIDE // side)
+        return grid.repeat(factor, 0).repeat(factor, 1)
+    # [rows * side, columns * side, 3] -> [columns, rows, side, side, 3]
+    faces = layout.enlarge(grid.reshape(rows, side, len(titles), side, 3).transpose(2, 0, 1, 3, 4))
+    half = -(-rows // 2)
+    parts = [faces[:, :half], faces[:, half:]] if rows > 1 else [faces]
+    return layout.titled_columns(
+        [column for part in parts for column in zip(titles, part, strict=True)], FACE_SIDE
+    )
 
 
 def frames_of(grids: Sequence[Grid], shown: Mapping[int, int]) -> Iterator[tuple[np.ndarray, int]]:
@@ -150,8 +186,9 @@ class FrameMaker:
         for here, there in zip(stops, np.roll(stops, -1, axis=0), strict=True):
             for share in np.arange(WALK_STEPS, dtype=np.float32) / WALK_STEPS:
                 faces = self.gan.sample(tf.constant((1 - share) * here + share * there))
-                rows = [layout.side_by_side(row) for row in np.split(faces, 2)]
-                yield layout.to_uint8(np.concatenate(rows))
+                rows = [layout.side_by_side(row) for row in np.split(layout.enlarge(faces), 2)]
+                picture = layout.to_uint8(np.concatenate(rows))
+                yield layout.captioned(picture, "faces from noise, on the way between random points")
 
 
 def one_size(grids: Sequence[Grid]) -> list[Grid]:

@@ -20,7 +20,7 @@ from srez.data.samples import Batch
 from srez.errors import EXIT_DIVERGED, EXIT_DONE, EXIT_INTERRUPTED, UserError
 from srez.networks.build import build_critic, build_generator
 from srez.options.config import SYNTHETIC, Config, to_dict
-from srez.options.rules import AUTO
+from srez.options.rules import AUTO, in_words
 from srez.runs.run import Run
 from srez.system.machine import why_no_gpu
 from srez.system.screen import waiting
@@ -246,7 +246,7 @@ def steps_at_once(config: Config, compiled: bool) -> int:
 def dry_run(config: Config) -> int:
     """Print the resolved options, both networks, the dataset and the plan; the exit code."""
     for name, value in to_dict(config).items():
-        print(f"--{name}={value}")
+        print(f"--{name}={in_words(name, value)}")
     generator, critic = build_generator(config, config.input_size), build_critic(config)
     for network in (generator, critic):
         print(table_of(network))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import sys
 import tempfile
 import tracemalloc
@@ -15,6 +16,7 @@ from PIL import Image
 
 import srez_demo
 from srez.errors import UserError, as_user_error
+from srez.images import layout
 from srez.options.config import Config
 from srez.system.signals import Stop
 
@@ -48,7 +50,7 @@ def test_grids_in_order_become_a_watchable_film(tmp_path):
     about, frames = read_film(tmp_path / "train" / "demo1.mp4")
     assert about["codec"] == "h264"
     assert "yuv420p" in about["pix_fmt"]
-    assert about["size"] == (256, 640)
+    assert about["size"] == (8 * 132 - 4, 28 + 5 * 132 - 4 + 28)  # in two halves, between two lines of text
     assert 3 <= about["duration"] <= 10
     strongest = [int(frame.mean(axis=(0, 1)).argmax()) for frame in frames]
     assert strongest == sorted(strongest)
@@ -86,19 +88,45 @@ def test_each_of_many_grids_is_shown_for_its_frames(tmp_path, capsys, seconds, s
         Image.fromarray(square).convert("RGB").save(tmp_path / "train" / f"batch{number:06d}_out_l.png")
     assert srez_demo.demo(Config(demo_seconds=seconds, **folders(tmp_path)), Stop()) == 0
     _, frames = read_film(tmp_path / "train" / "demo1.mp4")
-    seen = [sum((int(frame[8, 16 * bit + 8, 0]) > 128) << bit for bit in range(8)) for frame in frames]
+    seen = [sum((int(frame[16, 32 * bit + 16, 0]) > 128) << bit for bit in range(8)) for frame in frames]
     assert seen == [*shown[:-1], *[144] * 48]
     said = "" if seconds == 60 else "25 of 145 grids shown (--demo_seconds=3)\n"
     assert capsys.readouterr().out.startswith(f"{said}film: ")
 
 
+def test_a_frame_says_what_it_shows(tmp_path):
+    """Faces of 128 pixels in titled columns, the lower five to the right; batch and PSNR below them."""
+    (tmp_path / "checkpoint").mkdir()
+    lines = [{"batch": 0, "psnr": 9.876}, {"batch": 200, "loss": 1.0}, {"batch": 200, "psnr": "damaged"}]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "checkpoint" / "metrics.jsonl").write_text(text)
+    levels = np.arange(40, dtype=np.uint8).reshape(10, 4) * 5  # of ten faces in four columns
+    picture = np.broadcast_to(levels.repeat(64, 0).repeat(64, 1)[:, :, None], (640, 256, 3))
+    grids = {batch: srez_demo.Grid("a path", picture.shape, lambda: picture) for batch in (1200, 200, 0)}
+    frames = [grid.picture() for grid in srez_demo.explained(grids, Config(**folders(tmp_path)))]
+    for frame in frames:
+        assert frame.shape == (712, 1052, 3)
+        for face, column in itertools.product(range(10), range(4)):
+            y, x = 28 + 132 * (face % 5), 132 * (4 * (face // 5) + column)
+            assert (frame[y : y + 128, x : x + 128] == levels[face, column]).all()
+        titles = [frame[:28, 132 * i : 132 * i + 128] for i in range(8)]
+        assert all((title < 128).any() for title in titles)
+        assert all(np.array_equal(titles[i], titles[i + 4]) for i in range(4))
+    for frame, caption in zip(
+        frames,
+        [("batch 0", "held-out faces: PSNR 9.88 dB"), ("batch 200", ""), ("batch 1,200", "")],
+        strict=True,
+    ):
+        assert np.array_equal(frame[-28:], layout.captioned(frame[:1], *caption)[1:])
+
+
 def test_memory_holds_one_grid_at_a_time(tmp_path):
-    """Sixty grids of 0.8 MB, and less than eight of them."""
-    colour_grids(tmp_path / "train", {n: (4 * n, 0, 0) for n in range(60)}, (512, 512))
+    """Sixty frames of 1 MB, and less than ten of them."""
+    colour_grids(tmp_path / "train", {n: (4 * n, 0, 0) for n in range(60)}, (256, 256))
     tracemalloc.start()
     try:
         assert srez_demo.demo(Config(**folders(tmp_path)), Stop()) == 0
-        assert tracemalloc.get_traced_memory()[1] < 6e6
+        assert tracemalloc.get_traced_memory()[1] < 10e6
     finally:
         tracemalloc.stop()
 
@@ -167,7 +195,7 @@ def test_grids_of_another_size_and_damaged_ones_are_left_out(tmp_path, capsys):
     (tmp_path / "train" / "batch000015_out_l.png").write_bytes(b"half a file")
     assert srez_demo.demo(Config(**folders(tmp_path)), Stop()) == 0
     about, _ = read_film(tmp_path / "train" / "demo1.mp4")
-    assert about["size"] == (256, 642)
+    assert about["size"] == (510, 2 * 641 + 28)  # no grid of this run: its columns have no titles
     out = capsys.readouterr().out
     assert "2 grids of another size left out" in out
     assert "batch000015_out_l.png" in out
@@ -175,11 +203,14 @@ def test_grids_of_another_size_and_damaged_ones_are_left_out(tmp_path, capsys):
 
 def test_the_last_frame_comes_from_the_newest_checkpoint(trained, tmp_path):
     config = dataclasses.replace(trained, train_dir=str(tmp_path / "train"))
-    expected = Image.open(Path(trained.train_dir) / "batch000003_out_l.png")
-    colour_grids(tmp_path / "train", {0: (255, 0, 0), 1: (0, 255, 0)}, expected.size)
+    expected = np.asarray(Image.open(Path(trained.train_dir) / "batch000003_out_l.png")).astype(int)
+    colour_grids(tmp_path / "train", {0: (255, 0, 0), 1: (0, 255, 0)}, (256, 128))
     srez_demo.demo(config, Stop())
     _, frames = read_film(tmp_path / "train" / "demo1.mp4")
-    off = [np.abs(frame.astype(int) - np.asarray(expected).astype(int)).mean() for frame in frames]
+    # two faces of four columns: the second one stands to the right
+    row = np.concatenate(np.split(expected, 2), axis=1).repeat(2, 0).repeat(2, 1)
+    shown = [[frame[28:156, 132 * i : 132 * i + 128].astype(int) for i in range(8)] for frame in frames]
+    off = [np.abs(np.concatenate(faces, axis=1) - row).mean() for faces in shown]
     assert off[-1] < 6  # yuv420p and H.264 are not exact
     assert off[0] > 40
 
@@ -206,7 +237,7 @@ def test_noise_input_also_gets_a_walk(faces, tmp_path):
     assert grid.size == (128, 128)  # two held-out faces; noise and generated
     assert srez_demo.demo(config, Stop()) == 0
     about, frames = read_film(tmp_path / "train" / "demo_interpolation.mp4")
-    assert about["size"] == (320, 128)
+    assert about["size"] == (5 * 128, 2 * 128 + 28)
     assert len(frames) == 240
     steps = [np.abs(a.astype(int) - b.astype(int)).mean() for a, b in itertools.pairwise(frames)]
     assert max(steps) < 5

@@ -107,10 +107,17 @@ def test_tensorboard_tags(whole):
 
     events = EventAccumulator(str(whole / "summary")).Reload()
     tags = set(events.Tags()["tensors"])
-    assert {
+    of_2017 = {
         *("generator_loss", "discriminator_real_loss", "discriminator_fake_loss", "discriminator_tot_loss"),
-        *("l1_quality", "mse_quality", "generator_output", "psnr"),
-    } <= tags
+        *("l1_quality", "mse_quality", "generator_output"),
+    }
+    groups = {tag.split("/")[0] for tag in tags - of_2017}
+    assert of_2017 < tags
+    assert groups == {"loss", "quality", "critic", "speed", "_hparams_"}
+    assert all(events.SummaryMetadata(tag).summary_description for tag in tags if tag[0] != "_")
+    lines = read_metrics(str(whole / "checkpoint" / "metrics.jsonl"))
+    psnr = [float(tf.make_ndarray(event.tensor_proto)) for event in events.Tensors("quality/psnr")]
+    np.testing.assert_allclose(psnr, [line["psnr"] for line in lines], rtol=1e-6)
 
 
 def test_ten_and_ten_more_are_twenty_with_signals_between(spawn, faces, whole, tmp_path):

@@ -98,9 +98,16 @@ def shared_tensor(numbers: np.ndarray) -> tf.Tensor:
 
 def grid(output: np.ndarray, label: np.ndarray, feature: np.ndarray, config: Config) -> np.ndarray:
     """One face a row: nearest | bicubic | generated | truth; for noise input noise | generated."""
+    return layout.columns_to_grid(grid_columns(output, label, feature, config))
+
+
+def grid_columns(
+    output: np.ndarray, label: np.ndarray, feature: np.ndarray, config: Config
+) -> list[np.ndarray]:
+    """The columns of a grid, [n, S, S, 3] each, in the order of layout.GRID_COLUMNS; not clipped."""
     size = [config.sample_size, config.sample_size]
     if config.noise_input:
         nearest = tf.image.resize((feature + 1) / 2, size, method="nearest")
-        return layout.columns_to_grid([nearest.numpy(), output])
+        return [nearest.numpy(), output]
     enlarged = [tf.image.resize(feature, size, method=method).numpy() for method in ("nearest", "bicubic")]
-    return layout.columns_to_grid([*enlarged, output, np.asarray(label)])
+    return [*enlarged, output, np.asarray(label)]

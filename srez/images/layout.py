@@ -1,5 +1,6 @@
 """Pictures side by side, and as PNG files. Needs no TensorFlow."""
 
+import functools
 import io
 from collections.abc import Sequence
 
@@ -8,8 +9,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from srez.system import files
 
-TITLED_SIDE, TITLE_HEIGHT = 256, 28  # pixels of a picture in a row with titles, and of these
+TITLED_SIDE, TITLE_HEIGHT = 256, 28  # pixels of a picture under a title, and of a line of text
+FACE_SIDE = 128  # least pixels of a face that is shown to people
 GRID_FACES = 10  # held-out faces in a grid, as in 2017
+# titles of a grid's columns, by --input
+GRID_COLUMNS = {"scaled": ("input", "bicubic", "output", "truth"), "noise": ("noise", "output")}
 GRID_NAME, STRIP_NAME = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # files in train_dir, by batch
 
 
@@ -40,19 +44,57 @@ def side_by_side(pictures: np.ndarray) -> np.ndarray:
     return np.concatenate(list(pictures), axis=1)
 
 
+def enlarge(pictures: np.ndarray, side: int = FACE_SIDE) -> np.ndarray:
+    """Square pictures [..., n, n, 3], pixels repeated: [..., m, m, 3], m the least multiple of n >= side."""
+    factor = -(-side // pictures.shape[-2])
+    return pictures.repeat(factor, -3).repeat(factor, -2)
+
+
 def titled_row(columns: Sequence[tuple[str, np.ndarray]], side: int = TITLED_SIDE) -> np.ndarray:
     """Square uint8 pictures [n, n, 3] side by side, each `side` pixels wide under its title: [h, w, 3].
 
     Those of up to a quarter of `side` show their pixels, larger ones are resized with Lanczos.
     """
+    return titled_columns([(title, [picture]) for title, picture in columns], side)
+
+
+def titled_columns(
+    columns: Sequence[tuple[str, Sequence[np.ndarray]]], side: int = TITLED_SIDE
+) -> np.ndarray:
+    """Columns of square uint8 pictures as in `titled_row`, each column under its title: [h, w, 3]."""
     head, gap = TITLE_HEIGHT, side // 32
-    font = ImageFont.load_default(0.6 * head)
-    row = Image.new("RGB", (len(columns) * (side + gap) - gap, head + side), "white")
-    pen = ImageDraw.Draw(row)
-    for i, (title, picture) in enumerate(columns):
-        x = i * (side + gap)
-        pixels = 4 * len(picture) <= side
-        how = Image.Resampling.NEAREST if pixels else Image.Resampling.LANCZOS
-        row.paste(Image.fromarray(picture).resize((side, side), how), (x, head))
-        pen.text((x + side / 2, head / 2), title, "black", font, anchor="mm")
-    return np.asarray(row)
+    step, rows = side + gap, max(len(pictures) for _, pictures in columns)
+    whole = Image.new("RGB", (len(columns) * step - gap, head + rows * step - gap), "white")
+    pen = ImageDraw.Draw(whole)
+    for i, (title, pictures) in enumerate(columns):
+        for k, picture in enumerate(pictures):
+            pixels = 4 * len(picture) <= side
+            how = Image.Resampling.NEAREST if pixels else Image.Resampling.LANCZOS
+            shown = Image.fromarray(picture).resize((side, side), how)
+            whole.paste(shown, (i * step, head + k * step))
+        pen.text((i * step + side / 2, head / 2), title, "black", _font(title, side), anchor="mm")
+    return np.asarray(whole)
+
+
+def captioned(picture: np.ndarray, *texts: str) -> np.ndarray:
+    """A uint8 picture [h, w, 3] over a line that texts share evenly: [h + TITLE_HEIGHT, w, 3]."""
+    height, width = picture.shape[:2]
+    whole = Image.new("RGB", (width, height + TITLE_HEIGHT), "white")
+    whole.paste(Image.fromarray(picture), (0, 0))
+    pen, share, margin = ImageDraw.Draw(whole), width / len(texts), TITLE_HEIGHT / 4
+    for i, text in enumerate(texts):
+        place = i * share + margin, height + TITLE_HEIGHT / 2
+        pen.text(place, text, "black", _font(text, share - 2 * margin), anchor="lm")
+    return np.asarray(whole)
+
+
+def _font(text: str, width: float) -> ImageFont.FreeTypeFont:
+    """The font of a line of text, smaller where the text would be wider than `width`."""
+    font = _font_of_size(0.6 * TITLE_HEIGHT)
+    longest = font.getlength(text)
+    return font if longest <= width else _font_of_size(max(1, font.size * width / longest))
+
+
+@functools.lru_cache(maxsize=64)
+def _font_of_size(size: float) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)  # which unpacks it every time

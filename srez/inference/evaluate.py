@@ -91,7 +91,7 @@ def evaluate(config: Config) -> int:
     about |= {"skipped": skipped, "rounds_in_training": network.config.back_projection}
     write(rows, about, config.output)
     picture = files.join(config.output, "eval.png")
-    layout.write_png(picture, gallery(measure, network, config, run))
+    files.write_whole(picture, layout.png(gallery(measure, network, config, run)))
     print(f"best, median and worst face by PSNR: {picture}")
     return EXIT_USER if skipped else EXIT_DONE
 
@@ -114,10 +114,12 @@ def interpolation(method: str, run: Config) -> Method:
 def generators(network: Network, config: Config) -> dict[str, Method]:
     """The network with the rounds of back projection that were asked for, and with those of its training."""
     rounds = sorted({network.config.back_projection, config.back_projection})
-    return {
-        f"generator, {n} rounds" if n else "generator": lambda feature, n=n: network.infer(feature, n)
-        for n in rounds
-    }
+    return {generator_name(n): lambda feature, n=n: network.infer(feature, n) for n in rounds}
+
+
+def generator_name(rounds: int) -> str:
+    """What the network is called with so many rounds of back projection."""
+    return f"generator, {rounds} rounds" if rounds else "generator"
 
 
 def _open_dataset(run: Config, optional: bool) -> tuple[Dataset | None, str]:
@@ -245,14 +247,24 @@ class Measure:
 
 
 def gallery(measure: Measure, network: Network, config: Config, run: Config) -> np.ndarray:
-    """Best, median and worst face by PSNR, one a row; the methods in the table's order, then the truth."""
+    """Best, median and worst face by PSNR, one a row, under titles: uint8 [h, w, 3].
+
+    The methods in the table's order, then the truth.
+    """
     values = []
     for batch in measure.batches("best and worst"):
         output = tf.clip_by_value(network.infer(batch.feature, config.back_projection), 0.0, 1.0)
         values.append(EVAL_METRICS["psnr"](output, batch.label, batch.feature).numpy())
-    order = np.argsort(-np.concatenate(values), kind="stable")
+    psnr = np.concatenate(values)
+    order = np.argsort(-psnr, kind="stable")
     chosen = order[[0, (len(order) - 1) // 2, -1]]
     feature, label = tf.constant(measure.faces.feature[chosen]), measure.faces.label[chosen]
-    methods = [interpolation(method, run) for method in INTERPOLATIONS.values()]
-    methods += generators(network, config).values()
-    return layout.columns_to_grid([*(method(feature).numpy() for method in methods), label])
+    methods = {name: interpolation(method, run) for name, method in INTERPOLATIONS.items()}
+    methods |= generators(network, config)
+    columns = {name: method(feature).numpy() for name, method in methods.items()} | {"truth": label}
+    side = layout.TITLED_SIDE
+    shown = [(name, layout.enlarge(layout.to_uint8(column), side)) for name, column in columns.items()]
+    ranks = zip(("best", "median", "worst"), psnr[chosen], strict=True)
+    caption = f"From above, by the PSNR of the {generator_name(config.back_projection)}: "
+    caption += ", ".join(f"{rank} {value:.2f} dB" for rank, value in ranks)
+    return layout.captioned(layout.titled_columns(shown, side), caption)

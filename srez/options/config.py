@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from srez.options.rules import AUTO, NEWEST, option, out_of_range
+from srez.options.rules import AUTO, NEWEST, OBJECTIVES_OF_2017, option, out_of_range
 
 SYNTHETIC = "synthetic"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
@@ -158,7 +158,7 @@ class Config:
     gene_pixel_factor: float = objective_option(
         0.0, "weight of mean |output - label| in the generator's loss", low=0
     )
-    LAMBDA: float = objective_option(10.0, "weight of the gradient penalty (wgangp)", low=0)
+    LAMBDA: float = objective_option(10.0, "weight of the gradient penalty (wgan-gp)", low=0)
     weigh_clip: int = objective_option(
         -1, "clip the critic's weights: 1 yes, 0 no, -1 when loss_func is wgan", choices=(-1, 0, 1)
     )
@@ -283,6 +283,9 @@ class Config:
         low=1,
     )
     study_shard: str = study_option("1/1", "I/N: only every N-th training, from the I-th (counted from 1)")
+
+    def __post_init__(self):
+        object.__setattr__(self, "loss_func", OBJECTIVES_OF_2017.get(self.loss_func, self.loss_func))
 
     @property
     def noise_input(self) -> bool:

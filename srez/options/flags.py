@@ -11,7 +11,7 @@ from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 from srez.errors import UserError, one_line
 from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, fields
-from srez.options.rules import BOUNDS, check, expand
+from srez.options.rules import BOUNDS, check, choices_in_words, expand, in_words
 
 GROUPS = {
     "command": "What to do",
@@ -160,7 +160,7 @@ def verbose(values: flags.FlagValues = flags.FLAGS) -> bool:
 def allowed_values(f: dataclasses.Field) -> str:
     """Range or choices of one option, empty where anything goes."""
     if f.metadata["choices"] is not None:
-        return " | ".join(map(str, f.metadata["choices"]))
+        return " | ".join(choices_in_words(f.metadata))
     return ", ".join(f"{BOUNDS[name][1]} {bound:g}" for name, bound in f.metadata["bounds"].items())
 
 
@@ -168,7 +168,7 @@ def default_text(f: dataclasses.Field) -> str:
     """An option's default, as --help and docs/options.md show it."""
     if f.type is tuple:
         return ",".join(f.default) or "none"
-    text = str(f.default).lower() if f.type is bool else str(f.default)
+    text = str(f.default).lower() if f.type is bool else str(in_words(f.name, f.default))
     return f"{text}; {USE_DEFAULTS[f.name]} in {', '.join(USE_RUNS)}" if f.name in USE_DEFAULTS else text
 
 

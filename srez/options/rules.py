@@ -13,6 +13,9 @@ from srez.errors import UserError
 
 FRESH_BATCH = 8  # faces in a batch of fresh critics
 LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
+# objectives that are kept as 2017 spelled them, so that old runs go on
+OBJECTIVES_OF_2017 = {"gan": "dcgan", "wgan-gp": "wgangp"}
+OBJECTIVE_NAMES = {kept: name for name, kept in OBJECTIVES_OF_2017.items()}
 # each bound's words, its sign, and whether a value keeps it
 BOUNDS = {
     "low": ("at least", ">=", operator.ge),
@@ -42,6 +45,16 @@ def option(
     return dataclasses.field(default=default, metadata=rule | {"bounds": bounds})
 
 
+def choices_in_words(rule: Mapping[str, Any]) -> list[str]:
+    """The choices of an option as they are shown, objectives by OBJECTIVE_NAMES; `rule`: its metadata."""
+    return [str(OBJECTIVE_NAMES.get(choice, choice)) for choice in rule["choices"]]
+
+
+def in_words(name: str, value: Any) -> Any:
+    """A value of an option as it is shown: gan where loss_func is dcgan, other options as they are."""
+    return OBJECTIVE_NAMES.get(value, value) if name == "loss_func" else value
+
+
 def expand(path: str) -> str:
     """A path with ~, ~NAME, $NAME and ${NAME} replaced as a shell does; remote ones stay as they are.
 
@@ -66,7 +79,7 @@ def out_of_range(value: Any, rule: Mapping[str, Any]) -> str:
     if isinstance(value, tuple):
         return next(filter(None, (out_of_range(v, rule) for v in value)), "")
     if rule["choices"] is not None:
-        return "" if value in rule["choices"] else "one of " + ", ".join(map(str, rule["choices"]))
+        return "" if value in rule["choices"] else "one of " + ", ".join(choices_in_words(rule))
     if isinstance(value, str):
         return "" if value.strip() and "\0" not in value else "a name"
     if isinstance(value, float) and not math.isfinite(value):
@@ -84,7 +97,7 @@ AUTO = "auto"
 def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     """Problem, which names both flags, and remedy for a Config whose values are each in range."""
     if c.loss_func == "wgangp" and c.LAMBDA == 0:
-        yield "--LAMBDA=0 with --loss_func=wgangp", "the gradient penalty needs a weight, 10 is usual"
+        yield "--LAMBDA=0 with --loss_func=wgan-gp", "the gradient penalty needs a weight, 10 is usual"
     if c.noise_input and c.sample_size not in [c.noise_dimension * k for k in (2, 4, 8, 16)]:
         yield (
             f"--noise_dimension={c.noise_dimension} with --sample_size={c.sample_size}",

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.errors import EXIT_DIVERGED
+from srez.options.rules import in_words
 from srez.report.correlations import ESTIMATE, FRESH, HELDOUT, TRANSPORT, since_last_sample
 from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
@@ -275,7 +276,7 @@ class Results:
         found: dict[str, list[CellResult]] = {}
         by_label = len({cell.loss_func for cell in self.included}) > 1 and self.column_axis
         for cell in self.included:
-            key = cell.cell.labels[self.column_axis] if by_label else cell.loss_func
+            key = cell.cell.labels[self.column_axis] if by_label else in_words("loss_func", cell.loss_func)
             found.setdefault(key, []).append(cell)
         return found
 

@@ -19,6 +19,7 @@ from srez.report.regret import losses_of_stopping
 from srez.report.relations import Relations, does_not_count
 from srez.report.results import ALL_METRICS, FAILED, FINISHED, NOT_BEGUN, UNDER_WAY, Results, RunResult
 from srez.report.verdicts import Curve
+from srez.runs.figures import FIGURES
 from srez.study.cells import StudyRun
 from srez.study.store import StudyStore
 from srez.system import files
@@ -122,7 +123,7 @@ def write_hparams(results: Results, study_dir: str) -> None:
     hparams = [{**r.run.cell.labels, "seed": r.run.seed, "verdict": r.verdict.word} for r in finished]
     experiment = hp.hparams_config_pb(
         hparams=[hp.HParam(name, hp.Discrete(sorted({h[name] for h in hparams}))) for name in hparams[0]],
-        metrics=[hp.Metric(name) for name in results.recorded],
+        metrics=[hp.Metric(name, description=FIGURES[name].text) for name in results.recorded],
         time_created_secs=0.0,
     )
     _write_events(folder, 0, [experiment])

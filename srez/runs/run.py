@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from srez.errors import UserError, one_line
 from srez.options.config import SCRATCH, Config, fields, from_dict, to_dict
+from srez.options.rules import in_words
 from srez.runs.trained import (
     CHECKPOINT_NAME,
     CONFIG,
@@ -91,7 +92,11 @@ class Run:
 
     def _compare(self, old: dict[str, Any]) -> None:
         before, now = to_dict(from_dict(old["options"])), to_dict(self.config)
-        changed = {n: f"{n} was {before[n]}, now {now[n]}" for n in now if before[n] != now[n]}
+        changed = {
+            n: f"{n} was {in_words(n, before[n])}, now {in_words(n, now[n])}"
+            for n in now
+            if before[n] != now[n]
+        }
         if fixed := [changed[f.name] for f in fields() if f.metadata["fixed"] and f.name in changed]:
             self._refuse(fixed)
         self.changes = [f"--{text}" for text in changed.values()]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from srez.options.config import Config, to_dict
+from srez.options.rules import in_words
 
 
 @dataclass(frozen=True)
@@ -115,5 +116,6 @@ def differences(old: Study, new: Study) -> list[str]:
         for name in before:
             longer = name == "max_batches" and now[name] > before[name]
             if before[name] != now[name] and not longer:
-                found[f"{name} was {before[name]}, now {now[name]}"] += 1
+                was, now_is = (in_words(name, those[name]) for those in (before, now))
+                found[f"{name} was {was}, now {now_is}"] += 1
     return [text if count == 1 else f"{text} in {count} trainings" for text, count in found.items()]

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
-from tensorboard.compat.proto.summary_pb2 import Summary
-from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from srez.data.dataset import Dataset
-from srez.data.samples import grid
+from srez.data.samples import grid_columns
 from srez.errors import UserError
 from srez.images import layout
 from srez.images.layout import GRID_FACES, GRID_NAME, STRIP_NAME
@@ -22,6 +20,7 @@ from srez.runs.run import Run
 from srez.runs.trained import cannot_start_from, start_weights
 from srez.system import files
 from srez.system.screen import Screen
+from srez.training.board import Board
 from srez.training.budget import Budget
 from srez.training.checkpoints import Checkpoints
 from srez.training.fresh import FreshCritics, is_due
@@ -90,7 +89,7 @@ class Record:
         if self.run is None:
             return
         self.run.drop_metrics_after(budget.batch or -1)  # a fresh start writes batch 0 again
-        self._open_summary()
+        self._board = Board(self.config)
         self._screen = Screen()
         self._test = self.dataset.test_batch()
         self._quality = Quality(self._test, self.config)
@@ -122,7 +121,7 @@ class Record:
         checkpoint = due.checkpoint
         if due.check_finite and (vanished := self.run.make_again()):
             self.say(f"vanished, made again: {', '.join(vanished)}; saving batch {budget.batch} at once")
-            self._open_summary()
+            self._board = Board(self.config)
             checkpoint = True
         self.write_lines(due.lines, budget, losses, sample=due.sample)
         if checkpoint:
@@ -152,11 +151,7 @@ class Record:
         """Close the screen's bar and the TensorBoard file."""
         if self._screen is not None:
             self._screen.close()
-            self._summary.close()
-
-    def _open_summary(self) -> None:
-        """Begin a TensorBoard file; one that was deleted would take figures and show nothing."""
-        self._summary = tf.summary.create_file_writer(self.config.summary_dir)
+            self._board.close()
 
     def _figures(self, batch: int, minutes: float, losses: Losses) -> dict[str, float]:
         """A batch's figures by name; none of a float16 gradient that overflows, which its scale mends."""
@@ -172,11 +167,7 @@ class Record:
     def _log(self, figures: dict[str, float]) -> None:
         """One batch's figures to metrics.jsonl and TensorBoard."""
         self.run.log(figures)
-        values = [scalar_pb(name, value).value[0] for name, value in figures.items() if name != "batch"]
-        with self._summary.as_default():  # all in one event: tf.summary.scalar is a millisecond each
-            event = Summary(value=values).SerializeToString()
-            tf.summary.experimental.write_raw_pb(event, step=np.int64(figures["batch"]))
-        self._summary.flush()
+        self._board.figures(figures)
 
     def _show(self, figures: dict[str, float], progress: float, remaining: float | None) -> None:
         """One batch's figures on the screen; progress 0..1, minutes that remain where they are known."""
@@ -195,13 +186,13 @@ class Record:
         test = self._test
         output = self.networks.sample(test.feature)
         shown, label = output[:GRID_FACES], test.label[:GRID_FACES]
-        self._write_png(GRID_NAME.format(batch), grid(shown, label, test.feature[:GRID_FACES], self.config))
+        columns = grid_columns(shown, label, test.feature[:GRID_FACES], self.config)
+        self._write_png(GRID_NAME.format(batch), layout.columns_to_grid(columns))
         self._write_png(STRIP_NAME.format(batch), layout.side_by_side(shown))
         if self.config.output_image:
             for i, picture in enumerate(output):
                 self._write_png(f"gen_batch{batch:06d}_face{i:03d}.png", picture)
-        with self._summary.as_default(step=np.int64(batch)):
-            tf.summary.image("generator_output", np.clip(shown, 0, 1), max_outputs=GRID_FACES)
+        self._board.faces(batch, columns)
         figures = self._quality.figures(output) | self._examine_critic()
         if batch == 0:
             figures |= self._quality.bicubic()

@@ -36,3 +36,36 @@ class TestWrite:
         assert row.shape == (2, 15, 3)
         for n in range(5):
             assert np.array_equal(row[:, 3 * n : 3 * n + 3], pictures[n])
+
+
+class TestTitles:
+    def test_pixels_are_repeated_up_to_a_whole_multiple(self):
+        pictures = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 3)
+        for side, expected in ((3, 3), (4, 6), (6, 6), (7, 9)):
+            enlarged = layout.enlarge(pictures, side)
+            assert enlarged.shape == (2, expected, expected, 3)
+            factor = expected // 3
+            for y, x in ((0, 0), (1, 2), (2, 1)):
+                part = enlarged[:, factor * y : factor * y + factor, factor * x : factor * x + factor]
+                assert (part == pictures[:, y, None, x, None].reshape(2, 1, 1, 3)).all()
+
+    def test_columns_stand_under_their_titles(self):
+        """Of 64 pixels, 2 apart: the first of two pictures, the second of one, which leaves white below."""
+        dark, grey = (np.full((64, 64, 3), level, np.uint8) for level in (10, 90))
+        picture = layout.titled_columns([("a title", [dark, grey]), ("", [grey])], side=64)
+        assert picture.shape == (28 + 64 + 2 + 64, 64 + 2 + 64, 3)
+        assert (picture[28:92, :64] == 10).all()
+        assert (picture[94:, :64] == 90).all()
+        assert (picture[28:92, 66:] == 90).all()
+        assert (picture[94:, 66:] == 255).all()
+        assert (picture[:28, :64] < 128).any()
+        assert (picture[:28, 64:] == 255).all()
+
+    def test_a_caption_is_below_and_never_wider_than_its_share(self):
+        picture = np.full((20, 100, 3), 50, np.uint8)
+        whole = layout.captioned(picture, "", "a text that is far too long for half of the picture")
+        assert whole.shape == (48, 100, 3)
+        assert (whole[:20] == 50).all()
+        assert (whole[20:, :57] == 255).all()  # half, and the margin
+        assert (whole[20:, 57:93] < 200).any()
+        assert (whole[20:, 94:] == 255).all()

@@ -143,13 +143,16 @@ def test_protocol_is_stated(whole):
 
 def test_picture_of_best_median_and_worst(whole, network, held_out):
     picture = np.asarray(Image.open(whole / "figures" / "eval.png"))
-    assert picture.shape == (3 * 64, 6 * 64, 3)  # three interpolations, two generators, the truth
+    # three interpolations, two generators, the truth, 256 pixels each and 8 apart, between two lines of text
+    assert picture.shape == (28 + 3 * 264 - 8 + 28, 6 * 264 - 8, 3)
+    assert all((picture[:28, 264 * i : 264 * i + 256] < 128).any() for i in range(6))
+    assert (picture[-28:] < 128).any()
     values = EVAL_METRICS["psnr"](
         tf.clip_by_value(network.infer(held_out.feature, 2), 0, 1), tf.constant(held_out.label), None
     )
     order = np.argsort(-values.numpy())
     for row, index in enumerate((order[0], order[2], order[5])):
-        truth = picture[64 * row : 64 * row + 64, -64:] / 255
+        truth = picture[28 + 264 * row :, -256:][:256:4, ::4] / 255
         np.testing.assert_allclose(truth, held_out.label[index], atol=0.51 / 255)
 
 

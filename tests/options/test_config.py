@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from absl import flags
-from helpers import ROOT
+from helpers import ROOT, folders
 
 import srez as srez_package
 from srez.errors import UserError
@@ -18,6 +18,7 @@ from srez.options import flags as flags_module
 from srez.options.config import Config, fields, from_dict, to_dict
 from srez.options.flags import GROUPS, define_flags, help_text, options_table, read_flagfile
 from srez.options.rules import check
+from srez.runs.run import Run
 
 
 def parse(*words: str) -> Config | str:
@@ -190,7 +191,7 @@ def test_presets_are_good_command_lines(preset):
         (["--sample_size=50"], ["--sample_size=50", "64, 128"]),
         (["--batch_size=-3"], ["--batch_size=-3", "at least 1"]),
         (["--frobnicate=1"], ["frobnicate"]),
-        (["--loss_func=gan"], ["--loss_func=gan", "dcgan, wgan, wgangp"]),
+        (["--loss_func=gna"], ["--loss_func=gna", "gan, wgan, wgan-gp, lsgan, hinge"]),
         (["--max_batches=many"], ["--max_batches=many"]),
         (["--epsilon=nan"], ["--epsilon=nan", "finite"]),
         (["--width=0"], ["--width=0", "above 0"]),
@@ -240,6 +241,22 @@ def test_bounds_are_two_sided():
 def test_wgangp_without_penalty_is_the_only_objective_refused_without_it():
     check(Config(LAMBDA=0.0, loss_func="wgan"))
     check(Config(LAMBDA=0.0, loss_func="dcgan"))
+
+
+def test_objectives_go_by_two_names_and_are_kept_by_2017s(tmp_path):
+    for name, kept in (("gan", "dcgan"), ("wgan-gp", "wgangp"), ("hinge", "hinge")):
+        assert parse(f"--loss_func={name}") == parse(f"--loss_func={kept}")
+        assert to_dict(Config(loss_func=name))["loss_func"] == kept
+    (option,) = (f for f in fields() if f.name == "loss_func")
+    assert flags_module.allowed_values(option) == "gan | wgan | wgan-gp | lsgan | hinge"
+    assert flags_module.default_text(option) == "gan"
+    # a run of one spelling goes on with the other
+    begun = Config(loss_func="wgangp", **folders(tmp_path))
+    Run(begun).open().describe("", 0)
+    Path(begun.checkpoint_dir, "srez-3.index").touch()
+    assert Run(dataclasses.replace(begun, loss_func="wgan-gp")).open().changes == []
+    with pytest.raises(UserError, match="loss_func was wgan-gp, now gan"):
+        Run(dataclasses.replace(begun, loss_func="dcgan")).open()
 
 
 @pytest.mark.parametrize(

@@ -55,4 +55,6 @@ def test_tensorboard_reads_the_hyperparameters(study):
     content = events(study / "hparams")[metadata.EXPERIMENT_TAG].metadata.plugin_data.content
     experiment = metadata.parse_experiment_plugin_data(content)
     assert {"swd", "psnr", "generator_loss"} <= {info.name.tag for info in experiment.metric_infos}
+    (psnr,) = (info for info in experiment.metric_infos if info.name.tag == "psnr")
+    assert psnr.description.startswith("PSNR in dB, higher is better")
     assert not (study / "hparams" / "wgangp-deconv-s1").exists()  # not finished

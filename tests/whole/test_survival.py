@@ -588,7 +588,7 @@ def files_no_larger_than(size: int):
 def test_a_tensorboard_file_that_finds_the_disk_full_does_no_harm(faces, tmp_path):
     """It grows with every sample, to more than a checkpoint or a grid, which here still fit."""
     config = quick(faces, tmp_path, max_batches=60, summary_period=1, checkpoint_period=1)
-    with files_no_larger_than(100_000), pytest.raises(tf.errors.OpError, match="tfevents"):
+    with files_no_larger_than(400_000), pytest.raises(tf.errors.OpError, match="tfevents"):
         train(config)
     done = int(newest(config.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"])
     assert 2 < done < 60
