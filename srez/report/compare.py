@@ -38,6 +38,8 @@ HELD_OUT = (
     *CROP_OPTIONS,
 )  # which faces are held out, and what of them is seen
 SHOWN = ("lpips", "psnr", "ssim", "consistency")  # where none of them was measured, all that were
+ARROWS = {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}", 0: ""}
+ARROWS_MEAN = "\N{UPWARDS ARROW} higher, \N{DOWNWARDS ARROW} lower is better"
 MOST_NAMED = 4  # trainings in a title
 
 
@@ -214,7 +216,7 @@ def _text(value: Any) -> str:
 
 def _label(metric: str) -> str:
     about = METRICS[metric]
-    return f"{about.short} ({', '.join(filter(None, (about.unit, about.better)))})"
+    return " ".join(filter(None, (about.short, about.unit, ARROWS[about.sign])))
 
 
 def _best(found: Mapping[str, Curve], metric: str) -> str:
@@ -228,7 +230,7 @@ def _best(found: Mapping[str, Curve], metric: str) -> str:
 
 def screen_lines(names: Sequence[str], groups: Sequence[Group], width: int) -> Iterator[str]:
     """The tables, a column for each training, on so many columns of a screen: more go below the others."""
-    table = [["", *names]]
+    table = [[ARROWS_MEAN, *names]]
     for group in groups:
         table += [[group.title, *[""] * len(names)], *([f"  {label}", *rest] for label, *rest in group.rows)]
     widths = [2 + max(map(len, column)) for column in zip(*table, strict=True)]
@@ -238,7 +240,8 @@ def screen_lines(names: Sequence[str], groups: Sequence[Group], width: int) -> I
             parts.append([])
         parts[-1].append(column)
     for part in parts:
-        yield from [*aligned([[row[c] for c in (0, *part)] for row in table]), ""]
+        lines = aligned([[row[c] for c in (0, *part)] for row in table])
+        yield from [*(line.rstrip() for line in lines), ""]
 
 
 def render(found: Mapping[str, Training], results: Results, groups: Sequence[Group], unlike: str) -> str:
@@ -262,6 +265,7 @@ def render(found: Mapping[str, Training], results: Results, groups: Sequence[Gro
         "compare.html",
         title=f"Compared: {few_names if len(names) <= MOST_NAMED else trainings(len(names))}",
         names=names,
+        arrows_mean=ARROWS_MEAN,
         same_recipe=all(group.title != "recipe" for group in groups),
         groups=groups,
         quality=quality,

@@ -145,7 +145,10 @@ def indicator_panels(results: Results, indicator: str) -> Iterator[Panel]:
         figure, axes = new_axes(objective)
         values: list[float] = []
         differing = [axis for axis in results.study.axes if len({c.cell.labels[axis] for c in cells}) > 1]
-        for style, (labels, pool) in enumerate(pool_cells(cells, differing, MAX_LINES).items()):
+        pools = pool_cells(cells, differing, MAX_LINES)
+        alone = len(pools) == 1 and objective in results.columns  # as in the panels of quality
+        first = results.columns.index(objective) if alone else 0
+        for style, (labels, pool) in enumerate(pools.items(), first):
             label = format_labels(dict(zip(differing, labels, strict=False))) or objective
             values += _draw_band(axes, pool, indicator, label, style)
         axes.set(xlabel="batch", ylabel=about.short, ylim=_axis_limits(values))
