@@ -59,7 +59,7 @@ check_settings() {
     must SHUTDOWN '0|1' '0 or 1'
     must SHUTDOWN_WAIT "$number" 'a number of seconds'
     for word in "$@"; do
-        [[ ! "$word" =~ ^--?(run|(train|checkpoint|summary)_dir)(=|$) ]] || refuse "$word: set RUNNUM instead"
+        [[ ! "$word" =~ ^--?(run|name|(train|checkpoint|summary)_dir)(=|$) ]] || refuse "$word: set RUNNUM instead"
     done
     { : >>"$LOG"; } 2>/dev/null || refuse "LOG='$LOG': cannot be written, choose another file"
 }

@@ -154,6 +154,12 @@ def use_network(config: Config, stop: Stop) -> int:
     return modes[config.run](config)
 
 
+def run_compare(config: Config, stop: Stop) -> int:
+    from srez.report import compare
+
+    return compare.compare(config)
+
+
 def run_study(config: Config, stop: Stop) -> int:
     from srez.study import conduct
 
@@ -174,6 +180,7 @@ MODES: dict[str, Callable[[Config, Stop], int]] = {
     "eval": use_network,
     "export": use_network,
     "serve": use_network,
+    "compare": run_compare,
     "study": run_study,
     "report": run_report,
 }

@@ -37,7 +37,8 @@ def wheel(tmp_path_factory) -> list[str]:
 def test_a_wheel_holds_every_module_and_the_package_data(wheel):
     modules = [path.relative_to(ROOT).as_posix() for path in (ROOT / "srez").rglob("*.py")]
     data = [f"srez/presets/{name}.flags" for name in ("sharp", "quick", "2017-gan")]
-    data += ["srez/studies/smoke.toml", "srez/report/page.html", "srez/report/measures.md"]
+    data += ["srez/studies/smoke.toml", "srez/report/measures.md"]
+    data += [f"srez/report/{name}.html" for name in ("page", "compare", "parts")]
     data += [f"srez/pretrained/{name}" for name in ("config.json", "generator.float16.weights.h5")]
     data += [f"srez/metrics/alexnet_lpips.{ending}" for ending in ("npz", "txt")]
     root = [path.name for path in ROOT.glob("*.py")]

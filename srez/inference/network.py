@@ -20,7 +20,7 @@ from srez.networks.layers import Conv, Deconv, UpscaleConv
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.options.rules import AUTO, NEWEST
-from srez.runs.trained import checkpoint_path, generator_part, load_config, or_pretrained
+from srez.runs.trained import checkpoint_folder, checkpoint_path, generator_part, load_config, or_pretrained
 
 DEFAULT_ROUNDS, DEFAULT_TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 # A face gains whose square is at most so many times as wide as the network's input: bench/bench_faces.py
@@ -189,13 +189,15 @@ class Network:
 def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision: str = "float32") -> Network:
     """The network of a training, or of a folder that --run export wrote. Raises UserError.
 
-    checkpoint_dir: by default "checkpoint", or where that holds nothing the generator that comes with srez;
+    checkpoint_dir: that, or the folder of a run with a --name, as "runs/NAME"; by default "checkpoint", or
+    where that holds nothing the generator that comes with srez;
     checkpoint: newest, a batch number, or a file of weights; precision: of the arithmetic, float32 for auto.
     """
     if precision == AUTO:
         precision = Config.precision
     if checkpoint_dir is None:
         checkpoint_dir = or_pretrained(Config.checkpoint_dir, checkpoint)
+    checkpoint_dir = checkpoint_folder(checkpoint_dir)
     config = dataclasses.replace(load_config(checkpoint_dir), precision=precision)
     return Network(config, checkpoint_path(checkpoint_dir, checkpoint))
 

@@ -12,6 +12,7 @@ import numpy as np
 from srez.metrics.pictures import LONE_PIXEL_LIMIT
 from srez.metrics.sets import NEIGHBOURS
 from srez.system import files
+from srez.system.screen import aligned
 
 RESAMPLES, BOOTSTRAP_SEED, MIN_FOR_INTERVAL = 2000, 0, 3
 OTHER_REAL_FACES = "other real faces"
@@ -98,7 +99,7 @@ def lines(rows: list[Row], count: int) -> Iterator[str]:
         for name, row in zip(names, rows, strict=True):
             if row.figures:
                 table.append([name, *(_cell(row.figures[m], *shown) for m, shown in metrics.items())])
-        yield from [*_aligned(table), ""]
+        yield from [*aligned(table), ""]
     yield f"Distances of sets: {count:,} pictures to as many faces"
     for title, columns in DISTANCES_OF_TABLES.items():
         shown = {name: column for name, column in columns.items() if name in rows[0].distances}
@@ -108,14 +109,7 @@ def lines(rows: list[Row], count: int) -> Iterator[str]:
                 of = row.distances  # fewer other faces may have fewer
                 cells = (f"{of[d]:.{places}f}" if d in of else "" for d, (_, places) in shown.items())
                 table.append([name, *cells])
-            yield from ["", *_aligned(table)]
-
-
-def _aligned(table: list[list[str]]) -> Iterator[str]:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for name, *cells in table:
-        yield name.ljust(widths[0]) + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
+            yield from ["", *aligned(table)]
 
 
 def _cell(figures: tuple[float, float, float], title: str, decimals: int) -> str:

@@ -12,7 +12,7 @@ SCRATCH, PRETRAINED = "scratch", "pretrained"
 USE_RUNS = ("upscale", "eval", "export", "serve")  # which use a trained network
 USE_DEFAULTS = {"back_projection": 2, "precision": AUTO}  # other defaults of these
 CROP_OPTIONS = ("crop_size", "crop_wiggle", "crop_x", "crop_y")  # which square of a picture is used
-RUNS = ("train", "demo", *USE_RUNS, "study", "report")
+RUNS = ("train", "demo", *USE_RUNS, "compare", "study", "report")
 KERAS_CACHE = "cache"
 OBJECTIVES = ("dcgan", "wgan", "wgangp", "lsgan", "hinge")
 GENERATORS = ("resnet", "deconv", "deconv_projected")
@@ -131,8 +131,8 @@ class Config:
     width: float = networks_option(1.0, "multiplies the width of every layer", above=0, high=8, fixed=True)
     start_from: str = networks_option(
         SCRATCH,
-        "whose generator a new training begins with: nobody's (scratch), that of a checkpoint_dir or of an "
-        "export's folder, or what comes with srez (pretrained)",
+        "whose generator a new training begins with: nobody's (scratch), that of a folder (runs/NAME, a "
+        "checkpoint_dir or an export's), or what comes with srez (pretrained)",
         fixed=True,
         path=True,
     )
@@ -219,7 +219,10 @@ class Config:
     images: tuple = use_option(
         (), "picture, folder or pattern for upscale and eval; words without -- are the same", path=True
     )
-    output: str = use_option("output", "folder for what upscale, eval and export write", path=True)
+    folders: tuple = use_option(
+        (), "compare: folder of a run, or its checkpoint_dir; words without -- are the same", path=True
+    )
+    output: str = use_option("output", "folder for what upscale, eval, export and compare write", path=True)
     overwrite: bool = use_option(False, "replace files that are there already (upscale, export)")
     checkpoint: str = use_option(
         NEWEST, "which of checkpoint_dir: newest, a batch number, or a file of weights", path=True

@@ -1,8 +1,9 @@
 """The command line: absl flags, --help and the tables of docs/options.md, all made from Config."""
 
 import dataclasses
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -32,17 +33,21 @@ _DEFINE_FLAG = {
     str: flags.DEFINE_string,
     tuple: flags.DEFINE_multi_string,
 }
-PICTURE_RUNS = ("upscale", "eval")  # leftover words are pictures there
+WORDS_OF = {"upscale": "images", "eval": "images", "compare": "folders"}  # the option that leftover words are
+NAMED_RUNS = ("train", "demo", *USE_RUNS)  # what --name is for
 RENAMED_PRESETS = {"gan": "2017-gan"}  # old names, which go on working
 PRESETS = Path(str(resources.files("srez"))) / "presets"
+RUNS_FOLDER = "runs"  # where a run with a --name has its folder, and in that these
+RUN_FOLDERS = ("train", "checkpoint", "summary")
 BYTE_ORDER_MARK = "\ufeff"
-USAGE = f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE ...]"
+USAGE = f"usage: python3 srez_main.py --run {'|'.join(RUNS)} [--option=value ...] [PICTURE or FOLDER ...]"
 EXAMPLES = """
   --run train --dataset synthetic --preset quick    train on drawn faces for five minutes
   --run train --dataset FOLDER --preset sharp       train on photographs
   --run demo                                        a film of the training
   --run upscale --face party.jpg                    enlarge the small faces of a photograph
   --run eval                                        figures against interpolation
+  --run compare runs/*                              trainings, each with a --name, side by side
 
 --help lists all options"""
 
@@ -52,6 +57,7 @@ def define_flags(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
     flags.DEFINE_boolean("version", False, "show the version", flag_values=values)
     flags.DEFINE_string("preset", None, "a recipe: see help_text", flag_values=values)
+    flags.DEFINE_string("name", None, "a run's folder: see help_text", flag_values=values)
     for f in fields():
         _DEFINE_FLAG[f.type](f.name, f.default, f.metadata["help"], flag_values=values)
     values.set_gnu_getopt(True)  # options may also come after words
@@ -81,8 +87,9 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     config = Config(**((USE_DEFAULTS if run in USE_RUNS else {}) | chosen))
     if run not in RUNS:
         check(config)
-    if run in PICTURE_RUNS:
-        config = dataclasses.replace(config, images=config.images + tuple(map(expand, leftover)))
+    if option := WORDS_OF.get(run):
+        words = getattr(config, option) + tuple(map(expand, leftover))
+        config = dataclasses.replace(config, **{option: words})
     elif leftover and leftover[0] in RUNS:
         raise UserError(f"leftover word '{leftover[0]}'", f"write --run {leftover[0]}")
     elif leftover:
@@ -112,9 +119,33 @@ def _expand_flagfile(word: str) -> str:
 
 
 def given_options(values: flags.FlagValues = flags.FLAGS) -> dict[str, object]:
-    """The options that a parsed command line sets, with their values: its own before those of its preset."""
-    preset = read_preset(values.preset) if values.preset is not None else {}
-    return preset | {f.name: _flag_value(values[f.name], f) for f in fields() if values[f.name].present}
+    """The options that a parsed command line sets: its own before those of its preset and of its name."""
+    chosen = read_preset(values.preset) if values.preset is not None else {}
+    chosen |= {f.name: _flag_value(values[f.name], f) for f in fields() if values[f.name].present}
+    return chosen if values.name is None else named_folders(values.name, chosen) | chosen
+
+
+def named_folders(name: str, chosen: Mapping[str, object]) -> dict[str, object]:
+    """The options that --name stands for: all folders of a run, below runs/NAME.
+
+    chosen: the options beside it. Raises UserError where these name a folder of the run or want none, where
+    the name is no file's, and where the run is to be used and is not there.
+    """
+    if not re.fullmatch(r"\w[\w .,+=@-]*", name):
+        raise UserError(f"--name={name}", "must be a file name: letters and digits, after the first also .-_")
+    folder, run = f"{RUNS_FOLDER}/{name}", chosen.get("run", Config.run)
+    if run in RUNS and run not in NAMED_RUNS:
+        raise UserError(
+            f"--name={name} with --run={run}", f"leave it out; it is for --run {', '.join(NAMED_RUNS)}"
+        )
+    folders = {f"{part}_dir": f"{folder}/{part}" for part in RUN_FOLDERS}
+    for option in folders:
+        if option in chosen:
+            problem = f"--name={name} with --{option}={chosen[option]}: the run's folders are in {folder}"
+            raise UserError(problem, "leave one of them out")
+    if run in USE_RUNS and not Path(folder).is_dir():
+        raise UserError(f"--name={name}: there is no {folder}", f"train it first (--run train --name {name})")
+    return folders | {"output": f"{folder}/output"}
 
 
 def read_preset(name: str) -> dict[str, object]:
@@ -188,6 +219,7 @@ def help_text() -> str:
             sections[title][f"--[no]{f.name}" if f.type is bool else f"--{f.name}"] = text
     sections["Further"] = {
         "--preset=NAME": f"a recipe, {preset_names()}, or the path of a flagfile; options beside it win",
+        "--name=NAME": "keep all of a run, what it trains, writes and tells, in runs/NAME",
         "--flagfile=FILE": "read options from a file, one a line; of two that are the same the last counts",
         "--verbosity=1": "show TensorFlow's own messages too",
         "--version": "show the version",

@@ -69,7 +69,8 @@ def _draw_band(axes: Axes, cells: Sequence[CellResult], metric: str, label: str,
     runs = [r for cell in cells for r in cell.runs if metric in r.curves]
     batches, table = align_curves([r.curves[metric] for r in runs])
     batch, middle, low, high = band(batches, table)
-    color, dash = COLORS[style % len(COLORS)], LINE_STYLES[style % len(LINE_STYLES)]
+    color = COLORS[style % len(COLORS)]
+    dash = LINE_STYLES[(style + style // len(COLORS)) % len(LINE_STYLES)]  # no pair of both comes twice soon
     if not len(batch):
         return []
     axes.fill_between(batch, low, high, color=color, alpha=0.18, linewidth=0)
@@ -123,7 +124,8 @@ def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
     for row, figure, axes, last_means in drawn:
         axes.set_ylim(_axis_limits(values))
         add_legend(figure, axes)
-        title = f"{about.title} ({about.better}) over batches, {results.row_title(row)}"
+        title = f"{about.title} ({about.better}) over batches"
+        title = ", ".join(filter(None, (title, results.row_title(row))))
         yield make_panel(file_name("curves", metric, *row), f"{title}. Last means: {last_means}.", figure)
 
 
@@ -143,7 +145,10 @@ def indicator_panels(results: Results, indicator: str) -> Iterator[Panel]:
         figure, axes = new_axes(objective)
         values: list[float] = []
         differing = [axis for axis in results.study.axes if len({c.cell.labels[axis] for c in cells}) > 1]
-        for style, (labels, pool) in enumerate(pool_cells(cells, differing, MAX_LINES).items()):
+        pools = pool_cells(cells, differing, MAX_LINES)
+        alone = len(pools) == 1 and objective in results.columns  # as in the panels of quality
+        first = results.columns.index(objective) if alone else 0
+        for style, (labels, pool) in enumerate(pools.items(), first):
             label = format_labels(dict(zip(differing, labels, strict=False))) or objective
             values += _draw_band(axes, pool, indicator, label, style)
         axes.set(xlabel="batch", ylabel=about.short, ylim=_axis_limits(values))

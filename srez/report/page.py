@@ -5,7 +5,6 @@ import itertools
 import os
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -30,7 +29,6 @@ from srez.report.verdicts import LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
 
-TEMPLATE = Path(__file__).resolve().with_suffix(".html")
 ANSWER_CLASSES = {
     claims.HOLDS: "holds",
     claims.FAILS: "fails",
@@ -54,13 +52,21 @@ class Pictures:
     gallery: Gallery | None
 
 
-def render(results: Results, relations: Relations, pictures: Pictures) -> str:
-    """The page as HTML. Every text is escaped."""
+def fill(template: str, **values: Any) -> str:
+    """A page as HTML, from a template of this folder. Every text is escaped."""
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.FileSystemLoader(os.path.dirname(os.path.abspath(__file__))),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"base64": lambda data: base64.b64encode(data).decode(), "typeset": typeset}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return environment.get_template(template).render(values)
+
+
+def render(results: Results, relations: Relations, pictures: Pictures) -> str:
+    """The page of a study as HTML."""
     indicators = claim_2(relations)
     best, best_note = _best_cells(results)
     counts = Counter(r.state for r in results.runs)
@@ -76,7 +82,8 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         "trainings": ("All trainings", True),
         "method": ("How it is judged", True),
     }
-    return template.render(
+    return fill(
+        "page.html",
         results=results,
         pictures=pictures,
         metrics=METRICS,
@@ -235,7 +242,7 @@ def write_report(study_dir: str, faces: bool = True) -> str:
     `faces` the page holds no picture of any face: plots only, to be published. Raises UserError where the
     folder holds no study, OSError where it cannot be written.
     """
-    results = read_results(study_dir)
+    results, store = read_results(study_dir), StudyStore(study_dir)
     relations = Relations(results)
     with matplotlib.rc_context(figures.STYLE):
         losses = {
@@ -250,7 +257,7 @@ def write_report(study_dir: str, faces: bool = True) -> str:
             list(indicator_figures.curve_panels(results)),
             list(indicator_figures.across_panels(relations)),
             {title: panels for title, panels in losses.items() if panels},
-            gallery(results, StudyStore(study_dir)) if faces else None,
+            gallery(results, lambda run: store.run(run, "train")) if faces else None,
         )
     _save_figures(os.path.join(study_dir, "figures"), pictures)
     write_csv(os.path.join(study_dir, "results.csv"), run_rows(results))

@@ -54,6 +54,11 @@ class Metric(NamedTuple):
     better: str
     bounds: tuple[float, float] = ANYWHERE
 
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is, 0 where neither."""
+        return {"higher": 1, "lower": -1}.get(self.better.split()[0], 0)
+
 
 METRICS = {
     "lpips": Metric("LPIPS (AlexNet)", "LPIPS", "", 3, "lower is better", (0, np.inf)),

@@ -42,7 +42,7 @@ def _read_run(run: StudyRun, store: StudyStore) -> RunResult:
     try:
         outcome = store.outcome(run.name) or {}
         lines = store.metrics(run.name)
-        curves = _curves(lines)
+        curves = curves_of(lines)
         finished = store.finished(run)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return RunResult(run, FAILED, f"its files are damaged ({type(error).__name__}: {error})")
@@ -62,7 +62,7 @@ def _read_run(run: StudyRun, store: StudyStore) -> RunResult:
     )
 
 
-def _curves(lines: list[dict[str, float]]) -> dict[str, Curve]:
+def curves_of(lines: list[dict[str, float]]) -> dict[str, Curve]:
     """Every metric that a report shows as a curve, from a training's lines of metrics.jsonl."""
     points: dict[str, list[tuple[float, float]]] = {}
     for line in lines:

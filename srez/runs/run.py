@@ -18,6 +18,7 @@ from srez.runs.trained import (
     CONFIG,
     LOCK,
     MARKER,
+    checkpoint_folder,
     read_description,
     saved_batches,
     start_weights,
@@ -26,6 +27,7 @@ from srez.system import files
 
 MARKER_TEXT = "Made by srez: --noresume may move this folder aside.\n"
 METRICS = "metrics.jsonl"
+ELSEWHERE = "choose another --name or --checkpoint_dir"
 PACKAGES = ("tensorflow", "keras", "numpy")
 
 
@@ -57,10 +59,10 @@ class Run:
         start, own = self.config.start_from, self.config.checkpoint_dir
         if start == SCRATCH:
             return
-        if not files.is_remote(own) and os.path.realpath(start) == os.path.realpath(own):
+        if not files.is_remote(own) and os.path.realpath(checkpoint_folder(start)) == os.path.realpath(own):
             raise UserError(
                 f"--start_from={start} is also --checkpoint_dir",
-                "leave it out to go on with that training, or give the new one a --checkpoint_dir of its own",
+                "leave it out to go on with that training, or give the new one folders of its own (--name)",
             )
         start_weights(self.config)
 
@@ -78,7 +80,7 @@ class Run:
         if saved_batches(self.config.checkpoint_dir) and self.config.checkpoint_dir.rstrip("/") not in ours:
             raise UserError(
                 f"--noresume: '{self.config.checkpoint_dir}' holds checkpoints but was not made by srez",
-                "choose another --checkpoint_dir",
+                ELSEWHERE,
             )
         if all(files.names(f) == [MARKER] for f in ours):
             return
@@ -104,7 +106,7 @@ class Run:
     def _refuse(self, differences: list[str]) -> None:
         raise UserError(
             f"'{self.config.checkpoint_dir}' holds another run ({'; '.join(differences)})",
-            "set these back, choose another --checkpoint_dir, or start anew with --noresume",
+            f"set these back, {ELSEWHERE}, or start anew with --noresume",
         )
 
     def lock(self) -> None:
@@ -124,7 +126,7 @@ class Run:
         except BlockingIOError:
             raise UserError(
                 f"'{self.config.checkpoint_dir}' is in use by another training ({owner or 'just starting'})",
-                "stop that one, or choose another --checkpoint_dir",
+                f"stop that one, or {ELSEWHERE}",
             ) from None
         except OSError as error:
             print(f"{path}: no lock there ({one_line(error)}), so do not train twice into this folder")

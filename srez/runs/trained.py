@@ -12,11 +12,20 @@ from srez.options.rules import NEWEST
 from srez.system import files
 
 CONFIG, CHECKPOINT_NAME = "config.json", "srez"
+RUN_CHECKPOINTS = "checkpoint"  # folder for these in that of a run
 # written by --run export; the second with kernels in float16
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
 MARKER, LOCK = ".srez", "lock"  # files in the folder of a training: that it is one, that it is under way
 PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
 GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # decide its weights, with the factor
+
+
+def checkpoint_folder(path: str) -> str:
+    """The checkpoint folder that a path means: itself, or that inside of a run's folder, as runs/NAME is."""
+    inside = files.join(path, RUN_CHECKPOINTS)
+    if files.exists(files.join(inside, CONFIG)) and not files.exists(files.join(path, CONFIG)):
+        return inside
+    return path
 
 
 def saved_batches(folder: str) -> list[int]:
@@ -96,7 +105,8 @@ def start_weights(config: Config) -> tuple[str, str] | None:
     """
     if config.start_from == SCRATCH:
         return None
-    folder = PRETRAINED_FOLDER if config.start_from == PRETRAINED else config.start_from
+    pretrained = config.start_from == PRETRAINED
+    folder = PRETRAINED_FOLDER if pretrained else checkpoint_folder(config.start_from)
     try:
         its, path = load_config(folder), checkpoint_path(folder, NEWEST)
     except UserError as error:

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -170,6 +170,13 @@ def _show_clock(text: str, after: float, done: threading.Event) -> None:
         bar.refresh()
         while not done.wait(1):
             bar.refresh()
+
+
+def aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table: its first column to the left, the others to the right, two spaces between."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for name, *cells in table:
+        yield name.ljust(widths[0]) + "".join(f"  {c:>{w}}" for c, w in zip(cells, widths[1:], strict=True))
 
 
 def progress(iterable: Iterable | None = None, **options: Any) -> tqdm:

@@ -74,7 +74,7 @@ def test_a_wrong_setting_is_refused_at_once(rented, name):
 
 
 def test_options_that_the_number_of_the_run_settles_are_refused(rented):
-    for option in ("--checkpoint_dir=mine", "--train_dir", "-summary_dir=x", "--run=demo"):
+    for option in ("--checkpoint_dir=mine", "--train_dir", "-summary_dir=x", "--run=demo", "--name=a"):
         code, out = finish(rented(option))
         assert code == 2
         assert f"{option}: set RUNNUM instead" in out

@@ -198,6 +198,7 @@ def test_which_checkpoint(trained):
     assert np.array_equal(weights("newest"), weights("7"))
     assert np.array_equal(weights("3"), weights("srez-3"))
     assert not np.array_equal(weights("3"), weights("7"))
+    assert load(str(Path(trained).parent), "3").path == f"{trained}/srez-3"  # by the run's folder
     with pytest.raises(UserError, match="batches 3, 7"):
         load(trained, "5")
 

@@ -52,6 +52,23 @@ def test_a_command_line_becomes_a_config():
     assert config == Config(run="train", max_batches=20, width=0.5, resume=False, deterministic=True)
 
 
+def test_a_name_stands_for_the_folders_of_a_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders = {f"{part}_dir": f"runs/a.1/{part}" for part in ("train", "checkpoint", "summary")}
+    expected = Config(run="train", **folders, output="runs/a.1/output")
+    assert parse("--run=train", "--name", "a.1") == expected
+    (tmp_path / "own.flags").write_text("--name=a.1\n--run=train\n")
+    assert parse("--preset=own.flags") == parse("--flagfile=own.flags") == expected
+    assert parse("--run=demo", "--name=a.1", "--output=x").output == "x"
+    (tmp_path / "runs" / "a.1").mkdir(parents=True)
+    assert parse("--run=eval", "--name=a.1").checkpoint_dir == "runs/a.1/checkpoint"
+
+
+def test_words_after_compare_are_folders(home):
+    config = parse("--run=compare", "runs/a", "~/b", "--folders=c")
+    assert (config.folders, config.images) == (("c", "runs/a", f"{home}/b"), ())
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> str:
     """An empty home folder, the current one too; the variable FACES is "my faces", NONE is not set."""
@@ -218,6 +235,16 @@ def test_presets_are_good_command_lines(preset):
         (["upscale", "me.jpg"], ["leftover word 'upscale'", "write --run upscale"]),
         (["--run", "upscal", "me.jpg"], ["--run=upscal", "must be one of train, demo, upscale"]),
         (["resume"], ["leftover word 'resume'", "--name=value"]),
+        (["--name=runs/a"], ["--name=runs/a", "must be a file name"]),
+        (["--name=.."], ["--name=..", "must be a file name"]),
+        (["--name="], ["--name=", "must be a file name"]),
+        (
+            ["--run=train", "--name=a", "--train_dir=train"],
+            ["--name=a with --train_dir=train", "leave one of them out"],
+        ),
+        (["--name=a", "--checkpoint_dir=b"], ["--name=a with --checkpoint_dir=b", "runs/a"]),
+        (["--run=study", "--name=a"], ["--name=a with --run=study", "it is for --run train, demo, upscale"]),
+        (["--run=eval", "--name=no one"], ["--name=no one: there is no runs/no one", "train it first"]),
     ],
 )
 def test_errors_are_one_line_that_names_the_flag(words, parts):
