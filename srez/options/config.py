@@ -280,10 +280,17 @@ class Config:
         "studies/paper.toml", "grid of trainings: a name of srez/studies, or the path of a file", path=True
     )
     study_dir: str = study_option("study", "folder for a study's trainings and its report", path=True)
+    engine: str = study_option(
+        "local", "where trainings run: on this machine, or on a cluster of Ray", choices=("local", "ray")
+    )
     jobs: int = study_option(
-        1,
-        "trainings at once, each on a GPU of its own where there are several; they share --cache's memory",
-        low=1,
+        1, "trainings at once on a machine, which share its processors, GPUs and --cache's memory", low=1
+    )
+    ray_address: str = study_option(
+        AUTO, "ray: the cluster's HOST:PORT; auto: RAY_ADDRESS, this machine's cluster, or a new one here"
+    )
+    ray_gpus: float = study_option(
+        -1.0, "ray: GPUs of each training, or a part of one; -1: a machine's by --jobs, at most one", low=-1
     )
     study_shard: str = study_option("1/1", "I/N: only every N-th training, from the I-th (counted from 1)")
 

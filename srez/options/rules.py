@@ -153,8 +153,13 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     if c.run == "study" and c.strategy == "multiworker":
         yield (
             "--strategy=multiworker with --run=study: machines share a study by its trainings",
-            "give each machine the same --study_dir or a --study_shard",
+            "take --engine=ray, or give each machine a --study_shard",
         )
+    if c.engine != "ray" and (c.ray_address != AUTO or c.ray_gpus != type(c).ray_gpus):
+        name = "ray_gpus" if c.ray_address == AUTO else "ray_address"
+        yield f"--{name} without --engine=ray: it is for a cluster", "give both"
+    if c.ray_gpus > 1 and c.ray_gpus % 1:
+        yield f"--ray_gpus={c.ray_gpus:g}", "must be a whole number, or a fraction of one GPU"
     if c.steps_at_once != "auto" and not re.fullmatch(r"0*[1-9]\d{0,4}", c.steps_at_once):
         yield f"--steps_at_once={c.steps_at_once}", "must be auto or a whole number from 1 to 99999"
     share = re.fullmatch(r"(\d+)/(\d+)", c.study_shard)

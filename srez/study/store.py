@@ -10,7 +10,7 @@ from srez.study import grid
 from srez.study.cells import Study, StudyRun, differences
 from srez.system import files
 
-STUDY, RUNS, OUTCOME, LOG = "study.toml", "runs", "outcome.json", "output.log"
+STUDY, RUNS, OUTCOME, LOG, LOCK = "study.toml", "runs", "outcome.json", "output.log", "lock"
 FOLDERS = ("checkpoint", "train", "summary")  # of a training, in its folder
 TAIL_BYTES = 16384  # bytes in which two lines of metrics.jsonl have room
 HEADER = (
@@ -23,7 +23,7 @@ class StudyStore:
 
     def __init__(self, path: str):
         if files.is_remote(path):
-            raise UserError(f"--study_dir={path}", "must be a local or mounted folder, leases need one")
+            raise UserError(f"--study_dir={path}", "must be a local or mounted folder, locks need one")
         self.path = path
         self.study_file = os.path.join(path, STUDY)
 

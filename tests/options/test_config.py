@@ -84,7 +84,7 @@ PATHS = [f.name for f in fields() if f.metadata["path"]]
 
 def test_every_text_that_may_be_a_path_is_marked():
     free = {f.name for f in fields() if f.type in (str, tuple) and f.metadata["choices"] is None}
-    assert free - set(PATHS) == {"steps_at_once", "study_shard"}
+    assert free - set(PATHS) == {"steps_at_once", "study_shard", "ray_address"}
     assert set(PATHS) <= free
 
 

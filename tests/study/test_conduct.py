@@ -1,11 +1,11 @@
-"""Studies at work: every training once and to its end, whatever happens; shards, machines, what is said."""
+"""Studies at work: every training once and to its end, whatever happens; locks, shards, what is said."""
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from helpers import ROOT, nvidia_smi, wait_for
 
 from srez.errors import UserError
 from srez.options.config import Config
-from srez.study import conduct, jobs
+from srez.study import conduct, engines, train
 from srez.system.signals import Stop
 
 FAKE = ROOT / "tests" / "fake_training.py"
@@ -33,6 +33,8 @@ NAMES = ["0.25-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
 def study(tmp_path, monkeypatch):
     """Runs a study of four fake trainings in this process; the exit code."""
     monkeypatch.setattr(conduct, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(train, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(conduct, "LOCK_SECONDS", 0.1)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def run(
@@ -91,7 +93,8 @@ def test_every_training_once_in_order_with_an_outcome(study, tmp_path, capsys):
         "to do here: 4 trainings, 0 of them finished",
     ]
     assert lines[4] == "1 of 4, 0.25-s0: starts"
-    assert lines[5].startswith(
+    ends = [line for line in lines[5:-1] if "starts" not in line]
+    assert ends[0].startswith(
         "1 of 4, 0.25-s0: done after 5 batches, 0.1 minutes: PSNR 25.0 dB; 1 of 4 finished, ETA "
     )
     assert lines[-1] == f"4 of 4 finished; report: {tmp_path}/study/report.html"
@@ -159,7 +162,7 @@ def test_what_the_user_can_mend_stops_the_study(study, tmp_path):
 def test_a_crash_is_tried_once_more_then_the_study_goes_on(study, tmp_path, capsys, code, told):
     with pytest.raises(UserError, match=r"1 training failed \(0.5-s0\): see their output.log"):
         study(plan={"0.5-s0": code})
-    assert started(tmp_path) == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
+    assert started(tmp_path) == [*NAMES, "0.5-s0"]
     assert outcomes(tmp_path)["0.5-s0"]["exit"] == code
     out = capsys.readouterr().out
     assert f"2 of 4, 0.5-s0: ended with code {code} ({told}" in out
@@ -172,16 +175,16 @@ def test_a_crash_is_tried_once_more_then_the_study_goes_on(study, tmp_path, caps
 
 
 def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeypatch):
-    monkeypatch.setattr(conduct, "Job", lambda run, *rest: broken_once(run, *rest))
-    tries = []
+    tries, whole = [], engines.train_one
 
-    def broken_once(run, store, lease, environment, *rest):
-        tries.append(run.name)
+    def broken_once(training, environment, *rest):
+        tries.append(training.run.name)
         plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
-        return jobs.Job(run, store, lease, environment | plan, *rest)
+        return whole(training, environment | plan, *rest)
 
+    monkeypatch.setattr(engines, "train_one", broken_once)
     assert study() == 0
-    assert tries == ["0.25-s0", "0.5-s0", "0.5-s0", "0.25-s1", "0.5-s1"]
+    assert tries == [*NAMES, "0.5-s0"]
     assert batches(tmp_path)["0.5-s0"] == [1, 2, 3, 4, 5]
 
 
@@ -240,14 +243,15 @@ def test_a_dry_run_writes_nothing(study, tmp_path, capsys):
 
 
 def test_a_report_that_fails_is_told(study, monkeypatch):
-    monkeypatch.setattr(jobs.ReportJob, "finish", lambda self: (2, "no matplotlib: install it"))
+    monkeypatch.setattr(conduct, "start_report", lambda *_: subprocess.Popen(["sh", "-c", "exit 2"]))
+    monkeypatch.setattr(conduct, "last_line", lambda _: "no matplotlib: install it")
     with pytest.raises(
         UserError, match=r"^no report: no matplotlib: install it \(--run report tries again\)"
     ):
         study()
 
 
-# ---- several at once, several machines -------------------------------------------------------------
+# ---- several at once -------------------------------------------------------------
 
 
 def test_two_jobs_run_at_once(study, tmp_path, monkeypatch):
@@ -278,6 +282,32 @@ def test_each_job_has_a_gpu_of_its_own(study, tmp_path, monkeypatch, capsys):
     assert "2 of 4, 0.5-s0: starts on GPU 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("left", [True, False])
+def test_a_training_that_another_study_holds_comes_last_or_is_left_to_it(
+    study, tmp_path, monkeypatch, capsys, left
+):
+    folder, whole = tmp_path / "study" / "runs" / "0.5-s0", engines.train_one
+    folder.mkdir(parents=True)
+    lock = (folder / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+
+    def let_go(training, environment, gpu, patience, *rest):
+        if patience and not left:
+            lock.close()
+        return whole(training, environment, gpu, patience, *rest)
+
+    monkeypatch.setattr(engines, "train_one", let_go)
+    assert study() == 0
+    assert started(tmp_path) == ["0.25-s0", "0.25-s1", "0.5-s1", *([] if left else ["0.5-s0"])]
+    out = capsys.readouterr().out
+    assert f"{3 if left else 4} of 4 finished; report:" in out
+    told = (
+        "1 training in the hands of another study here (0.5-s0): the same command takes over what it leaves"
+    )
+    assert (told in out) == left
+    lock.close()
+
+
 def test_shards_are_a_partition():
     runs = [a_run(i) for i in range(11)]
     assert [r.name for r in conduct.shard(runs, "2/4")] == ["1-s0", "5-s0", "9-s0"]
@@ -306,9 +336,9 @@ def test_a_shard_does_its_part(study, tmp_path):
 DRIVER = """
 import sys
 import srez_main
-from srez.study import conduct
+from srez.study import conduct, train
 srez_main.__file__ = sys.argv.pop(1)
-conduct.POLL_SECONDS, conduct.RESCAN_SECONDS, conduct.IDLE_SECONDS = 0.02, 0.5, 0.5
+conduct.POLL_SECONDS, train.POLL_SECONDS = 0.02, 0.02
 sys.exit(srez_main.main(sys.argv))
 """
 
@@ -343,7 +373,7 @@ def test_interrupted_and_gone_on(start, tmp_path, number):
     process.send_signal(number)
     out, _ = process.communicate(timeout=20)
     assert process.returncode == 75
-    assert f"{number.name}: 2 trainings to finish a batch and save" in out
+    assert f"{number.name}: trainings finish their batch and save" in out
     assert "stopped: 0 of 4 finished" in out
     assert "the same command goes on" in out
     assert [line["code"] for line in events(tmp_path, "end")] == [75, 75]
@@ -371,84 +401,20 @@ def test_a_killed_study_takes_its_trainings_along_and_is_taken_over_at_once(star
     wait_for(lambda: len(batches(tmp_path)) == 2)
     process.kill()
     process.wait()
-    wait_for(lambda: len(events(tmp_path, "end")) == 2)  # by the signal that the kernel sends them
-    since = time.monotonic()
-    finish(start("--jobs=2"))
-    assert time.monotonic() - since < 20
+    out = finish(start("--jobs=2"))
+    assert "4 of 4 finished" in out
+    # by the signal that the kernel sends them
+    assert [line["code"] for line in events(tmp_path, "end")].count(75) == 2
     assert batches(tmp_path) == {name: list(range(1, 41)) for name in NAMES}
     assert events(tmp_path, "doubled") == []
 
 
 def test_three_studies_on_one_folder_do_nothing_twice(start, tmp_path):
-    outs = [finish(process) for process in [start(batches=20) for _ in range(3)]]
+    for process in [start(batches=20) for _ in range(3)]:
+        finish(process)
     assert sorted(started(tmp_path)) == sorted(NAMES)
     assert batches(tmp_path) == {name: list(range(1, 21)) for name in NAMES}
     assert events(tmp_path, "doubled") == []
-    assert any("in other hands" in out for out in outs)
-
-
-def test_a_machine_that_has_gone_is_watched_and_then_taken_over(study, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "study" / "runs" / "0.5-s0"
-    folder.mkdir(parents=True)
-    (folder / "claim.1").write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-    monkeypatch.setattr("srez.study.lease.EXPIRY_SECONDS", 1.0)
-    monkeypatch.setattr(conduct, "RESCAN_SECONDS", 0.1)
-    assert study() == 0
-    assert started(tmp_path) == ["0.25-s0", "0.25-s1", "0.5-s1", "0.5-s0"]
-    assert (folder / "claim.2").exists()
-    assert "the holders of 1 training live (process 7 on elsewhere" in capsys.readouterr().out
-
-
-def test_a_machine_that_lives_keeps_its_training(study, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "study" / "runs" / "0.5-s0"
-    folder.mkdir(parents=True)
-    lease = folder / "claim.1"
-    lease.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-    beat = f"while sleep 0.1; do touch {lease}; done"
-    monkeypatch.setattr(conduct, "RESCAN_SECONDS", 0.1)
-    monkeypatch.setattr(conduct, "IDLE_SECONDS", 1.0)
-    machine = subprocess.Popen(["sh", "-c", beat])
-    try:
-        assert study() == 0
-    finally:
-        machine.kill()
-        machine.wait()
-    assert started(tmp_path) == ["0.25-s0", "0.25-s1", "0.5-s1"]
-    out = capsys.readouterr().out
-    assert "3 of 4 finished; report:" in out
-    assert "1 training in other hands (process 7 on elsewhere, ...)" in out
-
-
-def test_what_others_hold_at_the_first_look_is_waited_for(study, tmp_path, monkeypatch):
-    """Holders that have just died: their leases look alive for a while."""
-    names = ["0.25-s0", "0.25-s1", "0.5-s0", "0.5-s1"]
-    for name in names:
-        folder = tmp_path / "study" / "runs" / name
-        folder.mkdir(parents=True)
-        lease = {"process": 7, "host": "elsewhere", "boot": "another"}
-        (folder / "claim.1").write_text(json.dumps(lease))
-    monkeypatch.setattr("srez.study.lease.EXPIRY_SECONDS", 1.0)
-    monkeypatch.setattr(conduct, "RESCAN_SECONDS", 0.1)
-    assert study() == 0
-    assert sorted(started(tmp_path)) == names
-
-
-def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("srez.study.lease.RENEWAL_SECONDS", 0.0)
-    monkeypatch.setattr(conduct, "IDLE_SECONDS", 0.0)
-    monkeypatch.setenv("FAKE_PACE", "0.05")
-    real = jobs.Job
-
-    def taken_over(run, store, *rest):
-        if run.name == "0.5-s0":
-            other = Path(store.run(run.name)) / "claim.2"
-            other.write_text(json.dumps({"process": 7, "host": "elsewhere", "boot": "another"}))
-        return real(run, store, *rest)
-
-    monkeypatch.setattr(conduct, "Job", taken_over)
-    assert study() == 0
-    assert "2 of 4, 0.5-s0: left to process 7 on elsewhere" in capsys.readouterr().out
-    assert set(outcomes(tmp_path)) == {"0.25-s0", "0.25-s1", "0.5-s1"}
 
 
 # ---- the command itself ----------------------------------------------------------------------------
@@ -459,6 +425,14 @@ def test_a_training_that_another_took_is_left_to_it(study, tmp_path, monkeypatch
     [
         (["--run=study", "--study=nowhere.toml"], "there is no study 'nowhere.toml'"),
         (["--run=study", "--study=smoke", "--jobs=0"], "--jobs=0: must be at least 1"),
+        (
+            ["--run=study", "--study=smoke", "--ray_address=a:1"],
+            "--ray_address without --engine=ray: it is for a cluster: give both",
+        ),
+        (
+            ["--run=study", "--engine=ray", "--ray_gpus=1.5"],
+            "--ray_gpus=1.5: must be a whole number, or a fraction of one GPU",
+        ),
         (["--run=study", "--study=smoke", "--study_dir=gs://x"], "must be a local or mounted folder"),
         (
             ["--run=study", "--study=smoke", "--study_dir=a_file"],

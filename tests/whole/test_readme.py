@@ -26,7 +26,7 @@ case "$*" in
 esac
 """
 # what is not at hand in a test, or run by .ci/run and tests/whole/test_scripts.py, notes how it was called
-NOTES = ("tensorboard", "tmux", "nohup", "srun", "pip", "run_script.sh", "run_tests.sh")
+NOTES = ("tensorboard", "tmux", "nohup", "srun", "ray", "ssh", "sky", "pip", "run_script.sh", "run_tests.sh")
 # blocks that are not run here, by their first line, and what runs them
 ELSEWHERE = {
     "# any host": "tests/cloud/test_supervise.py, with programs that play the clouds",
