@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from srez.options.rules import AUTO, NEWEST, OBJECTIVES_OF_2017, option, out_of_range
+from srez.options.rules import AUTO, NEWEST, OBJECTIVES_OF_2017, option
 
 SYNTHETIC = "synthetic"
 SCRATCH, PRETRAINED = "scratch", "pretrained"
@@ -336,21 +336,3 @@ def fields() -> tuple[dataclasses.Field, ...]:
 def to_dict(config: Config) -> dict[str, Any]:
     """Options by name, ready for JSON."""
     return dataclasses.asdict(config)
-
-
-def from_dict(values: dict[str, Any]) -> Config:
-    """The Config of a config.json's options: missing ones keep their defaults, unknown ones are left out.
-
-    Raises ValueError where a value is of another kind, or not allowed.
-    """
-    kept = {}
-    for f in fields():
-        if f.name in values:
-            value = values[f.name]
-            if f.type is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
-                value = tuple(value)
-            number = f.type is float and type(value) is int
-            if (type(value) is not f.type and not number) or out_of_range(value, f.metadata):
-                raise ValueError(f"{f.name} is {value!r}")
-            kept[f.name] = value
-    return Config(**kept)

@@ -11,7 +11,8 @@ import matplotlib
 import numpy as np
 
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error, few, one_line
-from srez.options.config import CROP_OPTIONS, Config, fields, from_dict, to_dict
+from srez.options.config import CROP_OPTIONS, Config, fields, to_dict
+from srez.options.stored import from_dict
 from srez.report import curves, figures
 from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS, INDICATORS
 from srez.report.faces import Gallery, gallery

@@ -11,8 +11,9 @@ import shutil
 from typing import Any, TextIO
 
 from srez.errors import UserError, one_line
-from srez.options.config import SCRATCH, Config, fields, from_dict, to_dict
+from srez.options.config import SCRATCH, Config, fields, to_dict
 from srez.options.rules import in_words
+from srez.options.stored import from_dict
 from srez.runs.trained import (
     CHECKPOINT_NAME,
     CONFIG,

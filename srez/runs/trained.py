@@ -7,8 +7,9 @@ from importlib import resources
 from typing import Any
 
 from srez.errors import UserError, one_line
-from srez.options.config import PRETRAINED, SCRATCH, Config, from_dict
+from srez.options.config import PRETRAINED, SCRATCH, Config
 from srez.options.rules import NEWEST
+from srez.options.stored import from_dict
 from srez.system import files
 
 CONFIG, CHECKPOINT_NAME = "config.json", "srez"

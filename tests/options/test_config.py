@@ -15,9 +15,10 @@ from helpers import ROOT, folders
 import srez as srez_package
 from srez.errors import UserError
 from srez.options import flags as flags_module
-from srez.options.config import Config, fields, from_dict, to_dict
+from srez.options.config import Config, fields, to_dict
 from srez.options.flags import GROUPS, define_flags, help_text, options_table, read_flagfile
 from srez.options.rules import check
+from srez.options.stored import from_dict
 from srez.runs.run import Run
 
 

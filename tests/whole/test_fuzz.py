@@ -42,9 +42,10 @@ from srez.images import picture as pictures
 from srez.images.picture import ENDINGS, UnusablePicture, decode
 from srez.options import config as config_options
 from srez.options import flags as flags_module
-from srez.options.config import Config, fields, from_dict, to_dict
+from srez.options.config import Config, fields, to_dict
 from srez.options.flags import define_flags, parse
 from srez.options.rules import out_of_range
+from srez.options.stored import from_dict
 from srez.runs.run import Run, read_metrics
 from srez.runs.trained import load_config, read_description
 from srez.system.signals import Stop
