@@ -1,5 +1,6 @@
 """Trainings side by side, whatever they were trained for: a table on the screen, and one HTML page."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -33,11 +34,8 @@ from srez.system.screen import aligned
 PAGE = "compare.html"
 AXIS = "run"
 RECIPE_GROUPS = ("training", "data", "networks", "objective", "optimizer", "machine")  # of options
-HELD_OUT = (
-    "test_vectors",
-    "sample_size",
-    *CROP_OPTIONS,
-)  # which faces are held out, and what of them is seen
+# which faces are held out, and what of them is seen
+HELD_OUT = ("test_vectors", "sample_size", *CROP_OPTIONS)
 SHOWN = ("lpips", "psnr", "ssim", "consistency")  # where none of them was measured, all that were
 ARROWS = {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}", 0: ""}
 ARROWS_MEAN = "\N{UPWARDS ARROW} higher, \N{DOWNWARDS ARROW} lower is better"
@@ -101,20 +99,29 @@ def compare(config: Config) -> int:
 
 def find_trainings(words: Sequence[str]) -> tuple[dict[str, Training], list[str]]:
     """The trainings of folders and patterns, each once, by a short name; what is wrong with the others."""
+    paths: list[str] = []
     found: dict[str, Training] = {}
-    problems = []
+    problems: list[str] = []
     for word in words:
-        paths = [word] if files.exists(word) else files.matches(word) or [word]
-        for path in paths:
-            try:
-                folder = checkpoint_folder(path)
-                if files.real(folder) not in found:
-                    found[files.real(folder)] = read_training(folder)
-            except Exception as error:  # also TensorFlow's, which is not imported here
-                if (cause := as_user_error(error)) is None:
-                    raise
-                problems.append(cause.problem)
+        with _noted(problems):
+            paths += [word] if files.exists(word) else files.matches(word) or [word]
+    for path in paths:
+        with _noted(problems):
+            folder = checkpoint_folder(path)
+            if files.real(folder) not in found:
+                found[files.real(folder)] = read_training(folder)
     return dict(zip(short_names([t.folder for t in found.values()]), found.values(), strict=True)), problems
+
+
+@contextlib.contextmanager
+def _noted(problems: list[str]) -> Iterator[None]:
+    """Add what the user can mend to `problems` instead of raising it."""
+    try:
+        yield
+    except Exception as error:  # also TensorFlow's, which is not imported here
+        if (cause := as_user_error(error)) is None:
+            raise
+        problems.append(cause.problem)
 
 
 def short_names(folders: Sequence[str]) -> list[str]:

@@ -139,14 +139,17 @@ def test_nothing_to_compare_is_one_line(here):
         assert "\n" not in str(error.value)
 
 
-def test_a_training_counts_once_and_damaged_figures_are_named(here):
+def test_a_training_counts_once_and_what_cannot_be_read_is_named(here, lock):
     run("a", {"psnr": settling(10, 20)})
     bad = run("b", {"psnr": lambda batch: "many"})
     empty = run("c", {})
     (empty / "checkpoint" / "metrics.jsonl").unlink()
-    found, problems = find_trainings(["runs/a", "runs/*", "runs/a/checkpoint"])
+    (here / "shut").mkdir()
+    lock(Path("shut"))
+    found, problems = find_trainings(["runs/a", "shut/*", "runs/*", "runs/a/checkpoint"])
     assert list(found) == ["a"]
     assert [problem.split(" (")[0] for problem in problems] == [
+        "shut: Permission denied",
         f"'{bad}/checkpoint/metrics.jsonl' is damaged",
         f"'{empty}/checkpoint' has no figures in metrics.jsonl",
     ]
