@@ -51,7 +51,7 @@ def test_the_two_commands_are_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert project["scripts"] == {"srez": "srez_main:command", "srez-data": "download_data:command"}
     assert project["requires-python"] == ">=3.11,<3.14"
-    assert set(project["optional-dependencies"]) == {"browser", "dev", "gpu", "onnx", "serve"}
+    assert set(project["optional-dependencies"]) == {"browser", "cluster", "dev", "gpu", "onnx", "serve"}
 
 
 @pytest.mark.parametrize(
