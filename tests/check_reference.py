@@ -71,7 +71,7 @@ def figures(gan: Gan, manifest: dict, values: list[np.ndarray], label, feature) 
     outputs = [output, gan.critic(label), gan.critic(output)]
     found = gan.gradients(label, feature, feature, alpha)
     for name in NETWORKS:
-        optimizer = getattr(gan, f"{name}_optimizer")
+        optimizer = getattr(gan.updates, f"{name}_optimizer")
         for slot in optimizer.variables:
             slot.assign(tf.ones_like(slot) if slot.name.startswith("square") else tf.zeros_like(slot))
         optimizer.apply(getattr(gan, f"{name}_variables"), getattr(found, name), manifest["learning_rate"])

@@ -593,7 +593,7 @@ def test_an_overflow_halves_the_scale_and_skips(half):
 def test_an_overflow_at_the_least_scale_is_divergence(half):
     for start, diverged in ((2.0, None), (1.0, (3, half.updates.watched[len(LOSSES)]))):
         before = reset(half, start)
-        half.update(made_up(half, math.inf), number(3), RATE)
+        half.updates.update(made_up(half, math.inf), number(3), RATE)
         assert half.updates.first_not_finite() == diverged
         assert scale(half) == 1
         assert all(same(before, learned(half)))

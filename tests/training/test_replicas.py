@@ -306,6 +306,7 @@ def test_workers_with_other_options_are_refused(other, workers, tmp_path):
     assert saved_batches(str(tmp_path / "worker0" / "checkpoint")) == []
 
 
+@pytest.mark.slow  # the others' end is tested quicker by a worker that dies
 def test_a_chief_that_cannot_begin_ends_the_others(workers, tmp_path):
     folder = tmp_path / "worker0" / "checkpoint"
     folder.mkdir(parents=True)

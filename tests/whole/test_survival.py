@@ -37,7 +37,6 @@ from helpers import (
 )
 from PIL import Image
 
-import srez_model
 import srez_train
 from srez.errors import UserError, as_user_error
 from srez.options.config import Config
@@ -46,6 +45,7 @@ from srez.runs.run import Run
 from srez.system import files
 from srez.training.budget import Budget
 from srez.training.checkpoints import Checkpoints
+from srez.training.update import Updates
 from srez_model import Gan
 
 TINY = {"gen_architect": "deconv", "width": 0.03125, "batch_size": 4, "test_vectors": 2}
@@ -451,9 +451,9 @@ def test_restore_goes_back_with_half_the_learning_rate_three_times(copy, capsys)
 @pytest.mark.slow
 def test_restore_goes_on_where_it_helps(copy, capsys, monkeypatch):
     """Numbers that stop being finite above a learning rate."""
-    whole = srez_model.Gan.first_not_finite
+    whole = Updates.first_not_finite
     monkeypatch.setattr(
-        srez_model.Gan,
+        Updates,
         "first_not_finite",
         lambda self: (5, "made up") if self.config.learning_rate_start > 3e-5 else whole(self),
     )
