@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
-from srez.networks.build import build_critic, build_generator, generate, in_groups, shrink
+from srez.metrics.perceptual import lpips_loss
+from srez.networks.build import back_project, build_critic, build_generator, generate, in_groups, shrink
 from srez.networks.replica import mean_over_replicas
 from srez.options.config import Config
 from srez.training.losses import LOSSES, OBJECTIVES, critic_losses, gradient_penalty
@@ -55,22 +55,23 @@ class Gan(tf.Module):
         """
         with tf.GradientTape(watch_accessed_variables=False) as generator_tape:
             generator_tape.watch(self.generator_variables)
-            output = self._generate(self.training_generator, noisy, feature)
+            own = self.training_generator(noisy, training=True)
         # the critic's tape ends at the picture: what lies before it is the other tape's
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as critic_tape:
-            critic_tape.watch([output, *self.critic_variables])
+            critic_tape.watch([own, *self.critic_variables])
+            output = self._project(own, feature)
             losses, fake = self._critic_losses(label, output, alpha)
-            losses["generator_loss"] = self._generator_loss(output, fake, label, feature)
+            losses["generator_loss"] = self._generator_loss(own, output, fake, label, feature)
             generator_loss = self.updates.scale(losses["generator_loss"])
             critic_loss = self.updates.scale(losses["discriminator_tot_loss"])
         critic = critic_tape.gradient(critic_loss, self.critic_variables)
-        outer = critic_tape.gradient(generator_loss, output)
-        generator = generator_tape.gradient(output, self.generator_variables, output_gradients=outer)
+        outer = critic_tape.gradient(generator_loss, own)
+        generator = generator_tape.gradient(own, self.generator_variables, output_gradients=outer)
         return Gradients(losses, self.updates.unscale(generator), self.updates.unscale(critic))
 
     def critic_gradients(self, label: Tensor, feature: Tensor, noisy: Tensor, alpha: Tensor) -> Gradients:
         """Losses and gradients of the critic alone; the generator's moving averages stay as they are."""
-        output = self._generate(self.still_generator, noisy, feature)
+        output = self._project(self.still_generator(noisy, training=True), feature)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.critic_variables)
             losses, _ = self._critic_losses(label, output, alpha)
@@ -81,14 +82,16 @@ class Gan(tf.Module):
         """Loss and gradients of the generator alone, by the critic as it is; moving averages move on."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.generator_variables)
-            output = self._generate(self.training_generator, noisy, feature)
-            loss = self._generator_loss(output, self.critic(output), label, feature)
+            own = self.training_generator(noisy, training=True)
+            output = self._project(own, feature)
+            loss = self._generator_loss(own, output, self.critic(output), label, feature)
             scaled = self.updates.scale(loss)
         gradients = tape.gradient(scaled, self.generator_variables)
         return Gradients({"generator_loss": loss}, self.updates.unscale(gradients), [])
 
-    def _generate(self, generator: keras.Model, noisy: Tensor, feature: Tensor) -> Tensor:
-        return generate(generator, noisy, feature, self.config.back_projection, training=True)
+    def _project(self, own: Tensor, feature: Tensor) -> Tensor:
+        """The picture to judge, of the generator's own."""
+        return back_project(own, feature, self.config.back_projection)
 
     def _critic_losses(
         self, label: Tensor, output: Tensor, alpha: Tensor, training: bool = True
@@ -109,14 +112,19 @@ class Gan(tf.Module):
             return self.critic(label, training=training), self.critic(output, training=training)
         return tuple(tf.split(self.critic_of_both(tf.concat([label, output], 0), training=training), 2))
 
-    def _generator_loss(self, output: Tensor, fake: Tensor, label: Tensor, feature: Tensor) -> Tensor:
+    def _generator_loss(
+        self, own: Tensor, output: Tensor, fake: Tensor, label: Tensor, feature: Tensor
+    ) -> Tensor:
+        """own: the generator's picture before back projection, which alone would satisfy the L1 term."""
         adversarial = self._adversarial_loss(fake)
         if self.config.noise_input:
             return adversarial
-        faithful = tf.reduce_mean(tf.abs(shrink(output, self.config.factor) - feature))
+        faithful = tf.reduce_mean(tf.abs(shrink(own, self.config.factor) - feature))
         loss = adversarial + self.config.gene_l1_factor * faithful
         if self.config.gene_pixel_factor:
             loss += self.config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))
+        if self.config.gene_lpips_factor:
+            loss += self.config.gene_lpips_factor * lpips_loss(output, label)
         return loss
 
     def _adversarial_loss(self, fake: Tensor) -> Tensor:
@@ -149,7 +157,7 @@ class Gan(tf.Module):
 
         By the passes that train, with their noise, but the weights stay as they are. wasserstein_estimate,
         gradient_penalty, and critic_gradient_share: |a| / (|a| + |b|) of the gradients with respect to the
-        generator's output of the adversarial term, a, and of the other terms of the generator's loss, b.
+        generator's own picture of the adversarial term, a, and of the other terms of its loss, b.
         """
         size = min(self.config.batch_size, len(label))
         starts = range(0, len(label) - size + 1, size)
@@ -162,13 +170,14 @@ class Gan(tf.Module):
     @tf.function(autograph=False, reduce_retracing=True)
     def _examine(self, label: Tensor, feature: Tensor, batch: Tensor) -> dict[str, Tensor]:
         noise, alpha = self._random(tf.shape(feature), batch, 0)
-        output = self._generate(self.still_generator, feature + noise, feature)
+        own = self.still_generator(feature + noise, training=True)
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
-            tape.watch(output)
+            tape.watch(own)
+            output = self._project(own, feature)
             fake = self.critic(output)
             adversarial = self._adversarial_loss(fake)
-            total = self._generator_loss(output, fake, label, feature)
-        ours, all_terms = (tape.gradient(loss, output) for loss in (adversarial, total))
+            total = self._generator_loss(own, output, fake, label, feature)
+        ours, all_terms = (tape.gradient(loss, own) for loss in (adversarial, total))
         one, other = tf.norm(ours), tf.norm(all_terms - ours)
         losses, _ = self._critic_losses(label, output, alpha, training=False)
         names = ("wasserstein_estimate", "gradient_penalty")

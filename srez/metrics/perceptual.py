@@ -16,6 +16,7 @@ FEATURES = 256  # channels of the last convolution
 BATCH = 32  # pictures in the network at once
 # ImageNet's means and deviations by channel, of values -1..1, as LPIPS rounds them
 SHIFT, SCALE = np.float32([-0.030, -0.088, -0.188]), np.float32([0.458, 0.448, 0.450])
+SHORTEST = 1e-10  # what LPIPS adds to the length that it divides by
 STRIDES, PADDINGS, POOLED = (4, 1, 1, 1, 1), (2, 2, 1, 1, 1), (False, True, True, False, False)
 
 Pictures = np.ndarray | tf.Tensor
@@ -53,40 +54,61 @@ def features(pictures: Pictures) -> np.ndarray:
     return _in_batches(pictures, 1).astype(np.float64)
 
 
+def lpips_loss(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """Mean LPIPS of pictures [B, h, w, 3] and as many others, a scalar that can be differentiated.
+
+    Computed where the caller is, not on the processor. Pictures need not be clipped to [0, 1].
+    """
+    difference = tf.math.squared_difference(_infer(one)[0], _infer(other)[0])
+    return tf.reduce_mean(tf.reduce_sum(difference, axis=1))
+
+
 def _in_batches(pictures: Pictures, which: int) -> np.ndarray:
-    infer = _network()
+    infer = _on_processor()
     return np.concatenate(
         [infer(pictures[i : i + BATCH])[which].numpy() for i in range(0, len(pictures), BATCH)]
     )
 
 
 @functools.cache
-def _network() -> Callable[[Pictures], tuple[tf.Tensor, tf.Tensor]]:
-    """A function from pictures [B, h, w, 3] to what `embed` and `features` give; made at its first use.
-
-    Its weights are constants: no policy of precision, no strategy and no checkpoint takes them for a part of
-    what is trained. It works on the processor, in float32, so that a figure does not depend on the machine.
-    """
-    with resources.files("srez.metrics").joinpath(WEIGHTS_FILE).open("rb") as file:
-        stored = {name: array.astype(np.float32) for name, array in np.load(file, allow_pickle=False).items()}
-    layers = [[stored[f"{part}_{n}"] for part in ("kernel", "bias", "weight")] for n in range(len(STRIDES))]
+def _on_processor() -> Callable[[Pictures], tuple[tf.Tensor, tf.Tensor]]:
+    """`_infer` compiled once, on the processor, so that a figure does not depend on the machine."""
 
     @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3])], autograph=False)
     def infer(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         with tf.device("CPU:0"):
-            x, embedded = (2 * pictures - 1 - SHIFT) / SCALE, []
-            for (kernel, bias, weight), stride, padding, pooled in zip(
-                layers, STRIDES, PADDINGS, POOLED, strict=True
-            ):
-                if pooled:
-                    x = tf.nn.max_pool2d(x, 3, 2, "VALID")
-                around = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
-                x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, around) + bias)
-                directions = x / (tf.norm(x, axis=-1, keepdims=True) + 1e-10)
-                shape = tf.shape(x)
-                positions = tf.cast(shape[1] * shape[2], tf.float32)
-                embedded.append(tf.reshape(directions * tf.sqrt(weight / positions), [shape[0], -1]))
-            means = tf.reduce_mean(directions, axis=[1, 2])
-            return tf.concat(embedded, axis=1), means * FEATURES**0.5
+            return _infer(pictures)
 
     return infer
+
+
+def _infer(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `embed` and `features` give, in float32.
+
+    The weights are constants: no policy of precision, no strategy and no checkpoint takes them for a part of
+    what is trained.
+    """
+    x, embedded = (2 * pictures - 1 - SHIFT) / SCALE, []
+    for (kernel, bias, weight), stride, padding, pooled in zip(
+        _weights(), STRIDES, PADDINGS, POOLED, strict=True
+    ):
+        if pooled:
+            x = tf.nn.max_pool2d(x, 3, 2, "VALID")
+        around = [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+        x = tf.nn.relu(tf.nn.conv2d(x, kernel, stride, around) + bias)
+        # a position where nothing is active has length 0, of which a norm has no gradient
+        length = tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(x), axis=-1, keepdims=True), SHORTEST**2))
+        directions = x / (length + SHORTEST)
+        shape = tf.shape(x)
+        positions = tf.cast(shape[1] * shape[2], tf.float32)
+        embedded.append(tf.reshape(directions * tf.sqrt(weight / positions), [shape[0], -1]))
+    means = tf.reduce_mean(directions, axis=[1, 2])
+    return tf.concat(embedded, axis=1), means * FEATURES**0.5
+
+
+@functools.cache
+def _weights() -> list[list[np.ndarray]]:
+    """Of each convolution the kernel, the bias and LPIPS' weights of its channels."""
+    with resources.files("srez.metrics").joinpath(WEIGHTS_FILE).open("rb") as file:
+        stored = {name: array.astype(np.float32) for name, array in np.load(file, allow_pickle=False).items()}
+    return [[stored[f"{part}_{n}"] for part in ("kernel", "bias", "weight")] for n in range(len(STRIDES))]

@@ -153,10 +153,16 @@ class Config:
 
     loss_func: str = objective_option("dcgan", "objective", choices=OBJECTIVES, fixed=True)
     gene_l1_factor: float = objective_option(
-        0.9, "share of mean |averaged-down output - input| in the generator's loss", low=0, high=1
+        0.9,
+        "share of mean |averaged-down output - input| in the generator's loss, before back projection",
+        low=0,
+        high=1,
     )
     gene_pixel_factor: float = objective_option(
         0.0, "weight of mean |output - label| in the generator's loss", low=0
+    )
+    gene_lpips_factor: float = objective_option(
+        0.0, "weight of LPIPS of output and label, how different they look, in the generator's loss", low=0
     )
     LAMBDA: float = objective_option(10.0, "weight of the gradient penalty (wgan-gp)", low=0)
     weigh_clip: int = objective_option(

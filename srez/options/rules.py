@@ -11,6 +11,7 @@ from typing import Any
 
 from srez.errors import UserError
 
+SMALLEST_LPIPS = 32  # pixels: nothing of smaller pictures is left in AlexNet
 FRESH_BATCH = 8  # faces in a batch of fresh critics
 LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
 # objectives that are kept as 2017 spelled them, so that old runs go on
@@ -106,9 +107,14 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     if c.noise_input and c.back_projection:
         problem = f"--back_projection={c.back_projection} with --input=noise: noise is no picture"
         yield problem, "leave one of them out"
-    if c.noise_input and c.gene_pixel_factor:
-        problem = f"--gene_pixel_factor={c.gene_pixel_factor:g} with --input=noise: noise has no label"
-        yield problem, "leave one of them out"
+    for name in ("gene_pixel_factor", "gene_lpips_factor"):
+        if c.noise_input and (value := getattr(c, name)):
+            yield f"--{name}={value:g} with --input=noise: noise has no label", "leave one of them out"
+    if c.gene_lpips_factor and c.sample_size < SMALLEST_LPIPS:
+        yield (
+            f"--gene_lpips_factor={c.gene_lpips_factor:g} with --sample_size={c.sample_size}",
+            f"LPIPS needs pictures of at least {SMALLEST_LPIPS} pixels a side",
+        )
     cosine = c.learning_rate_schedule == "cosine"
     if cosine != bool(c.learning_rate_batches):
         yield (

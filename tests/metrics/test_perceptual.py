@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from helpers import ROOT
 
 from srez.metrics import perceptual
-from srez.metrics.perceptual import embed, features, lpips, lpips_to
+from srez.metrics.perceptual import embed, features, lpips, lpips_loss, lpips_to
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,17 @@ def test_more_pictures_than_go_through_at_once(stored, monkeypatch):
     monkeypatch.setattr(perceptual, "BATCH", 4)
     np.testing.assert_allclose(lpips_to(embed(one), other), together[0], rtol=1e-5)
     np.testing.assert_allclose(features(one), together[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_loss_falls_along_its_gradient(stored):
+    one, other = tf.constant(stored["small_one"]), stored["small_other"]
+    with tf.GradientTape() as tape:
+        tape.watch(one)
+        loss = lpips_loss(one, other)
+    assert float(loss) == pytest.approx(float(np.mean(stored["small_lpips"])), abs=1e-3)
+    gradient = tape.gradient(loss, one).numpy()
+    better = float(lpips_loss(one - 1e-3 * gradient / np.abs(gradient).max(), other))
+    assert 0 < float(loss) - better < 0.01
 
 
 def test_features_tell_a_face_from_its_enlargement_but_not_from_its_mirror_image(stored):
