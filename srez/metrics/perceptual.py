@@ -34,7 +34,12 @@ def lpips_to(embedded: np.ndarray, pictures: Pictures) -> tf.Tensor:
     """LPIPS of pictures that `embed` has embedded, [B, D], and others [B, h, w, 3] in [0, 1], [B]."""
     starts = range(0, len(embedded), BATCH)
     pairs = ((embedded[i : i + BATCH], embed(pictures[i : i + BATCH])) for i in starts)
-    return tf.concat([tf.reduce_sum(tf.math.squared_difference(*pair), axis=1) for pair in pairs], axis=0)
+    return tf.concat([squared_distance(*pair) for pair in pairs], axis=0)
+
+
+def squared_distance(one: Pictures, other: Pictures) -> tf.Tensor:
+    """Squared distances of points [B, D] and as many others, [B]: LPIPS of what `embed` gave."""
+    return tf.reduce_sum(tf.math.squared_difference(one, other), axis=1)
 
 
 def embed(pictures: Pictures) -> np.ndarray:
@@ -42,7 +47,7 @@ def embed(pictures: Pictures) -> np.ndarray:
 
     D depends on the pictures' size: 31,872 for 64x64.
     """
-    return _in_batches(pictures, 0)
+    return embed_with_features(pictures)[0]
 
 
 def features(pictures: Pictures) -> np.ndarray:
@@ -51,7 +56,15 @@ def features(pictures: Pictures) -> np.ndarray:
     The last convolution's channels, divided by their length at each position as in LPIPS, then the mean over
     positions; times 16, so that the mean square at a position is 1. Sides of at least 32 pixels.
     """
-    return _in_batches(pictures, 1).astype(np.float64)
+    return embed_with_features(pictures)[1]
+
+
+def embed_with_features(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    """What `embed` and `features` give, by one pass through the network."""
+    infer = _on_processor()
+    parts = [infer(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
+    embedded, found = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return embedded, found.astype(np.float64)
 
 
 def lpips_loss(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
@@ -59,15 +72,7 @@ def lpips_loss(one: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
 
     Computed where the caller is, not on the processor. Pictures need not be clipped to [0, 1].
     """
-    difference = tf.math.squared_difference(_infer(one)[0], _infer(other)[0])
-    return tf.reduce_mean(tf.reduce_sum(difference, axis=1))
-
-
-def _in_batches(pictures: Pictures, which: int) -> np.ndarray:
-    infer = _on_processor()
-    return np.concatenate(
-        [infer(pictures[i : i + BATCH])[which].numpy() for i in range(0, len(pictures), BATCH)]
-    )
+    return tf.reduce_mean(squared_distance(_infer(one)[0], _infer(other)[0]))
 
 
 @functools.cache

@@ -55,8 +55,7 @@ FIGURES = {
     ),
     "alexnet_frechet": Figure(
         "quality",
-        "Fréchet distance between generated and real faces in AlexNet's features, for noise input; lower is "
-        "better.",
+        "Fréchet distance between generated and real faces in AlexNet's features; lower is better.",
     ),
     "wasserstein_estimate": Figure("critic", f"{_ESTIMATE} {_OF_BATCH}"),
     "heldout_wasserstein_estimate": Figure(

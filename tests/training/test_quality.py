@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from srez.data.samples import Batch, area_resize
-from srez.metrics.perceptual import lpips
+from srez.metrics.perceptual import features, lpips
+from srez.metrics.sets import frechet_distance
 from srez.options.config import Config
 from srez.training.quality import Quality
 
@@ -26,7 +27,8 @@ def test_outputs_beside_their_truth(test_batch):
     other = quality.figures(2 * label[::-1] - 0.5)  # clipped: the faces in another order
     assert other["lpips"] == pytest.approx(np.mean(lpips(label, label[::-1])), abs=1e-6)
     assert other["psnr"] == pytest.approx(-10 * np.log10(_errors(label, label[::-1])).mean(), rel=1e-5)
-    assert {"alexnet_frechet", "bicubic_lpips"} & other.keys() == set()
+    assert other["alexnet_frechet"] == pytest.approx(0, abs=1e-3)  # of sets: the same faces
+    assert not any(name.startswith("bicubic") for name in other)
 
 
 def test_bicubic_enlargement_is_clipped_and_measured_likewise(test_batch):
@@ -35,12 +37,16 @@ def test_bicubic_enlargement_is_clipped_and_measured_likewise(test_batch):
     assert enlarged.max() > 1.05
     assert enlarged.min() < -0.05
     found = Quality(test_batch, Config()).bicubic()
-    assert found.keys() == {f"bicubic_{name}" for name in ("psnr", "ssim", "consistency", "lpips", "swd")}
+    names = ("psnr", "ssim", "consistency", "lpips", "alexnet_frechet", "swd")
+    assert found.keys() == {f"bicubic_{name}" for name in names}
     clipped = enlarged.clip(0, 1)
     assert found["bicubic_psnr"] == pytest.approx(-10 * np.log10(_errors(clipped, label)).mean(), rel=1e-5)
     assert found["bicubic_lpips"] == pytest.approx(np.mean(lpips(clipped, label)), abs=1e-6)
     assert found["bicubic_lpips"] > 0.01
     assert found["bicubic_swd"] > 1
+    distance = frechet_distance(features(label), features(clipped))
+    assert found["bicubic_alexnet_frechet"] == pytest.approx(distance, rel=1e-4)
+    assert distance > 1
 
 
 def test_noise_input_has_the_distance_of_sets(test_batch):
