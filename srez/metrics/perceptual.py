@@ -27,13 +27,8 @@ def lpips(one: Pictures, other: Pictures) -> tf.Tensor:
 
     Sides of at least 32 pixels: of smaller ones nothing is left after the second pooling.
     """
-    return lpips_to(embed(one), other)
-
-
-def lpips_to(embedded: np.ndarray, pictures: Pictures) -> tf.Tensor:
-    """LPIPS of pictures that `embed` has embedded, [B, D], and others [B, h, w, 3] in [0, 1], [B]."""
-    starts = range(0, len(embedded), BATCH)
-    pairs = ((embedded[i : i + BATCH], embed(pictures[i : i + BATCH])) for i in starts)
+    starts = range(0, len(one), BATCH)
+    pairs = ([embed(pictures[i : i + BATCH]) for pictures in (one, other)] for i in starts)
     return tf.concat([squared_distance(*pair) for pair in pairs], axis=0)
 
 
