@@ -17,7 +17,6 @@ from srez.download.fetch import CELEBA, Archive
 from srez.download.pack import pack
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, EXIT_USER, UserError, as_user_error
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
-from srez.options.rules import expand
 from srez.system import files
 
 EPILOG = """\
@@ -43,7 +42,6 @@ OPTIONS = {
     "pack": ("pack_to", *CROP_OPTIONS),
     "align": ("align_to", "min_face"),
 }
-PATHS = ("dest", "archive", "check", "pack", "pack_to", "align", "align_to")
 LEAST = {"count": 1, "crop_size": 1, "crop_wiggle": 0, "crop_x": -1, "crop_y": -1, "min_face": LEAST_FACE}
 
 
@@ -52,17 +50,19 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     parser = _Parser("download_data", description=__doc__, epilog=EPILOG, allow_abbrev=False)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
+    folder, file = ({"metavar": kind, "type": files.expand} for kind in ("FOLDER", "FILE"))
     add("--source", choices=(CELEBA_SOURCE, SYNTHETIC), help="photographs, or drawn faces [celeba]")
-    add("--dest", metavar="FOLDER", help="where the pictures go [dataset]")
+    add("--dest", **folder, help="where the pictures go [dataset]")
     add("--count", type=int, metavar="N", help="only the first N pictures [celeba: all]")
     add("--url", action="append", metavar="URL", help="a mirror, asked before Google Drive; may be repeated")
-    add("--archive", metavar="FILE", help="take this zip, fetched by hand, instead of fetching one")
+    add("--archive", **file, help="take this zip, fetched by hand, instead of fetching one")
     add("--keep_archive", action="store_true", default=None, help="keep the fetched zip beside the folder")
-    add("--check", metavar="FOLDER", help="decode every picture of a folder and report; changes nothing")
-    add("--pack", metavar="FOLDER", help="decode the faces of a folder into one file, trained on faster")
-    add("--pack_to", metavar="FILE", help="that file [the folder's name with .pack]")
-    add("--align", metavar="FOLDER", help="find all faces of a folder's photographs, bring them upright into")
-    add("--align_to", metavar="OUT", help="this folder, framed as in CelebA (178x218), and named after them")
+    add("--check", **folder, help="decode every picture of a folder and report; changes nothing")
+    add("--pack", **folder, help="decode the faces of a folder into one file, trained on faster")
+    add("--pack_to", **file, help="that file [the folder's name with .pack]")
+    add("--align", **folder, help="find all faces of a folder's photographs, bring them upright into")
+    framed = "this folder, framed as in CelebA (178x218), and named after them"
+    add("--align_to", **folder | {"metavar": "OUT"}, help=framed)
     smallest = f"side of a face that is taken, at least, for --align, pixels [{MIN_FACE}]"
     add("--min_face", type=int, metavar="N", help=smallest)
     side = f"side for --check and --pack, pixels [{Config.crop_size}]"
@@ -70,9 +70,6 @@ def parse(argv: Sequence[str] | None) -> tuple[str, argparse.Namespace]:
     for name in CROP_OPTIONS[1:]:
         add(f"--{name}", type=int, metavar="N", help=f"as in training, for --pack [{getattr(Config, name)}]")
     args = parser.parse_args(argv)
-    for name in PATHS:
-        if getattr(args, name) is not None:
-            setattr(args, name, expand(getattr(args, name)))
     given = [name for name in ("check", "pack", "align", "source") if getattr(args, name) is not None]
     if len(given) > 1:
         first, second = given[:2]
@@ -98,15 +95,13 @@ def _check_values(mode: str, args: argparse.Namespace) -> None:
         )
     if mode == SYNTHETIC and args.count is None:
         raise UserError("--source=synthetic: drawn faces never end", "say how many with --count")
-    if args.archive is not None and files.is_remote(args.archive):
-        raise UserError(f"--archive={args.archive}", "must be a local file; an address is --url")
+    files.require_local("archive", args.archive, "must be a local file; an address is --url")
     if args.archive is not None and args.url:
         raise UserError("--archive with --url: a zip that is there is not fetched", "leave one of them out")
     for url in args.url or ():
         if not url.startswith(("http://", "https://")):
             raise UserError(f"--url={url}", "must begin with http:// or https:// (a file: --archive)")
-    if args.dest is not None and files.is_remote(args.dest):
-        raise UserError(f"--dest={args.dest}", "must be a local folder, copy it from there")
+    files.require_local("dest", args.dest, "must be a local folder, copy it from there")
 
 
 def run(mode: str, args: argparse.Namespace, archive: Archive) -> None:

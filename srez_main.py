@@ -48,26 +48,13 @@ def complain(problem: object) -> int:
     return EXIT_USER
 
 
-def check_dataset(folder: str) -> None:
-    """Refuse a dataset that is not there or holds no pictures; a remote one is looked at later."""
-    if folder == SYNTHETIC:
-        return
-    find.require_dataset(folder)
-    try:
-        if not files.is_remote(folder) and not find.has_pictures(folder):
-            raise find.no_pictures(folder, find.list_pictures(folder)[2])
-    except OSError as error:
-        raise find.cannot_be_listed(folder, error) from None
-
-
 def open_run(config: Config) -> Run | None:
     """The run's folders, opened; None where a dry run needs none, or that can only be done later.
 
     Later: remote folders need TensorFlow, and of several workers the chief alone opens the run.
     """
     run = Run(config)
-    remote = any(map(files.is_remote, [*run.folders, config.start_from]))
-    if config.strategy == "multiworker" or remote:
+    if config.strategy == "multiworker" or files.needs_tensorflow(*run.folders, config.start_from):
         return None
     if config.dry_run:
         start_weights(config)
@@ -86,7 +73,7 @@ def with_network(config: Config) -> Config:
 
 def check_use(config: Config) -> None:
     """Refuse to use what was never trained, and pictures that are not there, before the slow import."""
-    if files.is_remote(config.checkpoint_dir):
+    if files.needs_tensorflow(config.checkpoint_dir):
         return
     trained = load_config(config.checkpoint_dir)
     if not config.all_checkpoints:
@@ -100,7 +87,7 @@ def check_use(config: Config) -> None:
     if config.run == "upscale" and not config.images:
         raise UserError("no pictures", "name files, folders or patterns, as in --run upscale photo.jpg")
     words = [word for word in config.images if not find.is_web_address(word)]
-    if config.images and not any(map(files.is_remote, words)):
+    if config.images and not files.needs_tensorflow(*words):
         found, problems, _ = find.find_pictures(config.images)
         if not found:
             raise find.nothing_found(problems)
@@ -125,8 +112,8 @@ def start_tensorflow(config: Config) -> None:
 def run_train(config: Config, stop: Stop) -> int:
     if pack.is_pack(config.dataset):
         pack.Pack(config.dataset, {name: getattr(config, name) for name in CROP_OPTIONS})
-    else:
-        check_dataset(config.dataset)
+    elif config.dataset != SYNTHETIC:
+        find.require_pictures(config.dataset)
     run = open_run(config)
     start_tensorflow(config)
     import srez_train

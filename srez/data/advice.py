@@ -119,7 +119,7 @@ def _size(path: str) -> tuple[int, int] | None:
 
 
 def _is_local_folder(dataset: str) -> bool:
-    return not (dataset == SYNTHETIC or is_pack(dataset) or files.is_remote(dataset))
+    return not (dataset == SYNTHETIC or is_pack(dataset) or files.needs_tensorflow(dataset))
 
 
 def _is_usual(config: Config) -> bool:

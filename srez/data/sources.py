@@ -66,7 +66,7 @@ def folder_source(folder: str, framing: Framing) -> Source:
         try:
             data = files.read_bytes(paths[index])
         except (OSError, tf.errors.OpError) as error:
-            if _has_vanished(folder):
+            if find.lacks_pictures(folder):
                 raise UserError(
                     f"dataset '{folder}' has vanished", "put it back, then the same command goes on"
                 ) from None
@@ -80,14 +80,6 @@ def folder_source(folder: str, framing: Framing) -> Source:
             yield small[which], windows
 
     return Source(names, fingerprint, window, folder, together if processors() > FEW_PROCESSORS else None)
-
-
-def _has_vanished(folder: str) -> bool:
-    """Whether a dataset that was there holds nothing now. Raises UserError where it cannot be listed."""
-    try:
-        return not files.is_remote(folder) and not find.has_pictures(folder)
-    except OSError as error:
-        raise find.cannot_be_listed(folder, error) from None
 
 
 def pack_source(path: str, framing: Framing) -> Source:

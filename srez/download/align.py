@@ -64,8 +64,7 @@ def align(folder: str, out: str, min_face: int = MIN_FACE) -> None:
 def _photographs(folder: str, out: str) -> dict[str, int]:
     """Pictures below a folder, but not below `out`, and their sizes in bytes. Raises UserError, OSError."""
     for option, path in (("align", folder), ("align_to", out)):
-        if files.is_remote(path):
-            raise UserError(f"--{option}={path}", "must be a local folder, copy it from there")
+        files.require_local(option, path, "must be a local folder, copy it from there")
     find.require_folder(folder, f"--align={folder}:", "name one that is there")
     real, real_out = os.path.realpath(folder), os.path.realpath(out)
     if os.path.commonpath([real, real_out]) == real_out:

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from srez.download.fetch import Archive, fault_of, fetch, kept_bytes
-from srez.download.unpack import existing_above, has_all, require_room, survey, unpack
+from srez.download.unpack import has_all, require_room, survey, unpack
 from srez.errors import UserError
+from srez.system.files import disk
 
 CELEBA_SOURCE = "celeba"
 
@@ -75,7 +76,7 @@ def require_room_for_all(part: Path, dest: Path, archive: Archive, pictures: int
     """Raise UserError if what is still to be fetched, and then unpacked, will not fit."""
     fetched = archive.size - kept_bytes(part)
     unpacked = archive.size * pictures // archive.members
-    if existing_above(part.parent).stat().st_dev == existing_above(dest).stat().st_dev:
+    if disk(part.parent) == disk(dest):
         require_room(part.parent, fetched + unpacked)
     else:
         require_room(part.parent, fetched)

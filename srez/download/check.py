@@ -11,7 +11,7 @@ from multiprocessing.pool import ThreadPool
 import numpy as np
 
 from srez.data.advice import advise, smaller_crop
-from srez.errors import UserError, one_line
+from srez.errors import UserError, as_user_error, one_line
 from srez.images import find
 from srez.images.picture import decode
 from srez.options.config import Config
@@ -33,15 +33,17 @@ class Finding:
     pixels: bytes = b""  # a hash of its size and pixels
 
 
-def inspect(folder: str, unreadable: tuple[type[Exception], ...], name: str) -> Finding:
-    """Decode a file of a folder as training would; `unreadable` are the errors of its filesystem."""
+def inspect(folder: str, name: str) -> Finding:
+    """Decode a file of a folder as training would."""
     try:
         data = files.read_bytes(files.join(folder, name))
         (height, width, _), pixels = decode(data, lambda picture: (picture.shape, _pixels_hash(picture)))
-    except unreadable as error:
-        return Finding(name, f"cannot be read: {one_line(error)}")
     except ValueError as error:
         return Finding(name, one_line(error))
+    except Exception as error:  # also TensorFlow's, which is not imported here
+        if isinstance(error, MemoryError) or as_user_error(error) is None:
+            raise
+        return Finding(name, f"cannot be read: {one_line(error)}")
     return Finding(name, "", width, height, hashlib.sha256(data).digest(), pixels)
 
 
@@ -57,11 +59,6 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
 
     Raises UserError if there are none, or one is damaged or has a side below crop_size, pixels.
     """
-    unreadable = (OSError,)
-    if files.is_remote(folder):
-        import tensorflow as tf  # late, since it takes seconds
-
-        unreadable = (OSError, tf.errors.OpError)
     find.require_folder(folder, f"--check={folder}:", "name one that is there")
     names, _, others = find.list_pictures(folder)
     passed_over = f"; {find.passed_over(others)}" if others else ""
@@ -71,7 +68,7 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
             f"they are {', '.join(find.EXTENSIONS)} files",
         )
     with ThreadPool() as pool:  # threads, since Pillow and numpy let others run
-        findings = pool.imap(partial(inspect, folder, unreadable), names, chunksize=8)
+        findings = pool.imap(partial(inspect, folder), names, chunksize=8)
         found = list(progress(findings, total=len(names), desc="checking", unit=" files"))
     damaged = [f for f in found if f.fault]
     good = [f for f in found if not f.fault]

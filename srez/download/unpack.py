@@ -17,7 +17,7 @@ from pathlib import Path
 from srez.download.fetch import Archive
 from srez.errors import UserError
 from srez.images import find
-from srez.system.files import named, write_whole
+from srez.system.files import existing_above, named, write_whole
 from srez.system.screen import progress
 
 # Pictures are made in STAGE, MARKER is written when all are made, then they are moved out. So a picture of
@@ -31,11 +31,6 @@ MAX_PICTURE = 1 << 24  # bytes
 def free_bytes(folder: Path) -> int:
     """How many bytes are free on the disk that a folder is on, or would be made on."""
     return shutil.disk_usage(existing_above(folder)).free
-
-
-def existing_above(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    return next(f for f in (folder, *folder.parents) if f.exists())
 
 
 def require_room(folder: Path, needed: int) -> None:

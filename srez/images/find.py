@@ -156,11 +156,18 @@ def is_web_address(word: str) -> bool:
     return word.lower().startswith(WEB)
 
 
-def has_pictures(folder: str) -> bool:
-    """Whether there is a picture below a folder that is not hidden; stops at the first. Raises OSError."""
-    return any(
-        name.lower().endswith(EXTENSIONS) for _, names in _searched(folder, files.raise_it) for name in names
-    )
+def lacks_pictures(dataset: str) -> bool:
+    """Whether no picture that is not hidden is below a local folder; stops at the first. Raises UserError.
+
+    False for a remote one, which is not looked at.
+    """
+    if files.needs_tensorflow(dataset):
+        return False
+    try:
+        found = _searched(dataset, files.raise_it)
+        return not any(name.lower().endswith(EXTENSIONS) for _, names in found for name in names)
+    except OSError as error:
+        raise cannot_be_listed(dataset, error) from None
 
 
 def require_folder(folder: str, named: str, remedy: str) -> None:
@@ -187,7 +194,7 @@ def require_folder(folder: str, named: str, remedy: str) -> None:
 
 def require_dataset(folder: str) -> None:
     """Raise UserError where a dataset is a web address, or local and no folder. Other remote ones pass."""
-    if files.is_remote(folder) and not is_web_address(folder):
+    if files.needs_tensorflow(folder) and not is_web_address(folder):
         return
     try:
         require_folder(
@@ -198,6 +205,13 @@ def require_dataset(folder: str) -> None:
         )
     except OSError as error:
         raise cannot_be_listed(folder, error) from None
+
+
+def require_pictures(folder: str) -> None:
+    """Raise UserError where a local dataset is not there or holds no pictures; remote ones pass."""
+    require_dataset(folder)
+    if lacks_pictures(folder):
+        raise no_pictures(folder, list_pictures(folder)[2])
 
 
 def cannot_be_listed(folder: str, error: Exception) -> UserError:

@@ -12,7 +12,8 @@ from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
 from srez.errors import UserError, one_line
 from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, fields
-from srez.options.rules import BOUNDS, check, choices_in_words, expand, in_words
+from srez.options.rules import BOUNDS, check, choices_in_words, in_words
+from srez.system.files import expand
 
 GROUPS = {
     "command": "What to do",

@@ -1,10 +1,8 @@
 """The rules of options: the range of each, and which contradict each other."""
 
 import dataclasses
-import glob
 import math
 import operator
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -54,25 +52,6 @@ def choices_in_words(rule: Mapping[str, Any]) -> list[str]:
 def in_words(name: str, value: Any) -> Any:
     """A value of an option as it is shown: gan where loss_func is dcgan, other options as they are."""
     return OBJECTIVE_NAMES.get(value, value) if name == "loss_func" else value
-
-
-def expand(path: str) -> str:
-    """A path with ~, ~NAME, $NAME and ${NAME} replaced as a shell does; remote ones stay as they are.
-
-    So does one with a $ that names what is there. Raises UserError where a variable is not set, or ~NAME/ is
-    the home of nobody.
-    """
-    if "://" in path:
-        return path
-    path = os.path.expanduser(path)
-    if os.path.lexists(path) or ("$" in path and any(glob.iglob(path, recursive=True))):
-        return path
-    if path.startswith("~") and "/" in path:
-        raise UserError(f"{path}: no home is known for {path.split('/')[0]}", "write the folder out")
-    for found in re.finditer(r"\$(?:(\w+)|\{([^}]*)\})", path, re.ASCII):  # what os.path.expandvars replaces
-        if (name := found[1] or found[2]) not in os.environ:
-            raise UserError(f"{path}: there is no variable {name}", "set it (export), or write the path out")
-    return os.path.expandvars(path)
 
 
 def out_of_range(value: Any, rule: Mapping[str, Any]) -> str:

@@ -60,7 +60,7 @@ class Run:
         start, own = self.config.start_from, self.config.checkpoint_dir
         if start == SCRATCH:
             return
-        if not files.is_remote(own) and os.path.realpath(checkpoint_folder(start)) == os.path.realpath(own):
+        if files.real(checkpoint_folder(start)) == files.real(own):
             raise UserError(
                 f"--start_from={start} is also --checkpoint_dir",
                 "leave it out to go on with that training, or give the new one folders of its own (--name)",
@@ -72,7 +72,7 @@ class Run:
         files.make_folder(folder)
         if new:
             files.write_whole(files.join(folder, MARKER), MARKER_TEXT.encode())
-        elif not files.is_remote(folder) and not os.access(folder, os.W_OK):
+        elif not files.can_write(folder):
             raise UserError(f"'{folder}' cannot be written", "choose another folder")
 
     def _move_aside(self) -> None:
@@ -116,7 +116,7 @@ class Run:
         The kernel lets go of the lock however the process ends, so that a left-over file stops nobody.
         Folders of TensorFlow's filesystems have no locks.
         """
-        if files.is_remote(self.config.checkpoint_dir):
+        if files.needs_tensorflow(self.config.checkpoint_dir):
             return
         path = files.join(self.config.checkpoint_dir, LOCK)
         lock = open(path, "a+", errors="replace")  # noqa: SIM115  (open as long as the process)
@@ -138,7 +138,7 @@ class Run:
             lock.write(f"process {os.getpid()} on {platform.node()}\n")
             lock.flush()
         self._lock = lock
-        self._disks = {f: disk_of(f) for f in self.folders if not files.is_remote(f)}
+        self._disks = {f: disk for f in self.folders if (disk := files.disk(f)) is not None}
         self._clear()
 
     def _clear(self) -> None:
@@ -165,7 +165,7 @@ class Run:
         """
         lost = []
         for folder, disk in self._disks.items():
-            if disk_of(folder) != disk:
+            if files.disk(folder) != disk:
                 raise UserError(
                     f"'{folder}' has vanished, and its disk with it",
                     "mount that again, then the same command goes on from the last checkpoint",
@@ -247,10 +247,3 @@ def figures_of(line: bytes) -> dict[str, float] | None:
         return figures if isinstance(figures["batch"], int) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
-
-
-def disk_of(folder: str) -> int:
-    """The device number of a local folder, or of the nearest one above it that is there. Raises OSError."""
-    while not files.exists(folder):
-        folder = os.path.dirname(os.path.abspath(folder))
-    return os.stat(folder).st_dev

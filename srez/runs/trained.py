@@ -60,7 +60,7 @@ def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
 
     Nothing: not more than what a training leaves that was refused or stopped before its first checkpoint.
     """
-    if checkpoint != NEWEST or files.is_remote(folder):
+    if checkpoint != NEWEST or files.needs_tensorflow(folder):
         return folder
     return folder if set(files.names(folder)) - {MARKER, LOCK} else PRETRAINED_FOLDER
 

@@ -36,8 +36,9 @@ from typing import Any, NoReturn
 from srez.errors import UserError, one_line
 from srez.options import flags
 from srez.options.config import Config, fields
-from srez.options.rules import check, expand
+from srez.options.rules import check
 from srez.study.cells import Cell, Exclusion, Study, slug
+from srez.system.files import expand
 
 STUDIES = Path(str(resources.files("srez"))) / "studies"
 OPTIONS = {f.name: f for f in fields()}

@@ -22,8 +22,7 @@ class StudyStore:
     """The folder of a study, which processes and machines may share."""
 
     def __init__(self, path: str):
-        if files.is_remote(path):
-            raise UserError(f"--study_dir={path}", "must be a local or mounted folder, locks need one")
+        files.require_local("study_dir", path, "must be a local or mounted folder, locks need one")
         self.path = path
         self.study_file = os.path.join(path, STUDY)
 

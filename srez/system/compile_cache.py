@@ -21,7 +21,7 @@ def keep_compiled(folder: str) -> str:
     """
     if folder == OFF or not gpus():
         return ""
-    if files.is_remote(folder):
+    if files.needs_tensorflow(folder):
         return _not_kept(f"'{folder}' is not on this machine; name a folder with --compile_cache")
     place = (_user_cache() if folder == AUTO else Path(folder)).absolute() / _kind_of_program()
     try:

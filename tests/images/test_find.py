@@ -100,7 +100,7 @@ class TestList:
 
     def test_no_such_folder_holds_nothing(self, tmp_path):
         assert find.list_pictures(str(tmp_path / "missing")) == ([], [], Counter())
-        assert not find.has_pictures(str(tmp_path / "missing"))
+        assert find.lacks_pictures(str(tmp_path / "missing"))
 
 
 @pytest.mark.parametrize(
@@ -129,8 +129,8 @@ def test_a_systems_folders_are_not_searched(tmp_path):
         touch(tmp_path, f"{name}/x.jpg", f"deep/{name}/more/x.jpg", f"only/{name}/x.jpg", f"{name}/x.txt")
     names = ["MACOSX/d.jpg", "a.jpg", "deep/b.jpg", "eaDir/c.jpg"]
     assert find.list_pictures(str(tmp_path))[::2] == (names, Counter())
-    assert find.has_pictures(str(tmp_path))
-    assert not find.has_pictures(str(tmp_path / "only"))
+    assert not find.lacks_pictures(str(tmp_path))
+    assert find.lacks_pictures(str(tmp_path / "only"))
     found, problems, _ = find.find_pictures([f"{tmp_path}/*", f"{tmp_path}/**/*.jpg"])
     assert sorted(os.path.relpath(path, tmp_path) for path in found) == names
     assert problems == [(f"{tmp_path}/only", "holds no pictures")]
@@ -152,14 +152,17 @@ class TestFoldersThatCannotBeListed:
             with pytest.raises(PermissionError) as error:
                 find.list_pictures(folder)
             assert error.value.filename == locked
+        for folder, look in (
+            (str(tmp_path), lambda folder: folder_source(folder, Framing())),
+            (locked, lambda folder: folder_source(folder, Framing())),
+            (locked, find.lacks_pictures),
+        ):
             with pytest.raises(UserError) as error:
-                folder_source(folder, Framing())
+                look(folder)
             assert str(error.value) == (
                 f"dataset '{folder}' cannot be listed ({locked}: Permission denied): "
                 "change its permissions, or choose one that you may read and write"
             )
-        with pytest.raises(PermissionError):
-            find.has_pictures(locked)
         assert find.list_pictures(str(tmp_path / "deep"))[0] == ["b.jpg"]
 
     def test_pictures_beside_it_are_enlarged_nevertheless(self, tmp_path, locked):

@@ -1,4 +1,4 @@
-"""Files: whole or not at all, whatever goes wrong while they are written; what cannot be seen is said."""
+"""Files: whole or not at all, whatever goes wrong; what cannot be seen is said; both kinds do the same."""
 
 import errno
 import os
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from srez.errors import UserError
 from srez.system import files
 
 
@@ -95,3 +96,73 @@ class TestSeen:
         with pytest.raises(PermissionError):
             list(files.walk(str(tmp_path)))
         assert list(files.walk(str(tmp_path / "missing"))) == []
+
+
+@pytest.fixture(params=["local", "ram"])
+def root(request, tmp_path) -> str:
+    """A folder that is not there yet, on this machine or in TensorFlow's memory."""
+    return str(tmp_path / "root") if request.param == "local" else f"ram://{tmp_path.name}"
+
+
+class TestBothKinds:
+    def test_files_and_folders(self, root):
+        folder, path = files.join(root, "sub"), files.join(root, "sub/a.txt")
+        assert path == f"{root}/sub/a.txt"
+        assert [files.exists(root), files.names(root), list(files.walk(root))] == [False, [], []]
+        files.make_folder(folder)
+        files.make_folder(folder)
+        files.write_whole(path, b"old")
+        files.write_whole(path, b"new")
+        files.append(path, "er\n")
+        assert (files.read_bytes(path), files.read_bytes(path, 2), files.size(path)) == (b"newer\n", b"ne", 6)
+        assert [files.exists(p) for p in (folder, path, f"{path}x")] == [True, True, False]
+        assert [files.is_folder(p) for p in (folder, path, f"{path}x")] == [True, False, False]
+        files.rename(path, f"{folder}/b.txt")
+        files.write_whole(f"{root}/c.txt", b"")
+        assert files.names(root) == ["c.txt", "sub"]
+        assert files.matches(f"{root}/*.txt") == [f"{root}/c.txt"]
+        walked = [(top.rstrip("/"), names) for top, _, names in files.walk(root)]
+        assert walked == [(root, ["c.txt"]), (folder, ["b.txt"])]
+        with files.local_copy(f"{folder}/b.txt") as local:
+            assert Path(local).read_bytes() == b"newer\n"
+        files.remove(f"{folder}/b.txt")
+        assert files.names(folder) == []
+
+    def test_an_error_while_a_file_is_written_leaves_the_old_one_alone(self, root):
+        path = files.join(root, "a.bin")
+        files.make_folder(root)
+        files.write_whole(path, b"old")
+
+        def break_off() -> None:
+            with files.whole_file(path) as file:
+                file.write(b"ne")
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            break_off()
+        assert (files.names(root), files.read_bytes(path)) == (["a.bin"], b"old")
+
+
+def test_what_is_of_this_machine(tmp_path):
+    here, there = str(tmp_path), "gs://bucket/x"
+    told = [files.needs_tensorflow(*paths) for paths in ([], [here], [there], [here, there])]
+    assert told == [False, False, True, True]
+    for path in (here, None):
+        files.require_local("dest", path, "copy it")
+    with pytest.raises(UserError) as error:
+        files.require_local("dest", there, "copy it")
+    assert str(error.value) == "--dest=gs://bucket/x: copy it"
+    (tmp_path / "link").symlink_to(tmp_path)
+    assert files.real(f"{here}/link") == files.real(here)
+    assert files.real(there) == there
+
+
+def test_the_disk_of_what_is_not_there_yet_is_that_of_the_folder_above(tmp_path):
+    assert files.disk(str(tmp_path / "x" / "y")) == files.disk(tmp_path) == os.stat(tmp_path).st_dev
+    assert files.disk("ram://x") is None
+
+
+def test_which_folders_can_be_written(tmp_path, monkeypatch):
+    assert [files.can_write(folder) for folder in (str(tmp_path), "ram://x")] == [True, True]
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert [files.can_write(folder) for folder in (str(tmp_path), "ram://x")] == [False, True]

@@ -40,7 +40,6 @@ from PIL import Image
 import srez_train
 from srez.errors import UserError, as_user_error
 from srez.options.config import Config
-from srez.runs import run as run_module
 from srez.runs.run import Run
 from srez.system import files
 from srez.training.budget import Budget
@@ -687,7 +686,7 @@ def test_a_disk_that_goes_is_one_line_and_nothing_is_written_below_its_place(cop
 
     def unmount() -> None:
         folder.rename(folder.parent / "elsewhere")
-        monkeypatch.setattr(run_module, "disk_of", lambda _: -1)
+        monkeypatch.setattr(files, "disk", lambda _: -1)
 
     during(monkeypatch, 5, unmount)
     with pytest.raises(UserError, match="vanished, and its disk with it: mount that again") as error:
