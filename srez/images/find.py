@@ -157,10 +157,7 @@ def is_web_address(word: str) -> bool:
 
 
 def lacks_pictures(dataset: str) -> bool:
-    """Whether no picture that is not hidden is below a local folder; stops at the first. Raises UserError.
-
-    False for a remote one, which is not looked at.
-    """
+    """Whether a local folder holds no picture; False for a remote one, not looked at. Raises UserError."""
     if files.needs_tensorflow(dataset):
         return False
     try:
