@@ -29,7 +29,7 @@ PACKAGE = {
 EVERYTHING = " ".join(PACKAGE)
 ROOT_MODULES = {
     "srez_input": "data options system",
-    "srez_model": "networks options training",
+    "srez_model": "metrics networks options training",
     "download_data": "download data images options system",
     "srez_train": f"{EVERYTHING} srez_input srez_model",
     "srez_demo": f"{EVERYTHING} srez_input srez_model",
