@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import keras
@@ -20,8 +21,14 @@ from srez.runs.trained import CONFIG, HALF_WEIGHTS, WEIGHTS
 from srez.system import files
 from srez.system.screen import quiet_stderr
 
+if TYPE_CHECKING:
+    import onnx
+
 TOLERANCE = 1e-4  # largest difference from the network itself, of values 0..1
 HALF_TOLERANCE = 1e-2  # the same for weights in half precision, 11 significant bits
+# the ends of an ONNX file and their first three axes; the fourth are three channels
+ONNX_INPUT = ("input", "batch", "height", "width")
+ONNX_OUTPUT = ("output", "batch", "output_height", "output_width")
 TRIALS = ((2, 16, 16), (1, 24, 19))  # batch, height, width of the random pictures
 INSTALL = "pip install 'srez[onnx]', in a checkout pip install '.[onnx]'"
 
@@ -135,8 +142,27 @@ def _load_tflite(path: str, *_: object) -> Predict:
 
 
 def _write_onnx(network: Network, plain: keras.Model, path: str) -> None:
-    signature = [tf.TensorSpec([None, None, None, 3], name="feature")]
+    import onnx
+
+    signature = [tf.TensorSpec([None, None, None, 3], name=ONNX_INPUT[0])]
     plain.export(path, format="onnx", verbose=False, input_signature=signature)
+    model = onnx.load(path)
+    name_onnx(model.graph)
+    onnx.checker.check_model(model)
+    files.write_whole(path, model.SerializeToString())
+
+
+def name_onnx(graph: "onnx.GraphProto") -> None:
+    """Name the one input and the one output of an ONNX graph, and their axes, as users rely on."""
+    ends = {graph.input[0].name: ONNX_INPUT[0], graph.output[0].name: ONNX_OUTPUT[0]}
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [ends.get(name, name) for name in names]
+    for value, (name, *axes) in ((graph.input[0], ONNX_INPUT), (graph.output[0], ONNX_OUTPUT)):
+        value.name = name
+        batch, height, width, channels = value.type.tensor_type.shape.dim
+        batch.dim_param, height.dim_param, width.dim_param = axes
+        channels.dim_value = 3
 
 
 def _load_onnx(path: str, *_: object) -> Predict:

@@ -1,14 +1,18 @@
 """Exported networks give the same pictures, and need no srez."""
 
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ROOT
+from PIL import Image
 
 from srez.errors import UserError
 from srez.inference import export as exporting
@@ -96,13 +100,33 @@ def test_exported_folder_is_one_for_checkpoint_dir(exported, network, pictures):
     assert np.array_equal(again.upscale(pictures), network.upscale(pictures))
 
 
-def test_onnx(trained, network, pictures, tmp_path):
+def test_onnx(trained, network, pictures, tmp_path, monkeypatch):
+    """Its input, output and axes have names, and it is used as docs/pictures.md shows."""
     for package in FORMATS["onnx"].packages:
         pytest.importorskip(package)
-    assert export(trained, tmp_path, export_formats=("onnx",)) == 0
+    monkeypatch.chdir(tmp_path)
+    assert export(trained, Path("exported"), export_formats=("onnx",)) == 0
     form = FORMATS["onnx"]
-    found = form.load(str(tmp_path / form.file), network, 2)(pictures)
+    found = form.load(f"exported/{form.file}", network, 2)(pictures)
     np.testing.assert_allclose(found, network.upscale(pictures), atol=1e-5)
+
+    blocks = re.findall(r"(?:(?:    .*)?\n)+", (ROOT / "docs" / "pictures.md").read_text())
+    (snippet,) = (textwrap.dedent(block) for block in blocks if "onnxruntime" in block)
+    small = (255 * pictures[0]).astype(np.uint8)
+    Image.fromarray(small).save("small.png")
+    used: dict = {}
+    exec(snippet, used)
+    ends = [
+        (end.name, end.shape)
+        for get in ("inputs", "outputs")
+        for end in getattr(used["session"], f"get_{get}")()
+    ]
+    assert ends == [
+        ("input", ["batch", "height", "width", 3]),
+        ("output", ["batch", "output_height", "output_width", 3]),
+    ]
+    difference = np.asarray(Image.open("large.png"), int) - network.upscale(small)
+    assert np.abs(difference).max() <= 1
 
 
 def test_what_is_not_installed(trained, tmp_path, monkeypatch, capsys):
