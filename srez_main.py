@@ -17,6 +17,7 @@ from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
 from srez.images import find
 from srez.options import flags
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
+from srez.options.rules import NEWEST
 from srez.runs.run import Run
 from srez.runs.trained import checkpoint_path, load_config, or_pretrained, start_weights
 from srez.system import files
@@ -63,12 +64,15 @@ def open_run(config: Config) -> Run | None:
 
 
 def with_network(config: Config) -> Config:
-    """The options, with the generator that comes with srez where checkpoint_dir holds nothing; says so."""
-    folder = config.checkpoint_dir
-    if config.all_checkpoints or (found := or_pretrained(folder, config.checkpoint)) == folder:
+    """The options, with the place of a generator that comes with srez where one is to be used; says which."""
+    if config.all_checkpoints:
         return config
-    print(f"'{folder}' holds nothing: taking the generator that comes with srez, {found}")
-    return dataclasses.replace(config, checkpoint_dir=found)
+    folder, checkpoint = or_pretrained(config.checkpoint_dir, config.checkpoint)
+    if (folder, checkpoint) == (config.checkpoint_dir, config.checkpoint):
+        return config
+    why = f"'{config.checkpoint_dir}' holds nothing: " if config.checkpoint == NEWEST else ""
+    print(f"{why}taking the generator that comes with srez, {os.path.basename(folder)} ({folder})")
+    return dataclasses.replace(config, checkpoint_dir=folder, checkpoint=checkpoint)
 
 
 def check_use(config: Config) -> None:

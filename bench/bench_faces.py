@@ -26,7 +26,6 @@ from srez.data.align import CELEBA_LANDMARKS, SQUARE, Face, find_faces, straight
 from srez.images import arrays
 from srez.inference.network import Network, load
 from srez.metrics.pictures import EVAL_METRICS
-from srez.runs.trained import PRETRAINED_FOLDER
 
 FACE_HEIGHT = 105  # of CelebA's faces on average, chin to hairline, pixels
 CELL, COLUMNS, ROWS = 550, 3, 2
@@ -124,7 +123,7 @@ def enlarged(
 
 def gains(paths: list[Path]) -> list[dict]:
     """Means over the portraits of PSNR and SSIM of srez and of Lanczos, for every size and reduction."""
-    network, rows = load(PRETRAINED_FOLDER), []
+    network, rows = load(checkpoint="sharp"), []
     for name, how in REDUCED.items():
         for degrees in (0, 10):
             for side in SIDES:

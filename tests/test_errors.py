@@ -195,7 +195,7 @@ def test_the_text_of_a_graph_is_left_out():
 def test_a_network_that_may_not_be_seen_is_not_replaced_by_the_one_that_comes_along(tmp_path, monkeypatch):
     (tmp_path / "checkpoint").mkdir()
     config = Config(run="upscale", checkpoint_dir=str(tmp_path / "checkpoint"))
-    assert srez_main.with_network(config).checkpoint_dir.endswith("pretrained")  # nothing is in it
+    assert srez_main.with_network(config).checkpoint_dir.endswith("pretrained/sharp")  # nothing is in it
     stat = os.stat
 
     def denied(path: str, *rest: object, **options: object) -> os.stat_result:

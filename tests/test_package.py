@@ -13,6 +13,7 @@ from helpers import ROOT
 
 import srez
 from srez.options.flags import PRESETS
+from srez.runs.trained import pretrained_names
 
 
 def python(code: str, cwd: Path) -> subprocess.CompletedProcess:
@@ -39,7 +40,9 @@ def test_a_wheel_holds_every_module_and_the_package_data(wheel):
     data = [f"srez/presets/{name}.flags" for name in ("sharp", "quick", "2017-gan")]
     data += ["srez/studies/smoke.toml", "srez/report/measures.md"]
     data += [f"srez/report/{name}.html" for name in ("page", "compare", "parts")]
-    data += [f"srez/pretrained/{name}" for name in ("config.json", "generator.float16.weights.h5")]
+    for name in pretrained_names():
+        data += [f"srez/pretrained/{name}/{file}" for file in ("config.json", "generator.float16.weights.h5")]
+    data += ["srez/pretrained/README.md"]
     data += [f"srez/metrics/alexnet_lpips.{ending}" for ending in ("npz", "txt")]
     root = [path.name for path in ROOT.glob("*.py")]
     assert len(root) == 6

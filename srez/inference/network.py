@@ -190,16 +190,17 @@ def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision:
     """The network of a training, or of a folder that --run export wrote. Raises UserError.
 
     checkpoint_dir: that, or the folder of a run with a --name, as "runs/NAME"; by default "checkpoint", or
-    where that holds nothing the generator that comes with srez;
-    checkpoint: newest, a batch number, or a file of weights; precision: of the arithmetic, float32 for auto.
+    where that holds nothing the generator that comes with srez, sharp;
+    checkpoint: newest, a batch number or a file of weights; or what comes with srez, whatever checkpoint_dir
+    holds: sharp, faithful; precision: of the arithmetic, float32 for auto.
     """
     if precision == AUTO:
         precision = Config.precision
-    if checkpoint_dir is None:
-        checkpoint_dir = or_pretrained(Config.checkpoint_dir, checkpoint)
-    checkpoint_dir = checkpoint_folder(checkpoint_dir)
-    config = dataclasses.replace(load_config(checkpoint_dir), precision=precision)
-    return Network(config, checkpoint_path(checkpoint_dir, checkpoint))
+    folder = checkpoint_folder(Config.checkpoint_dir if checkpoint_dir is None else checkpoint_dir)
+    if checkpoint_dir is None or checkpoint != NEWEST:  # of a folder that is named the newest is its own
+        folder, checkpoint = or_pretrained(folder, checkpoint)
+    config = dataclasses.replace(load_config(folder), precision=precision)
+    return Network(config, checkpoint_path(folder, checkpoint))
 
 
 PROJECTION_REACH = 2  # bicubic interpolation by 2, 4 or 8 looks at two pixels each way

@@ -4,6 +4,7 @@ import os
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,7 @@ from srez.images.picture import LARGE, UnusablePicture, read
 from srez.inference.faces import columns_of
 from srez.inference.network import Network, load
 from srez.options.config import Config
+from srez.runs.trained import PRETRAINED_FOLDER, pretrained_names
 from srez.system.signals import Stop
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ HEAD = """# srez: faces out of sixteen pixels
 
 The faces of your picture are found, brought upright and enlarged to {side}x{side} pixels. The picture stays
 on this machine, and is forgotten when srez ends."""
+GENERATOR = "The generator, for the next picture"
 FOOT = "What the network adds is **invented**: it shows nobody, and must not be used to identify anyone."
 ENLARGED = "Left of the line: as it is there. Right of it: what the network makes of it."
 REDRAWN = (
@@ -67,18 +70,31 @@ def serve(config: Config, stop: Stop) -> int:
     if find_spec("gradio") is None:
         raise UserError("--run=serve needs gradio", "pip install -e '.[serve]'")
     check_port(config.port)
-    network = load(config.checkpoint_dir, config.checkpoint, config.precision)
-    refuse_other_framing(network.config)
+    networks = networks_to_offer(config)
     stop.defer = True
     with tempfile.TemporaryDirectory(prefix="srez_") as folder:
         keep_to_this_machine(folder)
-        page = make_page(network, config.back_projection, folder)
+        page = make_page(networks, config.back_projection, folder)
         launch(page, config.port)
         print(f"open http://{HOST}:{config.port}/ in a browser; Ctrl-C ends it", flush=True)
         while not stop.requested:
             time.sleep(0.1)
         page.close(verbose=False)
     return EXIT_DONE
+
+
+def networks_to_offer(config: Config) -> dict[str, Network]:
+    """Networks by name: that of the options, and where it came with srez the others that did, after it.
+
+    Raises UserError where there is none, or it is for other faces.
+    """
+    folder, name = os.path.split(config.checkpoint_dir)
+    networks = {name: load(config.checkpoint_dir, config.checkpoint, config.precision)}
+    refuse_other_framing(networks[name].config)
+    if folder == PRETRAINED_FOLDER:
+        others = [other for other in pretrained_names() if other != name]
+        networks |= {other: load(checkpoint=other, precision=config.precision) for other in others}
+    return networks
 
 
 def check_port(port: int) -> None:
@@ -127,14 +143,19 @@ def launch(page: "gradio.Blocks", port: int) -> None:
     )
 
 
-def make_page(network: Network, rounds: int, folder: str) -> "gradio.Blocks":
-    """The page; `rounds` of back projection. What it offers for download is written below a folder."""
+def make_page(networks: Mapping[str, Network], rounds: int, folder: str) -> "gradio.Blocks":
+    """The page, on which one chooses among networks, by name, where there are several.
+
+    `rounds` of back projection. What it offers for download is written below a folder.
+    """
     import gradio
 
-    def show(picture: str | None, photo: str | None) -> list:
+    first, network = next(iter(networks.items()))
+
+    def show(picture: str | None, photo: str | None, name: str) -> list:
         """What the page shows of a file that was given, or of a photo taken with the camera."""
         try:
-            views, files = enlarge(picture or photo, network, rounds, folder)
+            views, files = enlarge(picture or photo, networks[name], rounds, folder)
             problem = "" if views else NO_FACE
         except UnusablePicture as error:
             views, files, problem = [], [], f"**This file cannot be used:** {error}"
@@ -150,6 +171,10 @@ def make_page(network: Network, rounds: int, folder: str) -> "gradio.Blocks":
 
     with gradio.Blocks(title="srez", analytics_enabled=False, delete_cache=(HOUR, HOUR)) as page:
         gradio.Markdown(HEAD.format(side=network.config.sample_size))
+        if len(networks) > 1:
+            name = gradio.Radio(list(networks), value=first, label=GENERATOR, elem_id="generator")
+        else:
+            name = gradio.State(first)
         with gradio.Tab("A picture"):
             picture = gradio.File(show_label=False, height=160, elem_id="picture")
         with gradio.Tab("The camera"):
@@ -170,8 +195,8 @@ def make_page(network: Network, rounds: int, folder: str) -> "gradio.Blocks":
         # one at a time, since each takes all processors
         rules = {"concurrency_id": "network", "concurrency_limit": 1, "api_visibility": "private"}
         shown = [picture, camera, result, views, several, text, slider, strip, files]
-        picture.upload(show, [picture, camera], shown, **rules)
-        camera.input(show, [picture, camera], shown, **rules)
+        picture.upload(show, [picture, camera, name], shown, **rules)
+        camera.input(show, [picture, camera, name], shown, **rules)
         several.select(choose, views, [text, slider, strip], show_progress="hidden", **rules)
     return page
 

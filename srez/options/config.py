@@ -132,7 +132,7 @@ class Config:
     start_from: str = networks_option(
         SCRATCH,
         "whose generator a new training begins with: nobody's (scratch), that of a folder (runs/NAME, a "
-        "checkpoint_dir or an export's), or what comes with srez (pretrained)",
+        "checkpoint_dir or an export's), or what comes with srez (sharp, faithful; pretrained: sharp)",
         fixed=True,
         path=True,
     )
@@ -231,7 +231,10 @@ class Config:
     output: str = use_option("output", "folder for what upscale, eval, export and compare write", path=True)
     overwrite: bool = use_option(False, "replace files that are there already (upscale, export)")
     checkpoint: str = use_option(
-        NEWEST, "which of checkpoint_dir: newest, a batch number, or a file of weights", path=True
+        NEWEST,
+        "which of checkpoint_dir: newest, a batch number, or a file of weights; or what comes with srez, "
+        "whatever that holds: sharp, faithful",
+        path=True,
     )
     all_checkpoints: bool = use_option(False, "eval: every checkpoint of checkpoint_dir")
     format: str = use_option("png", "upscale: kind of picture file", choices=("png", "jpg", "webp", "tiff"))

@@ -19,9 +19,9 @@ from srez.runs.trained import (
     CONFIG,
     LOCK,
     MARKER,
-    checkpoint_folder,
     read_description,
     saved_batches,
+    start_folder,
     start_weights,
 )
 from srez.system import files
@@ -60,7 +60,7 @@ class Run:
         start, own = self.config.start_from, self.config.checkpoint_dir
         if start == SCRATCH:
             return
-        if files.real(checkpoint_folder(start)) == files.real(own):
+        if files.real(start_folder(start)) == files.real(own):
             raise UserError(
                 f"--start_from={start} is also --checkpoint_dir",
                 "leave it out to go on with that training, or give the new one folders of its own (--name)",

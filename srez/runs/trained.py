@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 from importlib import resources
 from typing import Any
@@ -17,7 +18,8 @@ RUN_CHECKPOINTS = "checkpoint"  # folder for these in that of a run
 # written by --run export; the second with kernels in float16
 WEIGHTS, HALF_WEIGHTS = "generator.weights.h5", "generator.float16.weights.h5"
 MARKER, LOCK = ".srez", "lock"  # files in the folder of a training: that it is one, that it is under way
-PRETRAINED_FOLDER = str(resources.files("srez") / "pretrained")
+# a folder for each generator that comes along, and the one that is taken where none is named
+PRETRAINED_FOLDER, SHARP = str(resources.files("srez") / "pretrained"), "sharp"
 GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width")  # decide its weights, with the factor
 
 
@@ -52,17 +54,37 @@ def checkpoint_path(folder: str, which: str) -> str:
             return path
     saved = ", ".join(map(str, batches))
     there = f"it has those of batches {saved}" if batches else "train first (--run train)"
-    raise UserError(f"'{folder}' has no checkpoint '{which}'", f"{there}, or name a .weights.h5 file")
+    raise UserError(
+        f"'{folder}' has no checkpoint '{which}'",
+        f"{there}, or name a .weights.h5 file, or what comes with srez ({', '.join(pretrained_names())})",
+    )
 
 
-def or_pretrained(folder: str, checkpoint: str = NEWEST) -> str:
-    """A checkpoint folder, or that of the generator that comes along if it holds nothing and none is named.
+def pretrained_names() -> list[str]:
+    """The names of the generators that come with srez, sorted."""
+    return [name for name in files.names(PRETRAINED_FOLDER) if files.exists(_pretrained(name, CONFIG))]
 
-    Nothing: not more than what a training leaves that was refused or stopped before its first checkpoint.
+
+def _pretrained(*names: str) -> str:
+    return os.path.join(PRETRAINED_FOLDER, *names)
+
+
+def or_pretrained(folder: str, checkpoint: str = NEWEST) -> tuple[str, str]:
+    """The folder, and which checkpoint in it, that --checkpoint_dir and --checkpoint mean.
+
+    Those of a generator that comes with srez where its name is given, whatever the folder holds; of SHARP for
+    the newest of a folder that holds nothing: not more than what a training leaves that was refused or
+    stopped before its first checkpoint. Raises UserError where a checkpoint is named that is not there.
     """
-    if checkpoint != NEWEST or files.needs_tensorflow(folder):
-        return folder
-    return folder if set(files.names(folder)) - {MARKER, LOCK} else PRETRAINED_FOLDER
+    if checkpoint in pretrained_names():
+        return _pretrained(checkpoint), NEWEST
+    if files.needs_tensorflow(folder):
+        return folder, checkpoint
+    if checkpoint != NEWEST:
+        checkpoint_path(folder, checkpoint)
+    elif not set(files.names(folder)) - {MARKER, LOCK}:
+        folder = _pretrained(SHARP)
+    return folder, checkpoint
 
 
 def read_description(folder: str) -> dict[str, Any]:
@@ -99,6 +121,12 @@ def generator_part(config: Config) -> str:
     return "average" if config.gene_ema else "generator"
 
 
+def start_folder(start_from: str) -> str:
+    """The checkpoint folder that a value of start_from means, which is not SCRATCH."""
+    name = SHARP if start_from == PRETRAINED else start_from
+    return _pretrained(name) if name in pretrained_names() else checkpoint_folder(start_from)
+
+
 def start_weights(config: Config) -> tuple[str, str] | None:
     """The weights that start_from means: their path, and which part of that checkpoint; None: there are none.
 
@@ -106,8 +134,7 @@ def start_weights(config: Config) -> tuple[str, str] | None:
     """
     if config.start_from == SCRATCH:
         return None
-    pretrained = config.start_from == PRETRAINED
-    folder = PRETRAINED_FOLDER if pretrained else checkpoint_folder(config.start_from)
+    folder = start_folder(config.start_from)
     try:
         its, path = load_config(folder), checkpoint_path(folder, NEWEST)
     except UserError as error:
@@ -132,5 +159,6 @@ def cannot_start_from(config: Config, problem: str) -> UserError:
     """The error to raise where start_from cannot be used."""
     return UserError(
         f"--start_from={config.start_from} cannot be used ({problem})",
-        f"name a --checkpoint_dir, a folder that --run export wrote, or '{PRETRAINED}'",
+        "name a --checkpoint_dir, a folder that --run export wrote, or what comes with srez "
+        f"({', '.join(pretrained_names())})",
     )

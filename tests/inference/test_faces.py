@@ -20,7 +20,6 @@ from srez.inference.network import EnlargedFace, load
 from srez.metrics.pictures import EVAL_METRICS
 from srez.options.config import Config
 from srez.options.rules import check
-from srez.runs.trained import PRETRAINED_FOLDER
 
 
 def run(folder: str, *images: object, **options) -> int:
@@ -351,7 +350,7 @@ def test_the_generator_that_comes_along_beats_lanczos(side):
         face.within(0, 0, side / 512),
     )
     true = straighten(full, face, 64)
-    made = load(PRETRAINED_FOLDER).enlarge_face(photo, there).upright
+    made = load(checkpoint="sharp").enlarge_face(photo, there).upright
     lanczos = straighten(lanczos_of(photo), there.within(0, 0, 4), 64)
     psnr, ssim = (
         [float(EVAL_METRICS[name](one[None], true[None], None)[0]) for one in (made, lanczos)]

@@ -1,4 +1,4 @@
-"""The generator that comes with srez: small, as its card says, and used where there is no other."""
+"""The generators that come with srez: small, as the card says, used by name and where there is no other."""
 
 import importlib
 import shutil
@@ -13,17 +13,23 @@ import tensorflow as tf
 from helpers import ROOT
 from PIL import Image
 
+import srez_main
 from srez.data.drawn.faces import draw
 from srez.data.samples import Batch
+from srez.errors import UserError
+from srez.inference import serve
 from srez.inference.network import load
 from srez.metrics.pictures import lone_pixels, measure
 from srez.networks.build import build_generator, shrink
 from srez.options import flags
-from srez.options.config import fields
-from srez.runs.trained import PRETRAINED_FOLDER, WEIGHTS, load_config, or_pretrained
+from srez.options.config import Config, fields
+from srez.runs import trained as trained_module
+from srez.runs.trained import PRETRAINED_FOLDER, WEIGHTS, load_config, or_pretrained, pretrained_names
 
 FOLDER = Path(PRETRAINED_FOLDER)
-SAID = "holds nothing: taking the generator that comes with srez"
+SAID = "holds nothing: taking the generator that comes with srez, sharp"
+RECIPES = {"sharp": "hinge"}  # presets of another name than the generator that was trained with them
+each = pytest.mark.parametrize("name", pretrained_names())
 OF_THE_RECIPE = ("data", "networks", "objective", "optimizer")  # groups of options
 
 
@@ -34,9 +40,23 @@ def portrait(tmp_path) -> Path:
     return tmp_path
 
 
-def test_its_files_are_small_and_in_half_precision():
-    assert sum(file.stat().st_size for file in FOLDER.glob("*.*")) < 10e6
-    (weights,) = FOLDER.glob("*.weights.h5")
+@pytest.fixture
+def two(trained, tmp_path, monkeypatch) -> Path:
+    """A folder in place of the package's: `sharp` from there, and a network of width 0.125 as `faithful`."""
+    folder = tmp_path / "pretrained"
+    folder.mkdir()
+    (folder / "README.md").touch()
+    for name, target in (("sharp", FOLDER / "sharp"), ("faithful", trained)):
+        (folder / name).symlink_to(target)
+    for module in (trained_module, serve):
+        monkeypatch.setattr(module, "PRETRAINED_FOLDER", str(folder))
+    return folder
+
+
+@each
+def test_its_files_are_small_and_in_half_precision(name):
+    assert sum(file.stat().st_size for file in (FOLDER / name).iterdir()) < 10e6
+    (weights,) = (FOLDER / name).glob("*.weights.h5")
     kernels = []
     with h5py.File(weights) as file:
         file.visititems(lambda _, item: kernels.append(item) if getattr(item, "ndim", 0) == 4 else None)
@@ -44,28 +64,30 @@ def test_its_files_are_small_and_in_half_precision():
         assert {str(kernel.dtype) for kernel in kernels} == {"float16"}
 
 
-def test_the_recipe_is_what_it_was_trained_with():
-    recipe = flags.read_preset("hinge") | {"test_vectors": 240}
-    trained = load_config(str(FOLDER))
+@each
+def test_the_recipe_is_what_it_was_trained_with(name):
+    recipe = flags.read_preset(RECIPES.get(name, name)) | {"test_vectors": 240}
+    trained = load_config(str(FOLDER / name))
     for field in fields():
         if field.metadata["group"] in OF_THE_RECIPE:
             assert getattr(trained, field.name) == recipe.get(field.name, field.default), field.name
 
 
 def test_nothing_of_the_machine_is_in_it():
-    for file in filter(Path.is_file, FOLDER.iterdir()):
+    for file in filter(Path.is_file, FOLDER.rglob("*")):
         for word in (b"/home", b"/work", b"/tmp", b"/root"):
             assert word not in file.read_bytes(), (file, word)
 
 
-def test_drawn_faces_become_sharper():
+@each
+def test_drawn_faces_become_sharper(name):
     """It never saw one. Bicubic: 24.5 dB, SSIM 0.721, consistency 36 dB."""
     pictures = np.stack([draw(i) for i in range(1, 33)])[:, 45:173, 25:153]
     label = shrink(pictures / np.float32(255), 2)
     feature = shrink(label, 4)
     bicubic = measure(tf.image.resize(feature, (64, 64), "bicubic"), label, feature)
     assert bicubic["psnr"] == pytest.approx(24.5, abs=0.1)
-    ours = measure(load(str(FOLDER)).upscale(feature.numpy()), label, feature)
+    ours = measure(load(checkpoint=name).upscale(feature.numpy()), label, feature)
     assert ours["psnr"] > bicubic["psnr"] + 1.5
     assert ours["ssim"] > bicubic["ssim"] + 0.06
     assert ours["consistency"] > 50
@@ -84,17 +106,56 @@ def test_a_training_that_never_began_counts_as_none(tmp_path):
     folder.mkdir()
     for name in (".srez", "lock"):
         (folder / name).touch()
-        assert or_pretrained(str(folder)) == str(FOLDER)
+        assert or_pretrained(str(folder)) == (str(FOLDER / "sharp"), "newest")
     (folder / "srez-7.index").touch()
-    assert or_pretrained(str(folder)) == str(folder)
+    assert or_pretrained(str(folder)) == (str(folder), "newest")
 
 
-def test_export_takes_it_too(srez, portrait):
-    done = srez("--run=export", "--export_formats=half_weights", cwd=portrait)
+def test_a_name_means_the_one_that_comes_along_whatever_checkpoint_dir_holds(two, trained, tmp_path, capsys):
+    for name in ("sharp", "faithful"):
+        for folder in (trained, str(tmp_path / "gone")):
+            config = srez_main.with_network(Config(run="eval", checkpoint_dir=folder, checkpoint=name))
+            assert (config.checkpoint_dir, config.checkpoint) == (str(two / name), "newest")
+            said = f"taking the generator that comes with srez, {name} ({two / name})\n"
+            assert capsys.readouterr().out == said
+
+
+def test_load_takes_the_names_too(two, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load(checkpoint="faithful").path == str(two / "faithful" / "srez-7")
+    assert load(trained, checkpoint="sharp").config.width == 1.0
+
+
+def test_a_name_that_there_is_not_is_told_with_those_that_there_are(two, trained, tmp_path):
+    names = "or name a .weights.h5 file, or what comes with srez (faithful, sharp)"
+    for folder, there in ((trained, "it has those of batches 3, 7"), (tmp_path, "train first (--run train)")):
+        expected = f"'{folder}' has no checkpoint 'sharpe': {there}, {names}"
+        with pytest.raises(UserError) as error:
+            load(str(folder), checkpoint="sharpe")
+        assert str(error.value) == expected
+        with pytest.raises(UserError) as error:
+            srez_main.with_network(Config(run="eval", checkpoint_dir=str(folder), checkpoint="sharpe"))
+        assert str(error.value) == expected
+
+
+def test_the_page_offers_those_that_come_along_but_not_beside_a_training(two, trained):
+    def offered(folder: Path | str) -> list[tuple[str, float]]:
+        networks = serve.networks_to_offer(Config(run="serve", checkpoint_dir=str(folder)))
+        return [(name, network.config.width) for name, network in networks.items()]
+
+    assert offered(two / "sharp") == [("sharp", 1.0), ("faithful", 0.125)]
+    assert offered(two / "faithful") == [("faithful", 0.125), ("sharp", 1.0)]
+    assert offered(trained) == [("checkpoint", 0.125)]
+
+
+@each
+def test_export_takes_it_by_name(srez, trained, portrait, name):
+    words = ("--run=export", "--export_formats=half_weights", f"--checkpoint={name}")
+    done = srez(*words, f"--checkpoint_dir={trained}", cwd=portrait)
     assert done.returncode == 0, done.stderr
-    assert SAID in done.stdout
+    assert f"taking the generator that comes with srez, {name} (" in done.stdout
     (made,) = (portrait / "output").rglob("*.weights.h5")
-    (original,) = FOLDER.glob("*.weights.h5")
+    (original,) = (FOLDER / name).glob("*.weights.h5")
     with h5py.File(made) as one, h5py.File(original) as other:
         one.visititems(
             lambda name, item: (
@@ -104,10 +165,11 @@ def test_export_takes_it_too(srez, portrait):
 
 
 @pytest.mark.slow
-def test_eval_takes_it_too(srez, faces, portrait):
-    done = srez("--run=eval", f"--images={faces}", cwd=portrait)
+@each
+def test_eval_takes_it_by_name(srez, faces, portrait, name):
+    done = srez("--run=eval", f"--images={faces}", f"--checkpoint={name}", cwd=portrait)
     assert done.returncode == 0, done.stderr
-    assert SAID in done.stdout
+    assert f"taking the generator that comes with srez, {name} (" in done.stdout
 
 
 def test_a_training_or_one_asked_for_is_not_replaced(srez, trained, portrait):

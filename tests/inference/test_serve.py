@@ -22,6 +22,7 @@ from srez.data.align import find_faces, straighten
 from srez.errors import UserError
 from srez.inference import serve
 from srez.options.config import Config
+from srez.runs.trained import pretrained_names
 from srez.system.signals import Stop
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -133,6 +134,8 @@ def test_a_visit(browser, spawn, tmp_path):
 
         browser.get(address)
         give("me.png", "Face 1 of 1,")
+        choices = [choice.get_attribute("value") for choice in find("#generator input")]
+        assert sorted(choices) == (names if len(names := pretrained_names()) > 1 else [])
         wait_for(lambda: len(find("#slider img")) == 2 and len(find("#strip img")) == 1)
         links = [link.get_attribute("href") for link in find("#files a")]
         assert [os.path.basename(link) for link in links] == ["me_face1.png", "me_face1_compare.png"]

@@ -84,6 +84,23 @@ def test_pretrained_is_what_comes_with_srez(srez, faces, tmp_path):
     assert first_figures(tmp_path)["psnr"] > 25.5  # bicubic 24.5, an untrained generator about 12
 
 
+def test_of_what_comes_along_pretrained_is_sharp(trained):
+    path, part = start_weights(Config(start_from="sharp"))
+    assert path.endswith("srez/pretrained/sharp/generator.float16.weights.h5")
+    assert start_weights(Config(start_from="pretrained")) == (path, part)
+    with pytest.raises(UserError, match=r"'sharpe' has no config.json\): .* comes with srez \(.*sharp.*\)$"):
+        start_weights(Config(start_from="sharpe"))
+
+
+def test_a_folder_of_that_name_is_another(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sharp").symlink_to(trained)
+    assert start_weights(Config(start_from="./sharp", width=0.125)) == ("./sharp/srez-7", "generator")
+    folders = {"checkpoint_dir": "sharp", "train_dir": "train", "summary_dir": "summary"}
+    with pytest.raises(UserError, match=r"has --width=1\.0, not 0\.125"):  # not: is also --checkpoint_dir
+        Run(Config(start_from="sharp", width=0.125, resume=False, run="train", **folders)).open()
+
+
 def refusal(srez, folder: Path, **options) -> str:
     """The one line with which a training that cannot begin ends."""
     done = srez(cwd=folder, **(SAME | {"train_time": 1} | options))
