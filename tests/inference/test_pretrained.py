@@ -143,7 +143,6 @@ def test_the_page_offers_those_that_come_along_but_not_beside_a_training(two, tr
         networks = serve.networks_to_offer(Config(run="serve", checkpoint_dir=str(folder)))
         return [(name, network.config.width) for name, network in networks.items()]
 
-    assert offered(two / "sharp") == [("sharp", 1.0), ("faithful", 0.125)]
     assert offered(two / "faithful") == [("faithful", 0.125), ("sharp", 1.0)]
     assert offered(trained) == [("checkpoint", 0.125)]
 
