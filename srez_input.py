@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from srez.data.dataset import REPLACEMENT_TRIES, Dataset, uniforms
+from srez.data.degrade import degrade_batch
 from srez.data.samples import Batch, prepare, sample_shapes, shared_tensor
 from srez.data.windows import aligned_floats
 from srez.errors import UserError
@@ -111,6 +112,12 @@ def batches(dataset: Dataset, starts: Sequence[int], size: int) -> list[Batch]:
         if config.noise_input:
             noises = [tf.constant(dataset.noise(start, size)) for start in starts]
             pairs = [(label, noise) for (label, _), noise in zip(pairs, noises, strict=True)]
+        elif config.degrade == "photo":
+            side, seed = config.input_size, config.random_seed
+            pairs = [
+                (label, tf.constant(degrade_batch(label.numpy(), side, seed, start)))
+                for (label, _), start in zip(pairs, starts, strict=True)
+            ]
     return [Batch(*pair) for pair in pairs]
 
 

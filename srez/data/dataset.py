@@ -33,6 +33,8 @@ CELEBA_TEST_FACES = (
 
 CACHE_SHARE = 0.25  # of the free memory, at most, for windows that are kept by --cache=auto
 REPLACEMENT_TRIES = 64  # random replacements for a damaged picture, before the search goes one by one
+# blocks of random numbers: 0 for crops and colours, one for each of these tries, then
+BLOCK_OF_NOISE_INPUT, BLOCK_OF_AMOUNTS, BLOCK_OF_NORMALS = range(REPLACEMENT_TRIES + 1, REPLACEMENT_TRIES + 4)
 
 
 @dataclass(eq=False)
@@ -177,7 +179,7 @@ class Dataset:
     def noise(self, position: int, size: int) -> np.ndarray:
         """Noise input [size, s, s, 3] in [-1, 1] of `size` samples from a position on."""
         side = self.config.noise_dimension
-        u = uniforms(self.config.random_seed, position, size, side * side * 3, block=REPLACEMENT_TRIES + 1)
+        u = uniforms(self.config.random_seed, position, size, side * side * 3, block=BLOCK_OF_NOISE_INPUT)
         return (2 * u - 1).astype(np.float32).reshape(size, side, side, 3)
 
 

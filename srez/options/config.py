@@ -114,6 +114,12 @@ class Config:
     train_noise: float = data_option(
         0.03, "standard deviation of noise added to the generator's input in training", low=0
     )
+    degrade: str = data_option(
+        "off",
+        "photo: blurred, noisy, JPEG-coded inputs in training; back_projection makes outputs agree with them",
+        choices=("off", "photo"),
+        fixed=True,
+    )
     cache: str = data_option(
         "auto",
         "keep decoded pictures in memory; auto: where all need at most a quarter of what is free",
@@ -137,11 +143,7 @@ class Config:
         path=True,
     )
     back_projection: int = networks_option(
-        0,
-        "rounds that add the enlarged difference between input and averaged-down output",
-        unit="rounds",
-        low=0,
-        high=16,
+        0, "rounds that add the enlarged difference between input and averaged-down output", low=0, high=16
     )
     gene_ema: float = networks_option(
         0.0,

@@ -94,6 +94,8 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
             f"--gene_lpips_factor={c.gene_lpips_factor:g} with --sample_size={c.sample_size}",
             f"LPIPS needs pictures of at least {SMALLEST_LPIPS} pixels a side",
         )
+    if c.noise_input and c.degrade != "off":
+        yield f"--degrade={c.degrade} with --input=noise: noise is no photograph", "leave one of them out"
     cosine = c.learning_rate_schedule == "cosine"
     if cosine != bool(c.learning_rate_batches):
         yield (

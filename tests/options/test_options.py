@@ -166,6 +166,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "scale_factor": (stream, 2, {}),
     "input": (stream, "noise", {}),
     "noise_dimension": (stream, 8, {"input": "noise"}),
+    "degrade": (stream, "photo", {}),
     "test_vectors": (stream, 3, {}),
     "cache": (kept, "off", {"cache": "memory"}),
     "random_seed": (stream, 1, {}),
