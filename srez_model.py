@@ -119,7 +119,9 @@ class Gan(tf.Module):
         adversarial = self._adversarial_loss(fake)
         if self.config.noise_input:
             return adversarial
-        faithful = tf.reduce_mean(tf.abs(shrink(own, self.config.factor) - feature))
+        # of degraded inputs the clean one is wanted
+        clean = feature if self.config.degrade == "off" else shrink(label, self.config.factor)
+        faithful = tf.reduce_mean(tf.abs(shrink(own, self.config.factor) - clean))
         loss = adversarial + self.config.gene_l1_factor * faithful
         if self.config.gene_pixel_factor:
             loss += self.config.gene_pixel_factor * tf.reduce_mean(tf.abs(output - label))

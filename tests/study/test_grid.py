@@ -378,6 +378,11 @@ PUBLISHED = {
         **{"gene_pixel_factor": 30.0, "gene_ema": 0.99, "back_projection": 2, "width": 1.0},
         **{"learning_rate_schedule": "cosine", "learning_rate_batches": 100_000, "max_batches": 100_000},
     },
+    "faithful": {
+        **{"gene_l1_factor": 1.0, "gene_pixel_factor": 10.0, "critic_iters": 0, "gene_ema": 0.999},
+        **{"learning_rate_start": 3e-4, "learning_rate_batches": 12_000, "max_batches": 12_000},
+        **{"train_noise": 0.01, "back_projection": 2, "width": 1.0},
+    },
     "hinge": {
         **{"loss_func": "hinge", "critic_norm": "spectral", "gene_pixel_factor": 10.0, "gene_ema": 0.999},
         **{"back_projection": 2, "learning_rate_half_life": 3000, "max_batches": 9001},
