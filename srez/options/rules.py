@@ -9,7 +9,6 @@ from typing import Any
 
 from srez.errors import UserError
 
-SMALLEST_LPIPS = 32  # pixels: nothing of smaller pictures is left in AlexNet
 FRESH_BATCH = 8  # faces in a batch of fresh critics
 LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
 # objectives that are kept as 2017 spelled them, so that old runs go on
@@ -89,11 +88,6 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     for name in ("gene_pixel_factor", "gene_lpips_factor"):
         if c.noise_input and (value := getattr(c, name)):
             yield f"--{name}={value:g} with --input=noise: noise has no label", "leave one of them out"
-    if c.gene_lpips_factor and c.sample_size < SMALLEST_LPIPS:
-        yield (
-            f"--gene_lpips_factor={c.gene_lpips_factor:g} with --sample_size={c.sample_size}",
-            f"LPIPS needs pictures of at least {SMALLEST_LPIPS} pixels a side",
-        )
     if c.noise_input and c.degrade != "off":
         yield f"--degrade={c.degrade} with --input=noise: noise is no photograph", "leave one of them out"
     cosine = c.learning_rate_schedule == "cosine"

@@ -183,7 +183,7 @@ OBSERVERS: dict[str, tuple[Callable, object, dict]] = {
     "loss_func": (weights, "wgan", {}),
     "gene_l1_factor": (weights, 0.5, {}),
     "gene_pixel_factor": (weights, 5.0, {}),
-    "gene_lpips_factor": (weights, 5.0, {"sample_size": 32}),
+    "gene_lpips_factor": (weights, 5.0, {}),
     "LAMBDA": (weights, 1.0, {"loss_func": "wgangp"}),
     "weigh_clip": (weights, 1, {}),
     "clip_value": (weights, 0.02, {"weigh_clip": 1}),
