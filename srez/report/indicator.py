@@ -228,6 +228,6 @@ def _across_evidence(relations: Relations) -> Iterator[str]:
     if parts:
         yield (
             f"Across trainings, rank correlation with {METRICS[relations.results.quality].short} at the last "
-            f"moment. {'; '.join(parts)}. The intervals take trainings of a cell for independent, which they "
-            "are not: they are too narrow."
+            f"moment, for {'; '.join(parts)}. The intervals take trainings of a cell for independent, "
+            "which they are not: they are too narrow."
         )
