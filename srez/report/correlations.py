@@ -8,15 +8,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from srez.report.verdicts import Curve, finite
 
-SAMPLES, MOMENTS = (
-    "samples",
-    "moments",
-)  # all of a training's samples; those at which fresh critics are trained
-MIN_PAIRS = {SAMPLES: 8, MOMENTS: 5}  # without which no correlation is given
+# all of a training's samples; those at which fresh critics are trained; those after half of its batches
+SAMPLES, MOMENTS, LATE = "samples", "moments", "second half"
+MIN_PAIRS = {SAMPLES: 8, MOMENTS: 5, LATE: 8}  # without which no correlation and no regret is given
 MIN_SEEDS = 3  # of a cell, without which none is compared with the others
 
 
@@ -24,7 +21,8 @@ class Indicator(NamedTuple):
     """A number that might tell how good the pictures are: its titles, what it is, and how it tells it.
 
     direction: -1 if it falls as the generator gets better, else 1. own_critic: whether the critic that the
-    generator learns from estimates it. penalty: the figure that has its critic's gradient penalty.
+    generator learns from estimates it. penalty: the figure that has its critic's gradient penalty. size_of:
+    the figure that it is the size of, whatever the sign.
     """
 
     title: str
@@ -33,10 +31,12 @@ class Indicator(NamedTuple):
     direction: int = -1
     own_critic: bool = False
     penalty: str = ""
+    size_of: str = ""
 
 
 WASSERSTEIN = ("wgan", "wgangp")  # values of --loss_func
 ESTIMATE, HELDOUT = "wasserstein_estimate", "heldout_wasserstein_estimate"
+SIZE = "wasserstein_estimate_size"
 FRESH, TRANSPORT, CLOCK = "fresh_wasserstein_estimate", "transport", "batch"
 GENERATOR_LOSS, CRITIC_LOSS = "generator_loss", "discriminator_tot_loss"
 INDICATORS = {
@@ -47,6 +47,15 @@ INDICATORS = {
         "it trains on: too high where it learns them by heart, too low where it lags behind the generator.",
         own_critic=True,
         penalty="gradient_penalty",
+    ),
+    SIZE: Indicator(
+        "size of the critic's own estimate",
+        "own, no sign",
+        "The critic's own estimate without its sign, as papers plot it. Added after the first run of the "
+        "study `signal`, in which the estimate was negative.",
+        own_critic=True,
+        penalty="gradient_penalty",
+        size_of=ESTIMATE,
     ),
     HELDOUT: Indicator(
         "critic's estimate on held-out faces",
@@ -105,8 +114,14 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's rank correlation of [N] and [N]; nan where one of them is constant or N is below 2."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    ranks = stats.rankdata([x, y], axis=1) - (len(x) + 1) / 2  # their mean is 0
-    return float(ranks[0] @ ranks[1] / np.sqrt((ranks[0] @ ranks[0]) * (ranks[1] @ ranks[1])))
+    a, b = _ranks(x), _ranks(y)
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks [N] minus their mean; equal values share the middle one."""
+    ordered = np.sort(values)
+    return (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, "right") - len(values)) / 2
 
 
 def fisher(correlation: float, count: int) -> float:

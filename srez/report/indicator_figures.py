@@ -19,11 +19,11 @@ from srez.report.correlations import (
     since_last_sample,
 )
 from srez.report.figures import COLORS, WIDTH, Panel, add_legend, file_name, make_panel, new_axes
-from srez.report.indicator import STRONG
+from srez.report.indicator import COMPARABLE, STRONG
 from srez.report.regret import MIN_POINTS, across, last_moments
 from srez.report.relations import Relation, Relations
 from srez.report.results import METRICS, CellResult, Results
-from srez.report.text import MINUS, interval, number
+from srez.report.text import MINUS, interval, median_and_range, number
 from srez.report.verdicts import finite
 
 HALF = 0.5
@@ -164,7 +164,7 @@ def across_panels(relations: Relations) -> Iterator[Panel]:
     """Indicators against quality at the last moment, a mark for each training."""
     quality = relations.results.quality
     objectives = list(relations.results.objectives)
-    for indicator in (TRANSPORT, FRESH) if quality else ():
+    for indicator in COMPARABLE if quality else ():
         points = last_moments(relations, indicator)
         if len(points) < MIN_POINTS:
             continue
@@ -176,8 +176,8 @@ def across_panels(relations: Relations) -> Iterator[Panel]:
                 color = COLORS[i % len(COLORS)]
                 axes.plot(*zip(*pairs, strict=True), "o", color=color, markersize=4.5, label=objective)
         text = (
-            f"all trainings {number(found.trainings, signed=True)}, means of cells "
-            f"{number(found.cells, signed=True)},\nwithin cells {interval(found.within)}"
+            f"all trainings {interval(found.trainings)}, means of cells {number(found.cells, signed=True)},\n"
+            f"within cells {median_and_range(found.within, signed=True)}"
         )
         axes.set_title(text, loc="left", fontsize=8)
         axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -32,7 +32,25 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
+class Spread(NamedTuple):
+    """Median, smallest and largest of so many values; no interval: it says nothing of others."""
+
+    median: float
+    low: float
+    high: float
+    runs: int
+
+
 NOTHING = Interval(np.nan, np.nan, np.nan, 0, 0)
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """The spread of the finite values; nan of none."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return Spread(np.nan, np.nan, np.nan, 0)
+    return Spread(float(np.median(values)), float(values.min()), float(values.max()), len(values))
 
 
 def over_seeds(cells: Cells, bounds: tuple[float, float] = ANYWHERE) -> Interval:
@@ -45,16 +63,6 @@ def over_seeds(cells: Cells, bounds: tuple[float, float] = ANYWHERE) -> Interval
     """
     usable = _with_spread(cells)
     return _weighted(usable, np.full(len(usable), 1 / max(1, len(usable))), bounds)
-
-
-def over_cells(cells: Cells, bounds: tuple[float, float] = ANYWHERE) -> Interval:
-    """Mean over cells as a sample: Student's t over the cell means; nan as interval of fewer than two.
-
-    bounds: as in `over_seeds`. Of two objectives with the same cells give the differences, pair by pair.
-    """
-    found = _finite(cells)
-    pooled = over_seeds([[cell.mean() for cell in found]], bounds)
-    return pooled._replace(runs=sum(map(len, found)), cells=len(found))
 
 
 def difference(first: Cells, second: Cells) -> Interval:

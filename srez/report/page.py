@@ -110,6 +110,7 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         words=_words(results),
         pooled=" and ".join(curves.pooled_axes(results)),
         indicators=indicators,
+        claim_2_leads=bool(pictures.relations) and _has_one_architecture(results),
         trainings=[
             (r, [number(r.last.get(name, np.nan), METRICS[name].decimals) for name in results.metrics])
             for cell in results.included
@@ -147,6 +148,13 @@ def _captions(results: Results) -> dict[str, str]:
         "trainings": "Every training with its verdict and the reason, and its figures on held-out faces at "
         "the end: medians of its last three samples, none where it diverged.",
     }
+
+
+def _has_one_architecture(results: Results) -> bool:
+    """Whether claim 1, which asks for a variety of architectures, cannot be answered by this study."""
+    cells = [c for c in results.included if c.loss_func == claims.WGAN_GP and not c.control]
+    options = claims.ARCHITECTURE_OPTIONS
+    return len({tuple(getattr(c.cell.config(0), name) for name in options) for c in cells}) == 1
 
 
 def _words(results: Results) -> dict[str, str]:

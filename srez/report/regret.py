@@ -6,23 +6,23 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.errors import EXIT_DIVERGED
-from srez.report.correlations import CLOCK, INDICATORS, MOMENTS, fisher, spearman
-from srez.report.intervals import Interval, over_cells, over_seeds
-from srez.report.relations import Relations, at, back, does_not_count
+from srez.report.correlations import CLOCK, INDICATORS, MIN_PAIRS, MOMENTS, fisher, spearman
+from srez.report.intervals import Interval, Spread, spread
+from srez.report.relations import Relations, at, does_not_count
 from srez.report.results import CellResult, RunResult
 from srez.report.verdicts import level
 
-PERCENT = (0.0, np.inf)  # the range of regrets
+NORMAL = 1.959964  # standard errors that 95% of a normal distribution reach to each side
 MIN_POINTS = 3  # trainings or cells, without which no correlation across them is given
 
 
 def losses_of_stopping(run: RunResult, indicator: str, truth: str, when: str) -> tuple[float, float]:
     """Percent by which a training's truth is worse than at its best sample: where the indicator is best, and
-    at a sample at random (the mean of all). Nan for both without samples that have both.
+    at a sample at random (the mean of all). Nan for both with fewer than MIN_PAIRS samples that have both.
     """
     (one, x), (other, level) = at(run, indicator, when), at(run, truth, when)
     _, mine, others = np.intersect1d(one, other, assume_unique=True, return_indices=True)
-    if not len(mine):
+    if len(mine) < MIN_PAIRS[when]:
         return float("nan"), float("nan")
     measured = dict(zip(*run.curves[truth], strict=True))
     figures = np.array([measured[batch] for batch in other[others]])
@@ -31,33 +31,26 @@ def losses_of_stopping(run: RunResult, indicator: str, truth: str, when: str) ->
 
 
 class Regret(NamedTuple):
-    """Percent by which quality is worse than at the best sample, means over trainings.
+    """Percent by which quality is worse than at a training's best sample, over trainings.
 
     stopped: where the indicator is best. more_than_last: that minus the same of stopping at the last sample.
     at_random: of a sample at random.
     """
 
-    stopped: Interval
-    more_than_last: Interval
-    at_random: float
+    stopped: Spread
+    more_than_last: Spread
+    at_random: Spread
 
 
 def regret(relations: Relations, cells: Sequence[CellResult], indicator: str, when: str) -> Regret:
     """The regret of an indicator in the trainings of those of the cells in which it counts."""
     truth = relations.results.quality
-    counting = [cell for cell in cells if not does_not_count(cell, indicator)]
+    runs = [r for cell in cells if not does_not_count(cell, indicator) for r in cell.finished]
     found, last = (
-        [
-            np.array([losses_of_stopping(r, name, truth, when) for r in c.finished]).reshape(-1, 2)
-            for c in counting
-        ]
+        np.array([losses_of_stopping(r, name, truth, when) for r in runs]).reshape(-1, 2)
         for name in (indicator, CLOCK)
     )
-    return Regret(
-        over_seeds([each[:, 0] for each in found], PERCENT),
-        over_seeds([each[:, 0] - clock[:, 0] for each, clock in zip(found, last, strict=True)]),
-        over_seeds([each[:, 1] for each in found]).mean,
-    )
+    return Regret(spread(found[:, 0]), spread(found[:, 0] - last[:, 0]), spread(found[:, 1]))
 
 
 class Point(NamedTuple):
@@ -69,12 +62,15 @@ class Point(NamedTuple):
     quality: float
 
 
-def last_moments(relations: Relations, indicator: str) -> list[Point]:
-    """Every training in which an indicator counts at its last moment, but those that diverged."""
+def last_moments(relations: Relations, indicator: str, any_penalty: bool = False) -> list[Point]:
+    """Every training in which an indicator counts at its last moment, but those that diverged.
+
+    any_penalty: it counts whatever the gradient penalty of its critic.
+    """
     points, truth, sign = [], relations.results.quality, INDICATORS[indicator].direction
     for objective, cells in relations.results.objectives.items():
         for cell in cells:
-            if does_not_count(cell, indicator):
+            if does_not_count(cell, indicator, any_penalty):
                 continue
             for r in cell.finished:
                 (one, x), (other, _) = at(r, indicator, MOMENTS), at(r, truth, MOMENTS)
@@ -89,13 +85,13 @@ def last_moments(relations: Relations, indicator: str) -> list[Point]:
 class Across(NamedTuple):
     """Rank correlations of an indicator with quality at the last moment, +1: the better, the better.
 
-    trainings: over all. cells: over their means. within: the mean of those over the seeds of each cell. Nan
-    where there are fewer than three to compare.
+    trainings: over all, with an interval as if they were independent. cells: over their means. within: of
+    those over the seeds of each cell. Nan where there are fewer than three to compare.
     """
 
-    trainings: float
+    trainings: Interval
     cells: float
-    within: Interval
+    within: Spread
 
 
 def across(points: Sequence[Point], indicator: str, truth: str) -> Across:
@@ -105,12 +101,22 @@ def across(points: Sequence[Point], indicator: str, truth: str) -> Across:
         _, (better,) = level(truth, ([0], [point.quality]))
         by_cell.setdefault(point.cell, []).append((INDICATORS[indicator].direction * point.indicator, better))
     groups = [np.array(pairs) for pairs in by_cell.values()]
-    within = over_cells([[fisher(_correlation(pairs), len(pairs))] for pairs in groups])
+    r = _correlation(np.concatenate(groups) if groups else np.empty((0, 2)))
     return Across(
-        _correlation(np.concatenate(groups) if groups else np.empty((0, 2))),
+        independent(r, len(points))._replace(cells=len(groups)),
         _correlation(np.array([pairs.mean(axis=0) for pairs in groups]).reshape(-1, 2)),
-        back(within),
+        spread([_correlation(pairs) for pairs in groups]),
     )
+
+
+def independent(r: float, count: int) -> Interval:
+    """A rank correlation of `count` independent pairs with the interval of Fisher's z, whose variance is
+    1.06 / (count - 3) for ranks (Fieller, Hartley and Pearson 1957); nan as interval of fewer than five.
+    """
+    if count < MIN_PAIRS[MOMENTS]:
+        return Interval(r, np.nan, np.nan, count, 1)
+    z, reach = fisher(r, count), NORMAL * np.sqrt(1.06 / (count - 3))
+    return Interval(r, float(np.tanh(z - reach)), float(np.tanh(z + reach)), count, 1)
 
 
 def _correlation(pairs: np.ndarray) -> float:

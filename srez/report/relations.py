@@ -9,8 +9,10 @@ import numpy as np
 
 from srez.report.correlations import (
     CLOCK,
+    ESTIMATE,
     FRESH,
     INDICATORS,
+    LATE,
     MIN_PAIRS,
     MOMENTS,
     SAMPLES,
@@ -28,6 +30,7 @@ from srez.report.verdicts import EMPTY_CURVE, Curve, finite, level
 MIN_GRADIENT_SHARE = 0.01  # of the critic's part in the generator's gradient, for a critic that lives
 MAX_PENALTY = 0.1  # mean square of the critic's gradient norm minus 1, for an estimate of a distance
 FLAT = 1e-9  # half the width of an interval, from rounding alone
+CEILING = 0.95  # a null, up or down, beyond which nothing can be told from a clock
 PENALIZED = ("wgangp",)  # values of --loss_func
 
 
@@ -72,9 +75,13 @@ class Relations:
         return self._kinds[indicator]
 
     def combinations(self) -> list[tuple[str, str, str]]:
-        """Every indicator with every truth at every kind of samples that there is."""
+        """Every indicator with every truth at every kind of samples in `tabled`."""
         pairs = itertools.product(INDICATORS, self.truths)
-        return [(one, truth, when) for one, truth in pairs if one != truth for when in self.kinds(one)]
+        return [(one, truth, when) for one, truth in pairs if one != truth for when in self.tabled(one)]
+
+    def tabled(self, indicator: str) -> tuple[str, ...]:
+        """The kinds of samples with correlations: `kinds`, and late ones for the own estimate."""
+        return (*self.kinds(indicator), *((LATE,) if indicator == ESTIMATE else ()))
 
     def of_cell(self, cell: CellResult, indicator: str, truth: str, when: str) -> CellCorrelation:
         """How an indicator goes with a truth in a cell's finished trainings, in their order."""
@@ -85,18 +92,24 @@ class Relations:
             self._cells[key] = cell_correlation(indicators, truths, MIN_PAIRS[when])
         return self._cells[key]
 
-    def of(self, cells: Sequence[CellResult], indicator: str, truth: str, when: str) -> Relation:
-        """How an indicator goes with a truth in the trainings of those of the cells in which it counts."""
-        counting = [cell for cell in cells if not does_not_count(cell, indicator)]
+    def of(
+        self, cells: Sequence[CellResult], indicator: str, truth: str, when: str, any_penalty: bool = False
+    ) -> Relation:
+        """How an indicator goes with a truth in the trainings of those of the cells in which it counts.
+
+        any_penalty: it counts whatever the gradient penalty of its critic.
+        """
+        counting = [cell for cell in cells if not does_not_count(cell, indicator, any_penalty)]
         found = [self.of_cell(cell, indicator, truth, when) for cell in counting]
         r = over_seeds([one.z for one in found])
         if not r.runs:
             return NO_RELATION
-        null = over_seeds([one.null_z for one in found]).mean
+        null = float(np.tanh(over_seeds([one.null_z for one in found]).mean))
         excess = over_seeds([one.excess_z for one in found])
-        if excess.half_width < FLAT:  # trainings without any difference tell nothing of others
+        # trainings without any difference tell nothing of others, nor do ranks that have no room to differ
+        if excess.half_width < FLAT or abs(null) > CEILING:
             excess = excess._replace(low=np.nan, high=np.nan)
-        return Relation(back(r), float(np.tanh(null)), back(excess))
+        return Relation(back(r), null, back(excess))
 
 
 def back(z: Interval) -> Interval:
@@ -106,22 +119,29 @@ def back(z: Interval) -> Interval:
 
 
 def at(run: RunResult, name: str, when: str) -> Curve:
-    """A training's indicator or truth at its samples or moments after batch 0, larger for better pictures."""
+    """A training's indicator or truth at a kind of its samples after batch 0, larger for better pictures."""
     batch, curve = run.sampled_batches, run.curves.get(name, EMPTY_CURVE)
     if name == CLOCK:
         values = batch
     elif name in INDICATORS:
-        values = INDICATORS[name].direction * since_last_sample(curve, batch)
+        about = INDICATORS[name]
+        logged = since_last_sample(run.curves.get(about.size_of, curve), batch)
+        values = about.direction * (np.abs(logged) if about.size_of else logged)
     else:
         batch, values = level(name, curve)
     wanted = (batch > 0) & np.isfinite(values)
     if when == MOMENTS:
         wanted &= np.isin(batch, run.curves.get(FRESH, EMPTY_CURVE)[0])
+    elif when == LATE:
+        wanted &= batch > batch[-1:] / 2
     return batch[wanted], values[wanted]
 
 
-def does_not_count(cell: CellResult, indicator: str) -> str:
-    """Why an indicator of a cell cannot be taken for what it is called; '' where it can."""
+def does_not_count(cell: CellResult, indicator: str, any_penalty: bool = False) -> str:
+    """Why an indicator of a cell cannot be taken for what it is called; '' where it can.
+
+    any_penalty: the rule about its critic's gradient penalty left out.
+    """
     about = INDICATORS[indicator]
     if not indicator_applies(indicator, cell.loss_func):
         return "its critic estimates no distance"
@@ -131,7 +151,7 @@ def does_not_count(cell: CellResult, indicator: str) -> str:
         share = _median(cell, "critic_gradient_share")
         if not share >= MIN_GRADIENT_SHARE:
             return f"its critic's share of the generator's gradient is {_measured(share)}"
-    if about.penalty and (not about.own_critic or cell.loss_func in PENALIZED):
+    if about.penalty and not any_penalty and (not about.own_critic or cell.loss_func in PENALIZED):
         penalty = _median(cell, about.penalty)
         if not penalty <= MAX_PENALTY:
             return f"its critic's gradient penalty is {_measured(penalty)}"

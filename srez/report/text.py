@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from srez.report.intervals import Interval
+from srez.report.intervals import Interval, Spread
 
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
 
@@ -23,6 +23,17 @@ def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:
     if not np.isfinite(mean.low):
         return text
     return f"{text} [{number(mean.low, decimals, signed)}, {number(mean.high, decimals, signed)}]"
+
+
+def median_and_range(found: Spread, decimals: int = 2, signed: bool = False, unit: str = "") -> str:
+    """Median and range: '0.61 (0.42 to 0.80)'; a dash where there is none, '0.61' of a single value."""
+    text = number(found.median, decimals, signed)
+    if not found.runs:
+        return DASH
+    text += unit
+    if found.runs == 1:
+        return text
+    return f"{text} ({number(found.low, decimals, signed)} to {number(found.high, decimals, signed)})"
 
 
 def percent(found: Interval) -> str:

@@ -99,16 +99,24 @@ def simulated(random, seeds: int, samples: int, coupled: bool) -> tuple[list, li
     return [(batch, each) for each in indicators], [(batch, each) for each in truths]
 
 
+# means of z and of its excess in 8,000 other studies of five seeds (default_rng(12345)), within 0.004;
+# without coupling the excess is 0, since a training's indicator goes with its own truth as with any other's
+TRUTHS = {(32, False): (0.481, 0.0), (32, True): (1.052, 0.678), (6, True): (1.120, 0.587)}
+
+
 @pytest.mark.parametrize(
-    ("samples", "coupled", "low", "high"), [(32, False, 0, 0.025), (32, True, 0.85, 1), (6, True, 0.1, 0.3)]
+    ("seeds", "samples", "coupled", "low", "high"),
+    [(5, 32, False, 0, 0.03), (5, 32, True, 0.85, 1), (5, 6, True, 0.1, 0.3), (3, 32, True, 0.3, 0.5)],
 )
-def test_intervals_cover_what_very_many_trainings_have(samples, coupled, low, high):
-    """Five seeds, at all samples of a study and at few moments; and how often an excess is seen."""
+def test_intervals_cover(seeds, samples, coupled, low, high):
+    """At all samples of a study and at few moments; and how often an excess is seen.
+
+    The standard error of a coverage is 1.1%. In 2,000 studies each that of r is 94 to 96%, of the excess 95
+    to 97%: the jackknife's interval is a little wide.
+    """
     random = np.random.default_rng(0)
-    studies = [cell_correlation(*simulated(random, 5, samples, coupled), least=5) for _ in range(250)]
-    for kind in ("z", "excess_z"):
-        values = [getattr(study, kind) for study in studies]
-        true = np.mean(values)  # of all of them
-        intervals = [over_seeds([each]) for each in values]
-        assert 0.92 < np.mean([each.low <= true <= each.high for each in intervals]) < 0.98, kind
+    studies = [cell_correlation(*simulated(random, seeds, samples, coupled), least=5) for _ in range(400)]
+    for kind, true in zip(("z", "excess_z"), TRUTHS[samples, coupled], strict=True):
+        intervals = [over_seeds([getattr(study, kind)]) for study in studies]
+        assert 0.93 <= np.mean([each.low <= true <= each.high for each in intervals]) <= 0.98, kind
     assert low <= np.mean([each.low > 0 for each in intervals]) <= high

@@ -5,10 +5,11 @@ import pytest
 from fake_study import signals
 
 from srez.report.claims import FAILS, HOLDS, OPEN
+from srez.report.correlations import LATE, MOMENTS
 from srez.report.correlations import SAMPLES as ALL
 from srez.report.indicator import answer, assess_indicator
 from srez.report.intervals import Interval
-from srez.report.relations import Relation, Relations, does_not_count
+from srez.report.relations import Relation, Relations, at, does_not_count
 from srez.report.results import UNDER_WAY
 from srez.report.text import MINUS
 
@@ -42,10 +43,13 @@ def test_an_estimate_that_follows_or_opposes(tmp_path, sign, expected):
     assert found.evidence[0].startswith(
         f"wgan-gp: rank correlation with LPIPS {'+' if sign > 0 else MINUS}1.00 ["
     )
-    counts = "in 1, not in 0" if sign > 0 else "in 0, not in 1"
-    assert found.reason == f"the estimate counts in 1 Wasserstein objective; it tells quality {counts}"
-    told = f"{expected} (tells quality in {max(sign, 0)} of 1 objectives)"
-    assert found.evidence[1] == f"Critic's estimate on held-out faces, by the same rule: {told}."
+    yes, no = (1, "none") if sign > 0 else ("none", 1)
+    assert found.reason == (
+        f"the estimate counts in 1 Wasserstein objective: in {yes} it tells how good the pictures are (a "
+        f"rank correlation above 0.5, and more than a clock's), in {no} it does not"
+    )
+    told = f"{expected} (tells it in {max(sign, 0)} of 1 objectives)"
+    assert f"Critic's estimate on held-out faces, by the same rule: {told}." in found.evidence
 
 
 @pytest.mark.parametrize(
@@ -97,4 +101,47 @@ def test_trainings_that_all_rise_alike_decide_nothing(tmp_path):
         run.curves["lpips"] = run.curves["wasserstein_estimate"] = (batch, 1 / (1 + batch + run.run.seed))
     found = assess_indicator(Relations(of))
     assert found.answer == OPEN
-    assert found.reason.endswith("it tells quality in 0, not in 0")
+    assert found.reason.endswith("in none it does not, in 1 that is not decided")
+    assert np.isnan(
+        Relations(of).of(of.objectives["wgan-gp"], "wasserstein_estimate", "lpips", ALL).excess.low
+    )
+
+
+def test_a_negative_estimate_has_a_size_that_goes_the_other_way(tmp_path):
+    """Minus LPIPS: +1 without its sign, and -1 with it."""
+    relations = Relations(signals(tmp_path, -1))
+    cells = relations.results.objectives["wgan-gp"]
+    own, size = (
+        relations.of(cells, name, "lpips", ALL)
+        for name in ("wasserstein_estimate", "wasserstein_estimate_size")
+    )
+    assert size.r == pytest.approx((-own.r.mean, -own.r.high, -own.r.low, *own.r[3:]))
+    assert size.r.mean > 0.99
+    assert size.null == pytest.approx(-own.null)
+
+
+def test_samples_of_the_second_half(tmp_path):
+    """Of 120 batches those after batch 60."""
+    run = signals(tmp_path).runs[0]
+    for name in ("wasserstein_estimate", "lpips", "batch"):
+        assert at(run, name, LATE)[0].tolist() == [70, 80, 90, 100, 110, 120]
+
+
+def test_whatever_the_penalty(tmp_path):
+    """The fresh critics' penalty is too large for the rule: they count nowhere by it, everywhere without."""
+    relations = Relations(signals(tmp_path, fresh_gradient_penalty=0.2))
+    fresh = "fresh_wasserstein_estimate"
+    cells = relations.results.objectives["gan"]
+    assert does_not_count(cells[0], fresh) == "its critic's gradient penalty is 0.200"
+    assert does_not_count(cells[0], fresh, any_penalty=True) == ""
+    assert relations.of(cells, fresh, "lpips", MOMENTS).r.runs == 0
+    assert relations.of(cells, fresh, "lpips", MOMENTS, any_penalty=True).r.runs == 4
+    evidence = assess_indicator(relations).evidence
+    start = "Estimate of fresh critics, by the same rule: it counts nowhere; whatever the penalty, "
+    assert any(line.startswith(start) and "of 2 objectives" in line for line in evidence)
+    at_moments = next(line for line in evidence if line.startswith("At the moments, the 5 samples"))
+    assert "(does not count: its critic's gradient penalty is 0.200), its own estimate +" in at_moments
+    across = next(line for line in evidence if line.startswith("Across trainings"))
+    assert "estimate of fresh critics, whatever the penalty: " in across
+    assert "estimate of fresh critics: " not in across
+    assert "over 12 trainings in 3 cells" in across

@@ -10,11 +10,11 @@ from srez.report.intervals import (
     Interval,
     difference,
     likeness,
-    over_cells,
     over_seeds,
     share_difference,
     share_of_independent,
     share_over_cells,
+    spread,
 )
 
 T = {1: 12.706205, 2: 4.302653, 4: 2.776445}  # 97.5% of Student's t
@@ -45,16 +45,18 @@ def test_cells_that_scatter_alike_have_all_their_degrees_of_freedom():
     assert gap == pytest.approx((3, 3 - T[4] * np.sqrt(2 / 3), 3 + T[4] * np.sqrt(2 / 3), 6, 2), rel=1e-6)
 
 
-def test_fixed_cells_without_spread_leave_no_doubt_and_cells_as_a_sample_do():
-    cells = [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [2.0, 2.0]]
-    assert over_seeds(cells)[:3] == (1, 1, 1)
-    reach = T[2] / np.sqrt(3)
-    assert over_cells(cells) == pytest.approx((1, 1 - reach, 1 + reach, 8, 3), rel=1e-6)
+def test_fixed_cells_without_spread_leave_no_doubt():
+    assert over_seeds([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0], [2.0, 2.0]])[:3] == (1, 1, 1)
+
+
+def test_the_spread_of_values():
+    assert spread([4, np.nan, 1, 3, 2]) == (2.5, 1, 4, 4)
+    assert np.isnan(spread([np.nan]).median)
 
 
 def test_an_interval_ends_where_its_values_do():
     assert over_seeds([[0.8, 0.9, 1.0]], (-1, 1)).high == 1
-    assert over_cells([[0.0], [0.1]], (0, np.inf)).low == 0
+    assert over_seeds([[0.0, 0.1]], (0, np.inf)).low == 0
 
 
 def test_too_few_values():
@@ -62,7 +64,6 @@ def test_too_few_values():
     assert alone.mean == pytest.approx(0.5)
     assert np.isnan([alone.low, alone.high]).all()
     assert over_seeds([[0.4, np.nan], [0.6, 0.8]])[3:] == (2, 1)  # the cell with one has no spread
-    assert np.isnan(over_cells([[1, 2, 3]]).low)
     assert np.isnan([over_seeds([[], [np.nan]]).mean, difference([], [[1, 2]]).mean]).all()
 
 
@@ -120,9 +121,6 @@ def test_intervals_of_means_and_differences_cover(seeds, cells):
     others = random.normal(0, deviation[::-1] / 2, (DRAWS, cells, seeds))
     assert 0.93 <= coverage(map(over_seeds, drawn), offset.mean()) <= 0.97
     assert 0.93 <= coverage(map(difference, drawn, others), offset.mean()) <= 0.97
-    if cells > 1:  # cells drawn themselves
-        sample = random.normal(random.normal(0.5, 2, (DRAWS, cells, 1)), 1, (DRAWS, cells, seeds))
-        assert 0.93 <= coverage(map(over_cells, sample), 0.5) <= 0.97
 
 
 def draw_shares(

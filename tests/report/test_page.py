@@ -299,3 +299,20 @@ def test_the_same_study_gives_the_same_files(tmp_path):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     write_report(str(folder))
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_figure_of_the_claim_that_can_be_answered_leads(study, tmp_path):
+    """Claim 1 needs several architectures: with one of them claim 2's correlations come first."""
+    first = Page((study / "report.html").read_text()).of("img")[0]["alt"]
+    assert not first.startswith("Rank correlation")
+    folder = begin(tmp_path / "s")
+    both, one = 'gen_architect = ["resnet", "deconv"]', 'gen_architect = ["resnet"]'
+    text = (folder / "study.toml").read_text().replace(both, one)
+    (folder / "study.toml").write_text(text[: text.index("[[exclude]]")])
+    for name in ("gan-resnet-s0", "gan-resnet-s1", "wgangp-resnet-s0", "wgangp-resnet-s1"):
+        train(folder, name, usual(int(name[-1])) | {"critic_gradient_share": lambda batch: 0.5})
+    page = Page(Path(write_report(str(folder))).read_text())
+    alts = [a["alt"] for a in page.of("img")]
+    assert alts[0].startswith("Rank correlation with LPIPS")
+    assert alts.count(alts[0]) == 1
+    assert first.split(":")[0] in [alt.split(":")[0] for alt in alts]  # claim 1's is further down
