@@ -26,6 +26,7 @@ VERDICT_COLORS = {
     "converged": "#bcd9ef",
     "improving": "#ddecf7",
     "worse than bicubic": "#c9c3e0",
+    "no adversary": "#c5e0d8",
     "undecided": "#f3f3f3",
     "too short": "#f3f3f3",
     "oscillating": "#fbdc9a",
@@ -35,7 +36,7 @@ VERDICT_COLORS = {
     "mixed": "#e6ebcb",
 }
 # in which a bar of trainings is stacked: what is stable, what is neither, what is unstable
-STACKED = (*STABLE[::-1], "worse than bicubic", "undecided", "too short", *UNSTABLE[::-1])
+STACKED = (*STABLE[::-1], "worse than bicubic", "no adversary", "undecided", "too short", *UNSTABLE[::-1])
 STYLE = {
     "font.size": 9,
     "figure.titlesize": 10,

@@ -6,9 +6,9 @@ from srez.report.claims import COUNTED_WORDS, ENOUGH, STABILITY_RULES
 from srez.report.correlations import ESTIMATE, INDICATORS, LATE, MIN_PAIRS, MOMENTS, SAMPLES
 from srez.report.indicator import INDICATOR_RULES
 from srez.report.measures import FACES, TERMS
-from srez.report.relations import CEILING, MAX_PENALTY, MIN_GRADIENT_SHARE
+from srez.report.relations import CEILING, MAX_PENALTY
 from srez.report.results import METRICS
-from srez.report.verdicts import GAIN, LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
+from srez.report.verdicts import GAIN, LEVELS, MIN_GRADIENT_SHARE, MIXED, STABLE, UNSTABLE, VERDICTS
 
 
 class Section(NamedTuple):

@@ -25,9 +25,8 @@ from srez.report.correlations import (
 from srez.report.intervals import NOTHING, Interval, over_seeds
 from srez.report.results import CellResult, Results, RunResult
 from srez.report.text import number
-from srez.report.verdicts import EMPTY_CURVE, Curve, finite, level
+from srez.report.verdicts import EMPTY_CURVE, MIN_GRADIENT_SHARE, Curve, finite, level
 
-MIN_GRADIENT_SHARE = 0.01  # of the critic's part in the generator's gradient, for a critic that lives
 MAX_PENALTY = 0.1  # mean square of the critic's gradient norm minus 1, for an estimate of a distance
 FLAT = 1e-9  # half the width of an interval, from rounding alone
 CEILING = 0.95  # a null, up or down, beyond which nothing can be told from a clock

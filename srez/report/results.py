@@ -16,7 +16,9 @@ from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
     EMPTY_CURVE,
     LEVELS,
+    RULE,
     Curve,
+    Limits,
     Verdict,
     consensus,
     finite,
@@ -31,6 +33,7 @@ STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
 DIVERSITY = "diversity"
 L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"
 CONTROLS = (L1_ONLY, FROZEN_CRITIC)
+GRADIENT_SHARE = "critic_gradient_share"
 LOSSES = (  # that must be finite
     "generator_loss",
     "discriminator_tot_loss",
@@ -38,7 +41,7 @@ LOSSES = (  # that must be finite
     "discriminator_fake_loss",
     "gradient_penalty",
 )
-LOGGED_METRICS = (ESTIMATE, HELDOUT, *LOSSES, "heldout_gradient_penalty", "critic_gradient_share")
+LOGGED_METRICS = (ESTIMATE, HELDOUT, *LOSSES, "heldout_gradient_penalty", GRADIENT_SHARE)
 MOMENT_METRICS = (FRESH, "fresh_gradient_penalty", TRANSPORT)  # measured at few samples
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
 QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are read from
@@ -76,6 +79,17 @@ BICUBIC = {name: f"bicubic_{name}" for name in METRICS}  # the same figures of b
 ALL_METRICS = (*METRICS, *LOGGED_METRICS, *MOMENT_METRICS, *GRADIENT_NORMS, *BICUBIC.values())
 
 
+def control_of(cell: Cell) -> str:
+    """Which control a cell is, whatever its label: L1_ONLY or FROZEN_CRITIC; '' if it is none.
+
+    L1 only: the generator sees no critic. Frozen critic: the critic stays as random as it was made.
+    """
+    config = cell.config(0)
+    if config.gene_l1_factor == 1:
+        return L1_ONLY
+    return FROZEN_CRITIC if config.critic_iters == 0 else ""
+
+
 @dataclass
 class RunResult:
     """A training so far.
@@ -92,11 +106,16 @@ class RunResult:
     batches: int = 0
     curves: dict[str, Curve] = field(default_factory=dict)
     quality: str = ""
-    _verdicts: dict[str, Verdict] = field(default_factory=dict, repr=False)
+    _verdicts: dict[tuple[str, Limits], Verdict] = field(default_factory=dict, repr=False)
 
     @property
     def loss_func(self) -> str:
         return self.run.cell.config(self.run.seed).loss_func
+
+    @property
+    def control(self) -> str:
+        """Which control it is; '' if it is none."""
+        return control_of(self.run.cell)
 
     @cached_property
     def sampled_batches(self) -> np.ndarray:
@@ -113,13 +132,14 @@ class RunResult:
         """The verdict of a finished training; of others the state that it is in."""
         return self.verdict_by(self.quality)
 
-    def verdict_by(self, quality: str) -> Verdict:
+    def verdict_by(self, quality: str, limits: Limits = RULE) -> Verdict:
         """The verdict read from a given quality metric; the state of a training that is not finished."""
-        if quality not in self._verdicts:
-            self._verdicts[quality] = self._judge(quality)
-        return self._verdicts[quality]
+        key = (quality, limits)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._judge(quality, limits)
+        return self._verdicts[key]
 
-    def _judge(self, quality: str) -> Verdict:
+    def _judge(self, quality: str, limits: Limits) -> Verdict:
         if self.state != FINISHED:
             return Verdict(self.state, self.message)
         levels, bicubic = (
@@ -128,8 +148,15 @@ class RunResult:
         )
         diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
         losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOSSES])
-        word, reason = verdict(self.exit, levels, diversity, losses, *bicubic[1][:1])
+        known = float(bicubic[1][0]) if len(bicubic[1]) else np.nan
+        share = np.nan if self.control else self._gradient_share()
+        word, reason = verdict(self.exit, levels, diversity, losses, known, share, limits)
         return Verdict(word, self.message if word == "diverged" and self.message else reason)
+
+    def _gradient_share(self) -> float:
+        """The median over the samples after batch 0 of the critic's share of the gradient on the output."""
+        batch, values = finite(self.curves.get(GRADIENT_SHARE, EMPTY_CURVE))
+        return float(np.median(values[batch > 0])) if (batch > 0).any() else np.nan
 
     @cached_property
     def last(self) -> dict[str, float]:
@@ -190,14 +217,8 @@ class CellResult:
 
     @cached_property
     def control(self) -> str:
-        """Which control it is, whatever its label: L1_ONLY or FROZEN_CRITIC; '' if it is none.
-
-        L1 only: the generator sees no critic. Frozen critic: the critic stays as random as it was made.
-        """
-        config = self.cell.config(0)
-        if config.gene_l1_factor == 1:
-            return L1_ONLY
-        return FROZEN_CRITIC if config.critic_iters == 0 else ""
+        """Which control it is; '' if it is none."""
+        return control_of(self.cell)
 
     def last(self, metric: str) -> list[float]:
         """The last values of a metric, of every finished training that has one."""

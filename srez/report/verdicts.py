@@ -16,6 +16,7 @@ MEDIAN_WINDOW = 3  # samples whose median counts as one level
 MAX_CHANGE, MAX_DROP = 0.05, 0.1  # of a converged training, as shares of the gain
 MAX_OSCILLATION = 0.2  # and the largest drop of one that does not oscillate, as shares of the gain
 MIN_DIVERSITY_GROWTH = 0.05  # over the last third, from which on a low diversity is still rising
+MIN_GRADIENT_SHARE = 0.01  # of a critic that has a say, in the gradient on the generator's output
 MIN_DIVERSITY = 0.25  # halfway between one picture for all inputs (0) and two at even odds (0.5)
 
 Curve = tuple[np.ndarray, np.ndarray]  # batches, values; both [N], in the order of the batches
@@ -152,6 +153,14 @@ VERDICTS = {
         "faces. Where the figures of bicubic enlargement were not recorded, and for noise input, which "
         "cannot be enlarged, this word is not used.",
     ),
+    "no adversary": Definition(
+        "∅",
+        "its critic has hardly any say in what the generator learns",
+        "In the median over the samples after batch 0 the critic's share of the gradient on the generator's "
+        f"output is below {MIN_GRADIENT_SHARE:.0%}: the other terms of its loss train it alone. Not used for "
+        "controls, nor where that share was not recorded. Added after the trainings of the first study "
+        "“stability” had begun.",
+    ),
     "improving": Definition(
         "↗",
         "still getting better at the end: the training was too short",
@@ -186,17 +195,34 @@ class Verdict(NamedTuple):
     reason: str
 
 
+class Limits(NamedTuple):
+    """Limits of verdicts that may be tried at other values.
+
+    oscillation: the largest swing, and drop, of a training that does not oscillate, as shares of the gain.
+    gradient_share: the smallest of the critic in the gradient on the output, without "no adversary".
+    """
+
+    oscillation: float = MAX_OSCILLATION
+    gradient_share: float = MIN_GRADIENT_SHARE
+
+
+RULE = Limits()
+
+
 def verdict(
     exit_code: int,
     quality: Curve,
     diversity: Curve = EMPTY_CURVE,
     losses: Sequence[float] = (),
     bicubic: float = np.nan,
+    gradient_share: float = np.nan,
+    limits: Limits = RULE,
 ) -> Verdict:
     """The first verdict of VERDICTS whose definition a finished training meets.
 
     quality: finite levels over batches. diversity: of the output over batches, 1 as in real faces. losses:
-    values that must be finite. bicubic: the level of bicubic enlargement; nan where it is not known.
+    values that must be finite. bicubic: the level of bicubic enlargement; gradient_share: of the critic in
+    the gradient on the output, 0 to 1; either nan where it is not known or does not matter.
     """
     if exit_code == EXIT_DIVERGED:
         return Verdict("diverged", f"exit code {EXIT_DIVERGED}")
@@ -211,12 +237,21 @@ def verdict(
         return Verdict("collapsed", f"diversity {np.median(late_diversity):.2f} in the last third")
     if s.final_gain <= 0:
         return Verdict("no gain", "ended no better than the untrained network")
-    if s.drop > MAX_OSCILLATION:
+    if s.drop > limits.oscillation:
         return Verdict("oscillating", f"fell back by {s.drop:z.0%} of the gain")
-    if s.oscillation > MAX_OSCILLATION:
+    if s.oscillation > limits.oscillation:
         return Verdict("oscillating", f"swings by {s.oscillation:.0%} of the gain")
     if last_value(quality) <= bicubic:
         return Verdict("worse than bicubic", "ended no better than bicubic enlargement")
+    found = _course(s)
+    if gradient_share < limits.gradient_share:
+        share = f"the critic has {gradient_share:.1%} of the gradient on the output"
+        return Verdict("no adversary", f"{share}; otherwise {found.word}")
+    return found
+
+
+def _course(s: Shape) -> Verdict:
+    """The verdict of a training with which nothing is wrong."""
     if s.change > MAX_CHANGE:
         return Verdict("improving", f"{s.change:+z.0%} of the gain in the last third")
     if s.change >= -MAX_CHANGE and s.drop <= MAX_DROP:

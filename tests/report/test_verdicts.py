@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from srez.report.verdicts import (
+    RULE,
+    UNSTABLE,
     consensus,
     last_value,
     level,
@@ -191,6 +193,36 @@ def test_what_is_unstable_is_not_called_worse_than_bicubic():
     assert verdict(0, plateau(0.25), bicubic=9).word == "oscillating"
     assert verdict(0, curve(np.zeros(31)), bicubic=9).word == "no gain"
     assert verdict(0, rising_then(1 + 0.02 * np.arange(1, 11)), bicubic=9).word == "worse than bicubic"
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [(0.0, "no adversary"), (0.0099, "no adversary"), (0.0101, "converged"), (np.nan, "converged")],
+)
+def test_no_adversary(share, expected):
+    """Where the critic's share of the gradient was not recorded the word is not used."""
+    assert verdict(0, plateau(0), gradient_share=share).word == expected
+    assert expected not in UNSTABLE
+
+
+def test_no_adversary_comes_after_what_is_worse_and_instead_of_what_is_good():
+    assert verdict(0, plateau(0.25), gradient_share=0).word == "oscillating"
+    assert verdict(0, plateau(0), bicubic=1, gradient_share=0).word == "worse than bicubic"
+    assert verdict(0, plateau(0.11), gradient_share=0).reason == (
+        "the critic has 0.0% of the gradient on the output; otherwise undecided"
+    )
+    assert (
+        verdict(0, plateau(0), gradient_share=0, limits=RULE._replace(gradient_share=0)).word == "converged"
+    )
+
+
+@pytest.mark.parametrize(("limit", "lost", "height"), [(0.15, 0.16, 0.17), (0.3, 0.31, 0.4)])
+def test_other_limits_are_of_falling_back_and_of_swinging(limit, lost, height):
+    other = RULE._replace(oscillation=limit)
+    assert verdict(0, plateau(lost), limits=other).word == "oscillating"
+    assert verdict(0, plateau(lost - 0.02), limits=other).word == "undecided"
+    assert verdict(0, wave(height), limits=other).word == "oscillating"
+    assert verdict(0, wave(height - 0.1), limits=other).word in ("converged", "undecided")
 
 
 def test_reasons_hold_the_figures():
