@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from srez.report.results import FINISHED, UNDER_WAY, Results, RunResult
-from srez.study.cells import Cell, StudyRun
+from srez.study.cells import Cell, Study, StudyRun
 from srez.study.grid import read_study
 from srez.study.store import StudyStore
 
@@ -105,7 +105,11 @@ def results(tmp_path, words: dict[str, str], seeds: str = "[0, 1, 2]", controls:
     objective = '{label = "wgan-gp", loss_func = "wgangp"}'
     l1_only = '{label = "L1 only", loss_func = "wgangp", gene_l1_factor = 1.0}'
     path.write_text(text.replace(objective, f"{objective}, {l1_only}") if controls else text)
-    study = read_study(str(path))
+    return judged(read_study(str(path)), words)
+
+
+def judged(study: Study, words: dict[str, str]) -> Results:
+    """Results of a study in which the trainings named have curves of that verdict; the others converged."""
     batch = np.array(SAMPLES, float)
     levels = {
         "converged": np.minimum(batch / 60, 1),

@@ -1,26 +1,33 @@
 """Claim 1 of the 2017 paper, that WGAN-GP trains stably: an answer by written rules, counted in every way."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
-from srez.report.intervals import (
-    Cells,
-    Interval,
-    likeness,
-    share_difference,
-    share_of_independent,
-    share_over_cells,
+from srez.report.counting import (
+    ARCHITECTURES,
+    GAN,
+    GENERATOR_OPTIONS,
+    UNITS,
+    WGAN_GP,
+    Way,
+    architecture,
+    cells_with,
+    generator,
+    outcomes,
+    pairings,
+    stable_likeness,
+    stable_share,
+    titles,
 )
-from srez.report.results import FINISHED, METRICS, CellResult, Results
+from srez.report.intervals import NOTHING, Interval, effective_number, exact_limits, share_difference
+from srez.report.results import FINISHED, L1_ONLY, METRICS, CellResult, Results
 from srez.report.text import number, percent, points, share, trainings
-from srez.report.verdicts import STABLE, UNSTABLE
+from srez.report.verdicts import MAX_OSCILLATION, RULE, STABLE, UNSTABLE, Limits
 
 HOLDS, FAILS, OPEN = "holds here", "does not hold here", "not decided here"
-WGAN_GP, GAN = "wgangp", "dcgan"  # values of --loss_func
-ARCHITECTURE_OPTIONS = ("input", "gen_architect", "gen_norm", "critic_norm", "width", "back_projection")
 ENOUGH = 0.8  # of the trainings with WGAN-GP, stable: four of five
 MIN_SEEDS = 3
 MAX_NAMED = 6  # trainings in a list of names
@@ -36,10 +43,11 @@ COUNTED_QUALITIES = ("lpips", "alexnet_frechet", "ssim", "psnr")  # as far as th
 COUNTED_WORDS = {  # what may count as stable, from the strictest to the mildest
     "converged alone": ("converged",),
     "or improving (rule)": STABLE,
-    "or worse than bicubic": (*STABLE, "worse than bicubic"),
-    "or undecided": (*STABLE, "worse than bicubic", "undecided"),
+    "or worse than bicubic, or no adversary": (*STABLE, "worse than bicubic", "no adversary"),
+    "or undecided": (*STABLE, "worse than bicubic", "no adversary", "undecided"),
 }
-SAMPLE, INDEPENDENT = "cells as a sample", "trainings as independent"
+BEFOREHAND = RULE._replace(gradient_share=0)  # the limits as they were before "no adversary" was a verdict
+COUNTED_LIMITS = [Limits(oscillation) for oscillation in (0.15, MAX_OSCILLATION, 0.25, 0.3)] + [BEFOREHAND]
 
 
 class Assessment(NamedTuple):
@@ -53,14 +61,12 @@ class Assessment(NamedTuple):
 
 
 class Count(NamedTuple):
-    """One way to count: by which quality, what counts as stable, what the unit is; and what comes of it.
+    """What comes of a way to count.
 
     share: of WGAN-GP's trainings that are stable. lead: that minus the GAN's, on the same architectures.
     """
 
-    quality: str
-    stable: str
-    unit: str
+    way: Way
     share: Interval
     lead: Interval
     answer: str
@@ -68,12 +74,14 @@ class Count(NamedTuple):
 
 def assess_stability(results: Results) -> Assessment:
     """Claim 1: WGAN-GP trains stably and converges on a variety of architectures."""
-    cells = _cells(results, WGAN_GP)
-    main = count(results, results.quality, STABLE)
+    cells = cells_with(results, WGAN_GP)
+    main = count(results, Way(results.quality))
+    evidence = list(_stability_evidence(results, main))
     if obstacle := _stability_obstacle(results, cells):
         answer, reason = OPEN, f"because {obstacle}"
     else:
         answer = main.answer
+        evidence.insert(0, _what_it_takes(results, cells, main.way))
         words = _verdicts(cells)
         stable, unstable = (sum(word in those for word in words) for those in (STABLE, UNSTABLE))
         reason = (
@@ -86,38 +94,47 @@ def assess_stability(results: Results) -> Assessment:
         "WGAN-GP trains stably and converges on a variety of architectures.",
         answer,
         reason,
-        list(_stability_evidence(results, main)),
+        evidence,
     )
 
 
-def count(results: Results, quality: str, words: Sequence[str], unit: str = SAMPLE) -> Count:
-    """Count WGAN-GP's trainings whose verdict by a quality is one of `words`, and the GAN's beside them."""
-    way = (quality, words, unit)
-    wgan_gp, gan = _cells(results, WGAN_GP), _cells(results, GAN)
-    share = stable_share(results, wgan_gp, *way)
-    shared = {_architecture(cell) for cell in wgan_gp} & {_architecture(cell) for cell in gan}
-    matched = [[cell for cell in cells if _architecture(cell) in shared] for cells in (wgan_gp, gan)]
-    lead = share_difference(*(stable_share(results, cells, *way) for cells in matched))
-    stable = next((name for name, those in COUNTED_WORDS.items() if those == words), "")
-    return Count(quality, stable, unit, share, lead, stability_answer(share))
+def count(results: Results, way: Way) -> Count:
+    """Count WGAN-GP's stable trainings, and the GAN's beside them.
 
-
-def stable_share(
-    results: Results, cells: list[CellResult], quality: str, words: Sequence[str] = STABLE, unit: str = SAMPLE
-) -> Interval:
-    """The share of some cells' finished trainings whose verdict by a quality is one of `words`."""
-    outcomes = _outcomes(cells, quality, words)
-    if unit == INDEPENDENT:
-        return share_of_independent(outcomes)
-    alike = likeness([_outcomes(those, quality, words) for those in results.tested.values()])
-    return share_over_cells(outcomes, alike)
+    With architectures as the unit the lead is that of `pairings`, in which every architecture counts once.
+    """
+    wgan_gp, gan = cells_with(results, WGAN_GP), cells_with(results, GAN)
+    share = stable_share(results, wgan_gp, way)
+    if way.unit == ARCHITECTURES:
+        lead = next((one.lead for one in pairings(results, way)[::-1]), NOTHING)
+    else:
+        shared = set(map(architecture, wgan_gp)) & set(map(architecture, gan))
+        matched = ([cell for cell in cells if architecture(cell) in shared] for cells in (wgan_gp, gan))
+        lead = share_difference(*(stable_share(results, cells, way) for cells in matched))
+    return Count(way, share, lead, stability_answer(share))
 
 
 def every_count(results: Results) -> list[Count]:
     """Every way to count claim 1: by each quality, by what counts as stable, and by unit."""
     qualities = [name for name in COUNTED_QUALITIES if name in results.qualities]
-    ways = itertools.product(qualities, COUNTED_WORDS.values(), (SAMPLE, INDEPENDENT))
-    return [count(results, *way) for way in ways]
+    ways = itertools.product(qualities, COUNTED_WORDS.values(), UNITS)
+    return [count(results, Way(*way)) for way in ways]
+
+
+def counts_by_limits(results: Results) -> list[Count]:
+    """Claim 1 by the rule, but for the limits of verdicts: each of COUNTED_LIMITS."""
+    return [count(results, Way(results.quality, limits=limits)) for limits in COUNTED_LIMITS]
+
+
+def needed(trainings: int, effective: float) -> tuple[int | None, int | None]:
+    """How many stable trainings an answer takes: the least for HOLDS, the most for FAILS.
+
+    effective: the number of independent trainings that all are worth. None for what cannot come.
+    """
+    limits = [exact_limits(stable / trainings, effective) for stable in range(trainings + 1)]
+    least = next((stable for stable, (low, _) in enumerate(limits) if low > ENOUGH), None)
+    most = [stable for stable, (_, high) in enumerate(limits) if high < ENOUGH]
+    return least, most[-1] if most else None
 
 
 def stability_answer(stable: Interval) -> str:
@@ -125,21 +142,6 @@ def stability_answer(stable: Interval) -> str:
     if stable.low > ENOUGH:
         return HOLDS
     return FAILS if stable.high < ENOUGH else OPEN
-
-
-def _cells(results: Results, loss_func: str) -> list[CellResult]:
-    """The cells with an objective that are no controls."""
-    return [cell for cell in results.included if cell.loss_func == loss_func and not cell.control]
-
-
-def _architecture(cell: CellResult) -> tuple:
-    config = cell.cell.config(0)
-    return tuple(getattr(config, option) for option in ARCHITECTURE_OPTIONS)
-
-
-def _outcomes(cells: list[CellResult], quality: str, words: Sequence[str]) -> Cells:
-    """Whether the verdict by a quality is one of `words`, of the finished trainings of each cell."""
-    return [[r.verdict_by(quality).word in words for r in cell.finished] for cell in cells]
 
 
 def _verdicts(cells: list[CellResult]) -> list[str]:
@@ -168,7 +170,7 @@ def _stability_obstacle(results: Results, cells: list[CellResult]) -> str:
         return some
     if short := _verdicts(cells).count("too short"):
         return f"{trainings(short)} had too few samples for a verdict"
-    if len(set(map(_architecture, cells))) < 2:
+    if len(set(map(architecture, cells))) < 2:
         return "all its WGAN-GP trainings share one architecture"
     return too_few_seeds(results)
 
@@ -177,26 +179,86 @@ def _stability_evidence(results: Results, main: Count) -> Iterator[str]:
     """Sentences: the lead on the GAN, stability by objective, unstable trainings with WGAN-GP, spread."""
     if np.isfinite(main.lead.mean):
         yield (
-            f"Above the GAN on the same architectures by {points(main.lead)} percentage points; a difference "
-            f"of less than {100 * main.lead.half_width:.0f} could not have been seen."
+            "Above the GAN on the same architectures, as often as each was trained on, by "
+            f"{points(main.lead)} percentage points; a difference of less than "
+            f"{100 * main.lead.half_width:.0f} could not have been seen."
         )
+    yield from _architecture_by_architecture(results, main.way)
+    yield from _without_no_adversary(results, main.way)
     # WGAN-GP before all others
     tested = sorted(results.tested.items(), key=lambda item: item[1][0].loss_func != WGAN_GP)
     controls = [(f"Control, {name}", cells) for name, cells in results.controls.items()]
     for title, cells in [*tested, *controls]:
         words = _verdicts(cells)
         if words:
-            stable = share(stable_share(results, cells, results.quality))
+            stable = share(stable_share(results, cells, main.way))
             neither = len(words) - sum(word in (*STABLE, *UNSTABLE) for word in words)
             others = f", {neither} neither stable nor unstable" if neither else ""
             yield f"{title}: stable {stable}; {words.count('converged')} converged{others}."
-    unstable = [r for c in _cells(results, WGAN_GP) for r in c.finished if r.verdict.word in UNSTABLE]
+    unstable = [r for c in cells_with(results, WGAN_GP) for r in c.finished if r.verdict.word in UNSTABLE]
     if unstable:
         names = [f"{r.run.name} ({r.verdict.word}: {r.verdict.reason})" for r in unstable[:MAX_NAMED]]
         if len(unstable) > MAX_NAMED:
             names.append(f"{len(unstable) - MAX_NAMED} more")
         yield f"Unstable with WGAN-GP: {'; '.join(names)}."
+    yield from _controls_worse_than_bicubic(results)
     yield from _deviations(results)
+
+
+def _what_it_takes(results: Results, cells: list[CellResult], way: Way) -> str:
+    """A sentence: how many trainings would have had to be stable for either answer."""
+    found, alike = outcomes(cells, way), stable_likeness(results, way)
+    count = sum(map(len, found))
+    least, most = needed(count, effective_number(found, alike))
+    holds = "cannot come, even if all are stable" if least is None else f"takes {least} that are stable"
+    fails = "cannot come, even if none is" if most is None else f"takes {most} or fewer"
+    return (
+        f"With {trainings(count)} in {len(found)} cells “{HOLDS}” {holds}, “{FAILS}” {fails}, if trainings "
+        f"of one cell are as alike as they are here (intra-class correlation {number(alike)})."
+    )
+
+
+def _architecture_by_architecture(results: Results, way: Way) -> Iterator[str]:
+    """A sentence with the paired leads on the GAN; none where there is no architecture with both."""
+    leads = [
+        f"{one.title} {points(one.lead)} on {one.architectures}"
+        for one in pairings(results, way)
+        if np.isfinite(one.lead.mean)
+    ]
+    if leads:
+        yield (
+            "Architecture by architecture, each counted once, percentage points above the GAN: "
+            f"{'; '.join(leads)}."
+        )
+
+
+def _without_no_adversary(results: Results, way: Way) -> Iterator[str]:
+    """A sentence with the answer without “no adversary”; none where no training has that verdict."""
+    if "no adversary" in _verdicts([*cells_with(results, WGAN_GP), *cells_with(results, GAN)]):
+        before = count(results, way._replace(limits=BEFOREHAND))
+        yield (
+            "By the rules as they were before “no adversary” was a verdict, which was after the first "
+            f"trainings of the study “stability” had begun: {percent(before.share)} stable, "
+            f"{points(before.lead)} points above the GAN, by the interval “{before.answer}”."
+        )
+
+
+def _controls_worse_than_bicubic(results: Results) -> Iterator[str]:
+    """A sentence with the generators that end worse than bicubic by the L1 term alone; none without any."""
+    names = titles(map(generator, results.included), GENERATOR_OPTIONS)
+    words: dict[str, list[str]] = {}
+    for cell in results.controls.get(L1_ONLY, []):
+        words.setdefault(names[generator(cell)], []).extend(cell.verdicts)
+    worse = [
+        f"{name} ({found.count('worse than bicubic')} of {len(found)})"
+        for name, found in words.items()
+        if "worse than bicubic" in found
+    ]
+    if worse:
+        yield (
+            f"The control “{L1_ONLY}” is itself worse than bicubic with {', '.join(worse)}: there the word "
+            "tells what the generator can do in so many batches, not how stable an objective is."
+        )
 
 
 def _deviations(results: Results) -> Iterator[str]:

@@ -2,11 +2,11 @@
 
 from typing import NamedTuple
 
+from srez.report.counting import generator
 from srez.report.intervals import NOTHING, Interval, difference, over_seeds
 from srez.report.results import CONTROLS, L1_ONLY, METRICS, CellResult, Results
 
 BICUBIC_TITLE = "bicubic enlargement"
-GENERATOR_OPTIONS = ("input", "gen_architect", "gen_norm", "width", "back_projection")
 MISSING = {
     BICUBIC_TITLE: "the figures of bicubic enlargement, so that the verdict “worse than bicubic” is not used",
     **{control: f"trainings with the control “{control}”" for control in CONTROLS},
@@ -63,15 +63,10 @@ def _mean(cells: list[CellResult], metric: str) -> Interval:
     return over_seeds([cell.last(metric) for cell in cells], METRICS[metric].bounds)
 
 
-def _generator(cell: CellResult) -> tuple:
-    config = cell.cell.config(0)
-    return tuple(getattr(config, option) for option in GENERATOR_OPTIONS)
-
-
 def _beyond_l1(results: Results, cells: list[CellResult]) -> Interval:
     """The quality of some cells minus that of the L1 term alone, with the generators that both have."""
     controls = results.controls.get(L1_ONLY, [])
-    shared = {_generator(cell) for cell in cells} & {_generator(cell) for cell in controls}
+    shared = {generator(cell) for cell in cells} & {generator(cell) for cell in controls}
     return difference(
-        *([c.last(results.quality) for c in group if _generator(c) in shared] for group in (cells, controls))
+        *([c.last(results.quality) for c in group if generator(c) in shared] for group in (cells, controls))
     )

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from srez.report.claims import ENOUGH, stable_share
+from srez.report.claims import ENOUGH
+from srez.report.counting import Way, stable_share
 from srez.report.results import Results
 from srez.report.text import share
 from srez.report.verdicts import STABLE, UNSTABLE
@@ -122,7 +123,7 @@ def stability_panel(results: Results) -> Panel | None:
             width = 100 * found.count(word) / len(found)
             axes.barh(y, width, 0.62, left, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5)
             left += width
-        stable = stable_share(results, cells, results.quality)
+        stable = stable_share(results, cells, Way(results.quality))
         axes.plot([100 * stable.low, 100 * stable.high], [y, y], color="#111111", linewidth=1.6)
         axes.plot(100 * stable.mean, y, "D", color="#111111", markersize=4.5, clip_on=False)
         shares.append(stable)

@@ -136,36 +136,46 @@ def likeness(groups: Sequence[Cells]) -> float:
 def share_over_cells(cells: Cells, alike: float | None = None) -> Interval:
     """Share of the trainings for which something is true (1, or 0), with cells as a sample.
 
-    Korn and Graubard's interval (1998): Clopper and Pearson's with the effective number of trainings,
-    n / (1 + (m - 1) alike) for m a cell, made smaller for how few cells there are, but never below one for
-    each cell. alike: their intra-class correlation, of `likeness`; of these cells where it is None.
+    Korn and Graubard's interval (1998): Clopper and Pearson's with the effective number of trainings. alike:
+    their intra-class correlation, of `likeness`; of these cells where it is None.
     """
     found = _finite(cells)
-    if not found:
-        return Interval(np.nan, 0.0, 1.0, 0, 0)
-    n, count = sum(map(len, found)), len(found)
-    rho = likeness([found]) if alike is None else alike
-    effective = float(count)
-    if count > 1:
-        few = (student(n - 1) / student(count - 1)) ** 2
-        effective = max(effective, few * n / (1 + (n / count - 1) * rho))
-    return _exact_share(found, effective)
+    return _exact_share(found, effective_number(found, likeness([found]) if alike is None else alike))
 
 
 def share_of_independent(cells: Cells) -> Interval:
     """The same with every training taken for independent of the others: Clopper and Pearson's interval."""
     found = _finite(cells)
-    return _exact_share(found, sum(map(len, found))) if found else Interval(np.nan, 0.0, 1.0, 0, 0)
+    return _exact_share(found, sum(map(len, found)))
+
+
+def effective_number(cells: Cells, alike: float) -> float:
+    """How many independent trainings those of some cells are worth, by their intra-class correlation.
+
+    n / (1 + (m - 1) alike) for m a cell, made smaller for how few cells there are, but at least one for each.
+    """
+    n, count = sum(map(len, cells)), len(cells)
+    if count < 2:
+        return float(count)
+    few = (student(n - 1) / student(count - 1)) ** 2
+    return max(float(count), few * n / (1 + (n / count - 1) * alike))
+
+
+def exact_limits(share: float, effective: float) -> tuple[float, float]:
+    """Both ends of Clopper and Pearson's interval of a share of so many trainings, not always whole."""
+    yes, no = share * effective, (1 - share) * effective
+    low = special.betaincinv(yes, no + 1, 1 - UPPER_TAIL) if yes > 0 else 0.0
+    high = special.betaincinv(yes + 1, no, UPPER_TAIL) if no > 0 else 1.0
+    return float(low), float(high)
 
 
 def _exact_share(cells: list[np.ndarray], effective: float) -> Interval:
-    """Clopper and Pearson's interval of a share of all trainings, for so many of them, not always whole."""
+    """The share of all trainings with Clopper and Pearson's interval; anything from 0 to 1 without any."""
+    if not cells:
+        return Interval(np.nan, 0.0, 1.0, 0, 0)
     values = np.concatenate(cells)
-    share = values.mean()
-    yes, no = share * effective, (1 - share) * effective
-    low = special.betaincinv(yes, no + 1, 1 - UPPER_TAIL) if values.any() else 0.0
-    high = special.betaincinv(yes + 1, no, UPPER_TAIL) if not values.all() else 1.0
-    return Interval(float(share), float(low), float(high), len(values), len(cells))
+    share = float(values.mean())
+    return Interval(share, *exact_limits(share, effective), len(values), len(cells))
 
 
 def share_difference(first: Interval, second: Interval) -> Interval:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from srez.report.claims import COUNTED_WORDS, ENOUGH, STABILITY_RULES
+from srez.report.claims import COUNTED_LIMITS, COUNTED_WORDS, ENOUGH, STABILITY_RULES
 from srez.report.correlations import ESTIMATE, INDICATORS, LATE, MIN_PAIRS, MOMENTS, SAMPLES
 from srez.report.indicator import INDICATOR_RULES
 from srez.report.measures import FACES, TERMS
@@ -24,6 +24,7 @@ class Section(NamedTuple):
 
 
 _COUNTED = ", ".join(COUNTED_WORDS)
+_LIMITS = ", ".join(f"{share:.0%}" for share in sorted({limits.oscillation for limits in COUNTED_LIMITS}))
 SECTIONS = [
     Section(
         "Quality",
@@ -177,6 +178,22 @@ SECTIONS = [
         a sample, and verdicts read from LPIPS, SSIM or PSNR. Where all trainings of each objective end
         alike, nothing tells whether other seeds say more than other cells do: each cell then counts once,
         and even if all are stable it takes 17 cells for "holds here".
+
+        Added after the trainings of the first study "stability" had begun: (1) The verdict "no adversary".
+        As it changes what counts as stable, the answer without it stands beside the other, as it was defined
+        beforehand. All else is secondary to the endpoint: (2) WGAN-GP beside the GAN, architecture by
+        architecture: on each architecture that both have, the share of stable trainings of one objective
+        with WGAN-GP, or the mean of the shares of all of them, minus the GAN's; then the mean over
+        architectures with Student's t over them. In the second endpoint an architecture weighs as much as
+        it has trainings, and cells of several objectives on one architecture count as independent; here it
+        counts once, whatever was trained on it. No interval is given where all differences are alike; how
+        well it covers with shares of few seeds was not simulated. (3) Architectures as a third unit of the
+        table of every way: all that was trained on one is taken
+        together, rho too. (4) Other limits of oscillating ({_LIMITS}), both of the swing and of falling
+        back. (5) How many trainings would have had to be stable for either answer: by the same interval,
+        with rho as it was estimated. (6) The verdicts of the control "L1 only" beside those of each
+        architecture with its generator: "worse than bicubic" there tells of the generator, not of an
+        objective.
 
         The answer is the first of these that applies:
         """,

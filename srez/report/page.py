@@ -12,20 +12,28 @@ import matplotlib
 import numpy as np
 
 from srez.report import claims, curves, figures, indicator_figures
+from srez.report.best import best_cells, mean_in_words
 from srez.report.controls import missing_controls
 from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS, INDICATORS
+from srez.report.counting import UNITS, WGAN_GP, architecture, cells_with
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
 from srez.report.indicator import assess_indicator
 from srez.report.indicator_tables import claim_2
-from srez.report.intervals import Interval
 from srez.report.method import SECTIONS
 from srez.report.relations import Relations
-from srez.report.results import METRICS, STATES, CellResult, Results
-from srez.report.stability_tables import control_table, count_rows
+from srez.report.results import L1_ONLY, METRICS, STATES, CellResult, Results
+from srez.report.stability_tables import (
+    architecture_columns,
+    architecture_rows,
+    control_table,
+    count_rows,
+    limit_rows,
+    pairing_rows,
+)
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
-from srez.report.text import interval, number, typeset
-from srez.report.verdicts import LEVELS, MIXED, STABLE, UNSTABLE, VERDICTS
+from srez.report.text import number, typeset
+from srez.report.verdicts import MIXED, STABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
 
@@ -34,8 +42,6 @@ ANSWER_CLASSES = {
     claims.FAILS: "fails",
     claims.OPEN: "open",
 }
-MAX_BEST_CELLS = 8  # in the table of the best cells
-FEW_SEEDS = {1: "one", 2: "two", 3: "three", 4: "four"}  # numbers of seeds that leave intervals wide
 
 
 @dataclass
@@ -68,7 +74,7 @@ def fill(template: str, **values: Any) -> str:
 def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     """The page of a study as HTML."""
     indicators = claim_2(relations)
-    best, best_note = _best_cells(results)
+    best, best_note = best_cells(results)
     counts = Counter(r.state for r in results.runs)
     sections = {
         "claims": ("Claims", True),
@@ -102,7 +108,11 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         colors=VERDICT_COLORS,
         excluded=_excluded(results),
         counts=count_rows(results),
-        units=(claims.SAMPLE, claims.INDEPENDENT),
+        limits=limit_rows(results),
+        pairs=pairing_rows(results),
+        architectures=architecture_rows(results),
+        architecture_columns=architecture_columns(results),
+        units=UNITS,
         controls=control_table(results),
         missing_controls=missing_controls(results),
         best=best,
@@ -136,10 +146,21 @@ def _captions(results: Results) -> dict[str, str]:
         f"stable, which is {' or '.join(STABLE[::-1])}; lines: its 95% interval, cells taken as a sample of "
         f"those that might have been tried. Dashed: the {claims.ENOUGH:.0%} that claim 1 is asked for.",
         "counts": "The share of WGAN-GP's trainings that are stable, and how much it is above the GAN's on "
-        "the same architectures, with 95% intervals, by what verdicts are read from, "
-        "what counts as stable and what is taken for independent. The claim holds where the whole interval "
-        f"of the share lies above {claims.ENOUGH:.0%}, and does not where it lies below; in bold the "
-        "rule that was written down beforehand.",
+        "the same architectures, with 95% intervals, by what verdicts are read from, what counts as stable "
+        "and what is taken for independent: cells, each with its seeds, as a sample of those that might have "
+        "been tried; every training; or architectures, each with all objectives and seeds that were trained "
+        "on it (the lead then counts each once). The claim holds where the whole interval of the share lies "
+        f"above {claims.ENOUGH:.0%}, and does not where it lies below; in bold the rule that was written "
+        "down beforehand, with cells as a sample.",
+        "limits": "The same by the rule, but for the limit: a training oscillates that swings, or fell back, "
+        "by more than this share of what it had gained. Last, trainings whose critic has hardly any say "
+        "count like all others, as they did before “no adversary” was a verdict.",
+        "pairs": "Shares of stable trainings, as means over architectures, each of which counts once (with "
+        "several objectives on it, by their mean). The difference is the mean over architectures of WGAN-GP "
+        "minus GAN, in percentage points with the 95% interval of Student's t over architectures; none of "
+        "one alone, or where all differ alike. What else differs from the GAN's trainings could be the "
+        "reason too.",
+        "architectures": f"Verdicts of the finished trainings with the same two networks. {_alone(results)}",
         "outcomes": "The verdict that more than two thirds of a cell's finished trainings share, else "
         f"“{MIXED}”{read_from}, then the other verdicts.",
         "controls": "Figures on held-out faces at the end of the trainings, means over cells with 95% "
@@ -152,9 +173,17 @@ def _captions(results: Results) -> dict[str, str]:
 
 def _has_one_architecture(results: Results) -> bool:
     """Whether claim 1, which asks for a variety of architectures, cannot be answered by this study."""
-    cells = [c for c in results.included if c.loss_func == claims.WGAN_GP and not c.control]
-    options = claims.ARCHITECTURE_OPTIONS
-    return len({tuple(getattr(c.cell.config(0), name) for name in options) for c in cells}) == 1
+    return len(set(map(architecture, cells_with(results, WGAN_GP)))) == 1
+
+
+def _alone(results: Results) -> str:
+    """What the column of the L1 term alone is for; '' where there is none."""
+    if L1_ONLY not in results.controls:
+        return ""
+    return (
+        "Last the same generator trained by its L1 term alone, without an adversary: where that is worse "
+        "than bicubic too, the word tells of the generator and of so few batches."
+    )
 
 
 def _words(results: Results) -> dict[str, str]:
@@ -174,9 +203,22 @@ def _extent(results: Results) -> str:
         return " or ".join(f"{value:,g}" for value in sorted({getattr(config, option) for config in configs}))
 
     return (
-        f"{len(configs)} cells, {len(results.study.seeds)} seeds, {values('max_batches')} batches "
-        f"of {values('batch_size')} pictures, width {values('width')}."
+        f"{len(configs)} cells (a cell: one combination of what is varied, trained once for each seed), "
+        f"{len(results.study.seeds)} seeds, {values('max_batches')} batches of {values('batch_size')} "
+        f"pictures, width {values('width')}.{_critic_steps(results)}"
     )
+
+
+def _critic_steps(results: Results) -> str:
+    """A sentence with the critic steps of each objective; '' where all have as many."""
+    found: dict[int, list[str]] = {}
+    for name, cells in results.objectives.items():
+        for steps in sorted({cell.cell.config(0).critic_iters for cell in cells}):
+            found.setdefault(steps, []).append(name)
+    if len(found) < 2:
+        return ""
+    parts = [f"{steps} in {', '.join(names)}" for steps, names in sorted(found.items())]
+    return f" Critic steps for each step of the generator (n): {'; '.join(parts)}."
 
 
 def _excluded(results: Results) -> dict[str, str]:
@@ -188,59 +230,15 @@ def _excluded(results: Results) -> dict[str, str]:
     return {reason: "; ".join(cells) for reason, cells in titles.items()}
 
 
-def _mean_in_words(cell: CellResult, metric: str) -> str:
-    """The mean of a metric's last values over a cell's seeds, with its interval."""
-    return interval(cell.mean(metric), METRICS[metric].decimals, signed=False)
-
-
 def _outcome(results: Results, cell: CellResult) -> dict[str, Any]:
     """A field of the grid of outcomes: its verdict, how many seeds share it, and lines below."""
     word, count = cell.consensus
     lines = []
     if results.quality and np.isfinite(cell.mean(results.quality).mean):
-        lines.append(_mean_in_words(cell, results.quality))
+        lines.append(mean_in_words(cell, results.quality))
     others = Counter(r.verdict.word for r in cell.runs if r.verdict.word != word)
     lines += [f"{count} {other}" for other, count in others.items()]
     return {"word": word, "of": f"{count} of {len(cell.runs)}" if count else "", "lines": lines}
-
-
-def _best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
-    """Rows of the best cells, best first, and what is to be said of the choice."""
-    quality = results.quality
-    measured = [c for c in results.included if np.isfinite(c.mean(quality).mean)]
-    stable = [c for c in measured if not set(c.verdicts) & set(UNSTABLE)]
-    chosen = [c for c in stable if c.mean(quality).runs > 1] or stable or measured
-    if not chosen:
-        return [], ""
-    chosen.sort(key=lambda c: -float(LEVELS[quality].transform(np.array(c.mean(quality).mean))))
-    seeds = len(results.study.seeds)
-    wide = f", which {FEW_SEEDS[seeds]} seeds leave wide" if seeds > 1 and seeds in FEW_SEEDS else ""
-    note = (
-        f"By the mean last {METRICS[quality].title} over seeds, with the 95% interval of Student's t"
-        f"{wide}. The first of many looks better than it is, because it was chosen for that."
-    )
-    if left_out := len(measured) - len(chosen):
-        note += f" Not listed: {left_out} with an unstable training, or with too few seeds so far."
-    best = chosen[0].mean(quality)
-    rows = [
-        {
-            "title": f"{cell.title} (control)" if cell.control else cell.title,
-            "comparison": _comparison(cell.mean(quality), best) if cell is not chosen[0] else "",
-            "words": ", ".join(f"{count} {word}" for word, count in Counter(cell.verdicts).items()),
-            "figures": [_mean_in_words(cell, name) for name in results.qualities],
-            "minutes": number(float(np.mean([r.minutes for r in cell.finished])), 1),
-        }
-        for cell in chosen[:MAX_BEST_CELLS]
-    ]
-    return rows, note
-
-
-def _comparison(mean: Interval, best: Interval) -> str:
-    """Whether the interval of a cell's mean overlaps that of the best cell's, in words; '' if not."""
-    if not np.isfinite([mean.low, best.low]).all():
-        return "too few seeds to compare"
-    overlaps = mean.low <= best.high and best.low <= mean.high
-    return "its interval overlaps the first one's" if overlaps else ""
 
 
 def write_report(study_dir: str, faces: bool = True) -> str:

@@ -50,6 +50,8 @@ def _hundredths(found: Interval, unit: str, signed: bool) -> str:
     if not np.isfinite(found.mean):
         return DASH
     mean, low, high = (number(100 * value, 0, signed) for value in found[:3])
+    if not np.isfinite(found.low):
+        return f"{mean}{unit}"
     return f"{mean}{unit} [{low}, {high}]"
 
 

@@ -5,9 +5,11 @@ import pytest
 from fake_study import SAMPLES, begin, results
 
 from srez.report import claims
-from srez.report.intervals import Interval
+from srez.report.counting import INDEPENDENT, UNITS, Way
+from srez.report.intervals import Interval, effective_number, exact_limits
 from srez.report.results import FINISHED, L1_ONLY, UNDER_WAY, Results, RunResult
-from srez.report.verdicts import STABLE
+from srez.report.stability_tables import architecture_columns, architecture_rows, limit_rows
+from srez.report.text import DASH
 from srez.study.grid import read_study
 
 
@@ -44,7 +46,7 @@ def test_claim_1_fails_where_most_are_unstable(tmp_path):
     # seeds are as unlike as can be; 24 trainings count as 24 (2.069 / 12.706)^2 = 0.6, but at least as two
     assert "in 2 cells 8% [0, " in found.reason
     assert found.answer == claims.OPEN
-    independent = claims.count(results(tmp_path / "again", words, seeds), "psnr", STABLE, claims.INDEPENDENT)
+    independent = claims.count(results(tmp_path / "again", words, seeds), Way("psnr", unit=INDEPENDENT))
     assert independent.share[:3] == pytest.approx((1 / 12, 0.0103, 0.2700), abs=1e-4)
     assert independent.answer == claims.FAILS
 
@@ -62,12 +64,98 @@ def test_claim_1_fails_where_most_are_unstable(tmp_path):
 def test_every_way_to_count(tmp_path, word, stable):
     """One of WGAN-GP's six trainings is not like the others; verdicts are read from PSNR alone here."""
     found = claims.every_count(results(tmp_path, {"wgangp-resnet-s0": word}))
-    assert [one.unit for one in found] == [claims.SAMPLE, claims.INDEPENDENT] * 4
-    assert {one.quality for one in found} == {"psnr"}
-    assert [round(one.share.mean * 6) for one in found[::2]] == stable
-    assert [one.share.mean for one in found[1::2]] == [one.share.mean for one in found[::2]]
+    assert [one.way.unit for one in found] == list(UNITS) * 4
+    assert {one.way.quality for one in found} == {"psnr"}
     # the lead on the GAN is told on the resnet alone, where all of its three converged
-    assert [one.lead.mean for one in found[::2]] == pytest.approx([(n - 6) / 3 for n in stable])
+    for unit in range(3):
+        assert [round(one.share.mean * 6) for one in found[unit::3]] == stable
+        assert [one.lead.mean for one in found[unit::3]] == pytest.approx([(n - 6) / 3 for n in stable])
+
+
+@pytest.mark.parametrize(
+    ("trainings", "effective", "expected"),
+    [
+        # Clopper and Pearson: 20 of 20 is at least 83.2%, 19 at least 75.1%; 11 at most 76.9%, 12 80.9%
+        (20, 20, (20, 11)),
+        # as many as twenty: 40 of 40 is at least 83.2% too, 38 are 75.1%; 22 at most 76.9%, 24 80.9%
+        (40, 20, (40, 23)),
+        # of 30 all are at least 88.4%, 29 82.8%, 28 77.9%; 18 at most 77.3%, 19 80.1%
+        (30, 30, (29, 18)),
+        # two of two are at least 15.8%, none of two at most 84.2%
+        (6, 2, (None, None)),
+        # none of three is at most 70.8%
+        (3, 3, (None, 0)),
+    ],
+)
+def test_what_an_answer_takes(trainings, effective, expected):
+    assert claims.needed(trainings, effective) == expected
+
+
+def test_27_of_27_barely_hold_and_26_do_not():
+    """9 cells of 3: (t(26) / t(8))^2 = (2.0555 / 2.3060)^2 of 27, 21.45; 0.025^(1/21.45) = 84.2%."""
+    effective = effective_number([[1] * 3] * 9, 0)
+    assert effective == pytest.approx(27 * (2.055529 / 2.306004) ** 2, rel=1e-5)
+    assert exact_limits(1, effective)[0] == pytest.approx(0.842, abs=5e-4)
+    assert exact_limits(26 / 27, effective)[0] == pytest.approx(0.781, abs=5e-4)
+    assert claims.needed(27, effective)[0] == 27
+
+
+def test_what_it_takes_stands_beside_the_answer(tmp_path):
+    """Nothing tells that seeds say more than one would: two of two are at least 16%, none at most 84%."""
+    found = claims.assess_stability(results(tmp_path, {}))
+    assert found.evidence[0] == (
+        "With 6 trainings in 2 cells “holds here” cannot come, even if all are stable, “does not hold here” "
+        "cannot come, even if none is, if trainings of one cell are as alike as they are here (intra-class "
+        "correlation 1.00)."
+    )
+
+
+def test_other_limits_of_oscillating(tmp_path):
+    """Three of WGAN-GP's six go down by a and up again, twice: 2 sqrt(2 * 0.4) a, 18, 22 and 27%."""
+    found = results(tmp_path, {})
+    depths = {"wgangp-resnet-s0": 0.1, "wgangp-resnet-s1": 0.125, "wgangp-deconv-s0": 0.15}
+    for r in found.runs:
+        batch, values = r.curves["psnr"]
+        values = values - 10 * depths.get(r.run.name, 0) * np.isin(batch, (90, 110))
+        r.curves["psnr"] = (batch, values)
+    counts = claims.counts_by_limits(found)
+    assert [one.way.limits.oscillation for one in counts] == [0.15, 0.2, 0.25, 0.3, 0.2]
+    assert [round(6 * one.share.mean) for one in counts] == [3, 4, 5, 6, 4]
+    # of three on the resnet, where all the GAN's converged
+    assert [one.lead.mean for one in counts] == pytest.approx([-2 / 3, -1 / 3, 0, 0, -1 / 3])
+    assert [row["title"] for row in limit_rows(found)][1::3] == ["20% (rule)", "20%, without “no adversary”"]
+
+
+def test_a_critic_without_a_say_is_no_merit(tmp_path):
+    """In the median after batch 0 its critic has 0.85% of the gradient; before, the rules did not mind.
+
+    In the control it is meant to have nothing.
+    """
+    found = results(tmp_path, {}, controls=True)
+    for r in found.runs:
+        if r.run.name in ("wgangp-resnet-s0", "L1only-resnet-s0"):
+            r.curves["critic_gradient_share"] = (np.arange(3.0), np.array([1, 0.005, 0.012]))
+    assert [c.verdicts for c in found.controls[L1_ONLY]] == [["converged"] * 3] * 2
+    assert [round(6 * one.share.mean) for one in claims.counts_by_limits(found)] == [5, 5, 5, 5, 6]
+    evidence = claims.assess_stability(found).evidence
+    assert any(
+        "before “no adversary” was a verdict" in line and "had begun: 100% [16, 100] stable, +0" in line
+        for line in evidence
+    )
+
+
+def test_l1_alone_may_be_worse_than_bicubic_too(tmp_path):
+    words = {f"L1only-deconv-s{seed}": "worse than bicubic" for seed in range(2)}
+    found = results(tmp_path, words, controls=True)
+    told = [line for line in claims.assess_stability(found).evidence if "itself worse" in line]
+    assert told[0].startswith(
+        "The control “L1 only” is itself worse than bicubic with deconv (2 of 3): there the word tells"
+    )
+    assert architecture_columns(found) == ["gan", "wgan-gp", "L1 only (control)"]
+    assert architecture_rows(found) == [
+        ("resnet", ["3 converged"] * 3),
+        ("deconv", [DASH, "3 converged", "2 worse than bicubic, 1 converged"]),
+    ]
 
 
 def test_controls_are_no_objectives(tmp_path):
@@ -76,7 +164,7 @@ def test_controls_are_no_objectives(tmp_path):
     found = results(tmp_path, words, controls=True)
     assert [cell.control for cell in found.included] == ["", "", "", L1_ONLY, L1_ONLY]
     assert list(found.tested) == ["gan", "wgan-gp"]
-    count = claims.count(found, "psnr", STABLE)
+    count = claims.count(found, Way("psnr"))
     assert (count.share.mean, count.share.runs) == (1, 6)
     assert (
         "Control, L1 only: stable 0 of 6, 0% [0, 84]; 0 converged." in claims.assess_stability(found).evidence
@@ -88,8 +176,10 @@ def test_claim_1_names_the_exceptions(tmp_path):
     assert any(
         line.startswith("Unstable with WGAN-GP: wgangp-resnet-s0 (diverged") for line in found.evidence
     )
-    assert found.evidence[1].startswith("wgan-gp: stable 5 of 6, ")
-    assert found.evidence[2].startswith("gan: stable 3 of 3, ")
+    assert [line.split(", ")[0] for line in found.evidence[3:5]] == [
+        "wgan-gp: stable 5 of 6",
+        "gan: stable 3 of 3",
+    ]
 
 
 def test_an_unfinished_training_decides_nothing(tmp_path):

@@ -13,8 +13,10 @@ from fake_study import RUNS, begin, settling, strip, train, usual
 from PIL import Image
 
 from srez.errors import UserError
+from srez.report.figures import STACKED, VERDICT_COLORS
 from srez.report.page import write_report
 from srez.report.text import DASH, MINUS
+from srez.report.verdicts import VERDICTS
 
 
 class Page(HTMLParser):
@@ -125,7 +127,14 @@ def test_every_way_to_count_is_shown(page):
     """
     found = [[" ".join(cell.split()) for cell in row] for row in page.rows]
     rule = next(row for row in found if row[:2] == ["LPIPS", "or improving (rule)"])
-    assert rule[5:] == ["100% [29, 100]", f"+50 [{MINUS}47, +99]", "not decided"]
+    assert rule[4:6] == ["100% [29, 100] not decided", f"+50 [{MINUS}47, +99]"]
+    # two architectures, of which one has both, so that nothing tells how leads scatter
+    assert rule[6:] == ["100% [16, 100] not decided", "+50"]
+
+
+def test_every_verdict_has_its_colour_and_its_place():
+    assert set(VERDICTS) <= set(VERDICT_COLORS)
+    assert set(STACKED) == set(VERDICTS)
 
 
 def test_controls_that_are_missing_are_named(page):
@@ -142,7 +151,7 @@ def test_best_cells(page):
         "2 converged", "0.310 [0.183, 0.437]", "22.50 [16.15, 28.85]", "12.0"
     ]  # fmt: skip
     # the other cells have a seed each that diverged or is under way
-    assert "Not listed: 2 with an unstable training" in page.text
+    assert "Not listed: 2 with figures of fewer than half of the seeds, or of one." in page.text
 
 
 def test_trainings(page):
