@@ -19,6 +19,8 @@ from srez.inference.table import OTHER_REAL_FACES, Row, lines, with_intervals, w
 from srez.metrics.perceptual import features as alexnet
 from srez.metrics.pictures import EVAL_METRICS, lone_pixels
 from srez.metrics.sets import (
+    MIN_FOR_ALEXNET,
+    MIN_FOR_INCEPTION,
     MISSING_WEIGHTS_MESSAGE,
     frechet_distance,
     inception,
@@ -33,9 +35,6 @@ from srez.system.screen import SECONDS_BETWEEN_LINES, progress
 
 BATCH_SIZE = 32  # pictures in memory of the network; figures do not depend on it
 MAX_IN_SETS = 2048  # pictures from which distances of sets are taken, at most
-# with fewer, figures of sets tell the number of pictures more than their quality: of 50 real faces beside 50
-# others the AlexNet Frechet distance is 23, of 240 it is 7, of 2,000 it is 1. Features: 256 and 2,048
-MIN_FOR_ALEXNET, MIN_FOR_INCEPTION = 100, 2000
 INTERPOLATIONS = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos3"}
 
 Method = Callable[[tf.Tensor], tf.Tensor]

@@ -37,7 +37,9 @@ SECTIONS = [
         others too. SWD is shown and decides nothing: it finds nearest-neighbour enlargement better than
         bicubic. At 64x64 LPIPS tells how much a picture looks like a sharp face, and less whose: another
         person's photograph is nearer to the truth by it than bicubic enlargement is; that is what
-        consistency and PSNR are for.
+        consistency and PSNR are for. The Fréchet distance is recorded with 100 held-out faces or more; for
+        noise input, where nothing else measures the faces, also with fewer, though of few it tells their
+        number more than their quality.
 
         Figures become levels, which are larger for better pictures, and in which equal steps mean alike:
         """,

@@ -7,7 +7,7 @@ from srez.data.samples import Batch
 from srez.images.layout import GRID_FACES
 from srez.metrics.perceptual import embed_with_features, squared_distance
 from srez.metrics.pictures import METRICS_OF_2017, measure
-from srez.metrics.sets import diversity, frechet_distance, sliced_wasserstein_levels
+from srez.metrics.sets import MIN_FOR_ALEXNET, diversity, frechet_distance, sliced_wasserstein_levels
 from srez.networks.build import enlarge
 from srez.options.config import Config
 
@@ -46,7 +46,8 @@ class Quality:
         levels = sliced_wasserstein_levels(self.label[:SWD_FACES], clipped[:SWD_FACES], repeats=1)
         figures = {"swd": float(np.mean(list(levels.values())))}
         embedded, features = embed_with_features(clipped)
-        if len(clipped) > 1:
+        least = 2 if self.noise_input else MIN_FOR_ALEXNET  # nothing but sets measures faces out of noise
+        if len(clipped) >= least:
             figures["alexnet_frechet"] = frechet_distance(self._features, features)
         if not self.noise_input:
             figures |= measure(clipped, self.label, self.test.feature)
