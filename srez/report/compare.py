@@ -13,17 +13,18 @@ import numpy as np
 
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error, few, one_line
 from srez.options.config import CROP_OPTIONS, Config, fields, to_dict
+from srez.options.rules import in_words
 from srez.options.stored import from_dict
 from srez.report import curves, figures
-from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS, INDICATORS
+from srez.report.controls import bicubic_figures
+from srez.report.correlations import CRITIC_LOSS, ESTIMATE, GENERATOR_LOSS, HELDOUT
 from srez.report.faces import Gallery, gallery
-from srez.report.figures import Panel
 from srez.report.indicator_tables import Group
 from srez.report.page import fill
-from srez.report.results import BICUBIC, FINISHED, METRICS, Results, RunResult
+from srez.report.results import BICUBIC, FINISHED, METRICS, CellResult, Results, RunResult
 from srez.report.tables import curves_of
 from srez.report.text import DASH, number, trainings
-from srez.report.verdicts import Curve, finite
+from srez.report.verdicts import MEDIAN_WINDOW, Curve
 from srez.runs.run import METRICS as METRICS_FILE
 from srez.runs.run import read_metrics
 from srez.runs.trained import RUN_CHECKPOINTS, checkpoint_folder, read_description
@@ -37,16 +38,19 @@ RECIPE_GROUPS = ("training", "data", "networks", "objective", "optimizer", "mach
 # which faces are held out, and what of them is seen
 HELD_OUT = ("test_vectors", "sample_size", *CROP_OPTIONS)
 SHOWN = ("lpips", "psnr", "ssim", "consistency")  # where none of them was measured, all that were
-ARROWS = {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}", 0: ""}
 ARROWS_MEAN = "\N{UPWARDS ARROW} higher, \N{DOWNWARDS ARROW} lower is better"
+# options that say how far figures can be compared, told where all trainings have the same
+COMMON = ("dataset", "test_vectors", "width", "batch_size", "random_seed", "max_batches", "train_time")
+SIGNALS = (GENERATOR_LOSS, CRITIC_LOSS, ESTIMATE, HELDOUT, "gradient_penalty", "heldout_gradient_penalty")
 MOST_NAMED = 4  # trainings in a title
 
 
 class Training(NamedTuple):
     """A training as it lies on disk.
 
-    folder: of its checkpoints. fingerprint: of its dataset. speed: pictures a second, median; memory: the
-    most of a GPU's, 10^6 bytes; both not a number where they were not recorded.
+    folder: of its checkpoints. fingerprint: of its dataset. minutes: at its last line of figures. speed:
+    pictures a second, median without the first interval, in which it starts up; memory: the most of a GPU's,
+    10^6 bytes; not a number where they were not recorded.
     """
 
     folder: str
@@ -86,8 +90,10 @@ def compare(config: Config) -> int:
         print(f"{PREFIX}left out: {problem}", file=sys.stderr)
     results = as_results(found)
     groups = groups_of(found, results)
-    for line in screen_lines(list(found), groups, shutil.get_terminal_size((100, 24)).columns):
+    for line in screen_lines(columns_of(found, results), groups, shutil.get_terminal_size((100, 24)).columns):
         print(line)
+    if common := in_common(found):
+        print(common)
     if unlike := unlike_faces(found):
         print(unlike)
     files.make_folder(config.output)
@@ -154,7 +160,7 @@ def read_training(folder: str) -> Training:
         found,
         lines[-1]["batch"],
         float(minutes[-1]) if len(minutes) else np.nan,
-        float(np.median(speeds)) if len(speeds) else np.nan,
+        float(np.median(speeds[1:] if len(speeds) > 1 else speeds)) if len(speeds) else np.nan,
         float(memory.max()) if len(memory) else np.nan,
     )
 
@@ -188,59 +194,92 @@ def unlike_faces(found: Mapping[str, Training]) -> str:
     )
 
 
+def in_common(found: Mapping[str, Training]) -> str:
+    """One line of the options of COMMON that all trainings share; '' where there is one training or none."""
+    every, shared = list(found.values()), {}
+    if len(every) < 2:
+        return ""
+    for name in COMMON:
+        texts = {_text(name, getattr(t.config, name)) for t in every}
+        other_pictures = name == "dataset" and len({t.fingerprint for t in every}) > 1
+        if len(texts) == 1 and not other_pictures:
+            shared[name] = texts.pop()
+    if "max_batches" in shared:  # the limit that is nearer, as a rule; 0 is none
+        shared.pop("max_batches" if shared["max_batches"] == "0" else "train_time", None)
+    return f"in common: {', '.join(map(' '.join, shared.items()))}" if shared else ""
+
+
+def columns_of(found: Mapping[str, Training], results: Results) -> list[str]:
+    """What the columns of the figures' table are called: the trainings, and bicubic where it was measured."""
+    return [*found, *(["bicubic"] if bicubic_figures(results) else [])]
+
+
 def groups_of(found: Mapping[str, Training], results: Results) -> list[Group]:
-    """Rows of a label and a text for each training: options that differ, best and last figures, cost."""
-    every = list(found.values())
+    """Rows of a label and a text for each of `columns_of`: options that differ, figures, cost."""
+    every, bicubic = list(found.values()), bicubic_figures(results)
     options = [f.name for f in fields() if f.metadata["group"] in RECIPE_GROUPS or f.name == "dataset"]
-    values = {name: [_text(getattr(t.config, name)) for t in every] for name in options}
-    recipe = [[name, *texts] for name, texts in values.items() if len(set(texts)) > 1]
+    values = {name: [_text(name, getattr(t.config, name)) for t in every] for name in options}
+    recipe = {name: texts for name, texts in values.items() if len(set(texts)) > 1}
     metrics = [name for name in SHOWN if name in results.metrics] or results.metrics
-    best = [[_label(n), *(_best(t.curves, n) for t in every)] for n in metrics if METRICS[n].sign]
-    last = [
-        [_label(n), *(number(r.last.get(n, np.nan), METRICS[n].decimals) for r in results.runs)]
-        for n in metrics
-    ]
+    best = {_label(n): [_best(r, n) for r in results.runs] for n in metrics if METRICS[n].sign}
+    last = {_label(n): [_figure(r.last, n) for r in results.runs] for n in metrics}
     cost = {
         "batches": [f"{t.batches:,}" for t in every],
         "minutes": [number(t.minutes, 1) for t in every],
         "images/s": [number(t.speed, 1) for t in every],
         "GPU memory, MB": [number(t.memory, 0) for t in every],
     }
-    told = [[label, *texts] for label, texts in cost.items() if set(texts) != {DASH}]
-    groups = {"recipe": recipe, "best": best, "last": last, "training": told}
-    return [Group(title, rows) for title, rows in groups.items() if rows]
+    told = {label: texts for label, texts in cost.items() if set(texts) != {DASH}}
+    of_bicubic = {_label(n): _figure(bicubic, n) for n in metrics}
+    medians = any(len(r.trained(n)[1]) >= MEDIAN_WINDOW for r in results.runs for n in metrics)
+    name_of_last = f"last (median of {MEDIAN_WINDOW})" if medians else "last"
+    groups = {"recipe": recipe, "best": best, name_of_last: last, "training": told}
+    return [
+        Group(
+            title,
+            [
+                [label, *texts, *([of_bicubic.get(label, "")] if bicubic else [])]
+                for label, texts in rows.items()
+            ],
+        )
+        for title, rows in groups.items()
+        if rows
+    ]
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     """The value of an option, as it is written on the command line."""
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(in_words(name, value))
 
 
 def _label(metric: str) -> str:
     about = METRICS[metric]
-    return " ".join(filter(None, (about.short, about.unit, ARROWS[about.sign])))
+    return " ".join(filter(None, (about.short, about.unit, about.arrow)))
 
 
-def _best(found: Mapping[str, Curve], metric: str) -> str:
+def _figure(values: Mapping[str, float], metric: str) -> str:
+    return number(values.get(metric, np.nan), METRICS[metric].decimals)
+
+
+def _best(r: RunResult, metric: str) -> str:
     """The best value of a metric and its batch: '23.51 at 4,000'; a dash where there is none."""
-    batch, values = finite(found.get(metric, ([], [])))
+    batch, values = r.trained(metric)
     if not len(values):
         return DASH
     where = np.argmax(METRICS[metric].sign * values)
     return f"{number(values[where], METRICS[metric].decimals)} at {batch[where]:,.0f}"
 
 
-def screen_lines(names: Sequence[str], groups: Sequence[Group], width: int) -> Iterator[str]:
-    """The tables, a column for each training, on so many columns of a screen: more go below the others."""
-    table = [[ARROWS_MEAN, *names]]
+def screen_lines(columns: Sequence[str], groups: Sequence[Group], width: int) -> Iterator[str]:
+    """The table under the titles `columns` on a screen of so many characters, in parts below each other."""
+    table = [[ARROWS_MEAN, *columns]]
     for group in groups:
-        table += [[group.title, *[""] * len(names)], *([f"  {label}", *rest] for label, *rest in group.rows)]
+        table += [
+            [group.title, *[""] * len(columns)],
+            *([f"  {label}", *rest] for label, *rest in group.rows),
+        ]
     widths = [2 + max(map(len, column)) for column in zip(*table, strict=True)]
     parts: list[list[int]] = [[]]
     for column in range(1, len(widths)):
@@ -254,11 +293,14 @@ def screen_lines(names: Sequence[str], groups: Sequence[Group], width: int) -> I
 
 def render(found: Mapping[str, Training], results: Results, groups: Sequence[Group], unlike: str) -> str:
     """The page as HTML: the tables, curves of quality and losses, and the same faces of all."""
+    objectives: dict[str, list[CellResult]] = {}
+    for cell in results.included:
+        objectives.setdefault(in_words("loss_func", cell.loss_func), []).append(cell)
     with matplotlib.rc_context(figures.STYLE):
         quality = [panel for name in results.metrics for panel in curves.quality_panels(results, name)]
-        losses: dict[str, list[Panel]] = {
-            INDICATORS[name].title: list(curves.indicator_panels(results, name))
-            for name in (GENERATOR_LOSS, CRITIC_LOSS)
+        signals = {
+            curves.TITLES[name][0]: list(curves.indicator_panels(results, name, objectives))
+            for name in SIGNALS
         }
     faces: Gallery | None = None if unlike else gallery(results, lambda name: found[name].grids, (1,))
     names = list(found)
@@ -266,18 +308,20 @@ def render(found: Mapping[str, Training], results: Results, groups: Sequence[Gro
     sections = {
         "figures": ("Figures", True),
         "curves": ("Quality", quality),
-        "losses": ("Losses", any(losses.values())),
+        "losses": ("Losses", any(signals.values())),
         "faces": ("Faces", True),
     }
     return fill(
         "compare.html",
         title=f"Compared: {few_names if len(names) <= MOST_NAMED else trainings(len(names))}",
-        names=names,
+        columns=columns_of(found, results),
+        several=len(names) > 1,
+        common=in_common(found),
         arrows_mean=ARROWS_MEAN,
         same_recipe=all(group.title != "recipe" for group in groups),
         groups=groups,
         quality=quality,
-        losses={title: panels for title, panels in losses.items() if panels},
+        signals={title: panels for title, panels in signals.items() if panels},
         gallery=faces,
         unlike=unlike,
         metrics=METRICS,

@@ -1,6 +1,6 @@
 """Curves of a study over its trainings' batches: means over seeds with bands, as panels."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,12 +8,19 @@ from matplotlib.axes import Axes
 from srez.report.controls import bicubic_figures
 from srez.report.correlations import INDICATORS, indicator_applies
 from srez.report.figures import COLORS, LINE_STYLES, Panel, add_legend, file_name, make_panel, new_axes
+from srez.report.relations import PENALIZED
 from srez.report.results import METRICS, CellResult, Results, format_labels
 from srez.report.text import number
 from srez.report.verdicts import Curve, finite
 
 MAX_POINTS = 120  # of a curve as it is drawn
 MAX_PANELS, MAX_LINES = 12, len(COLORS)  # of a figure and of a panel; beyond it cells are pooled
+
+# title and short title of what indicator_panels draws
+TITLES = {name: (about.title, about.short) for name, about in INDICATORS.items()} | {
+    "gradient_penalty": ("gradient penalty", "gradient penalty"),
+    "heldout_gradient_penalty": ("gradient penalty on held-out faces", "gradient penalty"),
+}
 
 Band = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # batches, mean, smallest, largest; [N] each
 
@@ -85,11 +92,15 @@ def _draw_band(axes: Axes, cells: Sequence[CellResult], metric: str, label: str,
     return [*low, *high]
 
 
-def _axis_limits(values: Sequence[float]) -> tuple[float, float] | None:
-    """Where almost all values lie, with a margin; a loss that runs away does not press the others flat."""
+def _axis_limits(values: Sequence[float], references: Sequence[float] = ()) -> tuple[float, float] | None:
+    """Where almost all values lie and all references, with a margin.
+
+    A loss that runs away does not press the others flat.
+    """
     if not len(values):
         return None
     low, high = np.percentile(values, [1, 99])
+    low, high = min([low, *references]), max([high, *references])
     margin = 0.06 * (high - low) or 0.5
     return low - margin, high + margin
 
@@ -109,7 +120,7 @@ def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
     cells = _cells_with(results.included, metric)
     bicubic = bicubic_figures(results).get(metric)
     for row, pool in pool_cells(cells, results.row_axes, MAX_PANELS).items():
-        figure, axes = new_axes(results.row_title(row) or about.title)
+        figure, axes = new_axes(results.row_title(row) or f"{about.title} {about.arrow}".rstrip())
         last_means = []
         for style, column in enumerate(results.columns):
             line = [c for c in pool if column in ("", c.cell.labels.get(results.column_axis))]
@@ -118,11 +129,10 @@ def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
                 last_means.append(f"{column or 'all'} {_last_mean(line, metric)}")
         if bicubic is not None:
             axes.axhline(bicubic, color="#666666", linewidth=0.9, linestyle=(0, (4, 3)), label="bicubic")
-            values.append(bicubic)
         axes.set(xlabel="batch", ylabel=", ".join(filter(None, (about.short, about.unit))))
         drawn.append((row, figure, axes, ", ".join(last_means)))
     for row, figure, axes, last_means in drawn:
-        axes.set_ylim(_axis_limits(values))
+        axes.set_ylim(_axis_limits(values, [] if bicubic is None else [bicubic]))
         add_legend(figure, axes)
         title = f"{about.title} ({about.better}) over batches"
         title = ", ".join(filter(None, (title, results.row_title(row))))
@@ -135,24 +145,41 @@ def _last_mean(cells: Sequence[CellResult], metric: str) -> str:
     return number(float(np.mean(means)) if means else np.nan, METRICS[metric].decimals)
 
 
-def indicator_panels(results: Results, indicator: str) -> Iterator[Panel]:
-    """Curves of a loss or estimate: a panel per objective, a line per cell; each on its own scale."""
-    about = INDICATORS[indicator]
-    for objective, all_cells in results.objectives.items():
+def indicator_panels(
+    results: Results, indicator: str, groups: Mapping[str, Sequence[CellResult]] | None = None
+) -> Iterator[Panel]:
+    """Curves of a loss, an estimate or a gradient penalty: a panel per group, each on its own scale.
+
+    groups: cells of one --loss_func by their title; those of each objective where they are not given. A line
+    per cell, in the style that it has in the panels of quality where that tells the cells apart.
+    """
+    title, short = TITLES[indicator]
+    for name, all_cells in (groups or results.objectives).items():
         cells = _cells_with(all_cells, indicator)
-        if not cells or not indicator_applies(indicator, cells[0].loss_func):
+        if not cells or not _applies(indicator, cells[0].loss_func):
             continue
-        figure, axes = new_axes(objective)
+        figure, axes = new_axes(name)
         values: list[float] = []
         differing = [axis for axis in results.study.axes if len({c.cell.labels[axis] for c in cells}) > 1]
         pools = pool_cells(cells, differing, MAX_LINES)
-        alone = len(pools) == 1 and objective in results.columns  # as in the panels of quality
-        first = results.columns.index(objective) if alone else 0
-        for style, (labels, pool) in enumerate(pools.items(), first):
-            label = format_labels(dict(zip(differing, labels, strict=False))) or objective
+        columns = _columns_of(results, list(pools.values()))
+        for place, (labels, pool) in enumerate(pools.items()):
+            column = columns[place] if columns else ""
+            label = format_labels(dict(zip(differing, labels, strict=False))) or column or name
+            style = results.columns.index(column) if columns else place
             values += _draw_band(axes, pool, indicator, label, style)
-        axes.set(xlabel="batch", ylabel=about.short, ylim=_axis_limits(values))
+        axes.set(xlabel="batch", ylabel=short, ylim=_axis_limits(values))
         add_legend(figure, axes)
-        yield make_panel(
-            file_name("curves", indicator, objective), f"{about.title} over batches, {objective}.", figure
-        )
+        yield make_panel(file_name("curves", indicator, name), f"{title} over batches, {name}.", figure)
+
+
+def _applies(indicator: str, loss_func: str) -> bool:
+    """Whether an indicator, or a gradient penalty, has a meaning under an objective."""
+    return indicator_applies(indicator, loss_func) if indicator in INDICATORS else loss_func in PENALIZED
+
+
+def _columns_of(results: Results, pools: Sequence[Sequence[CellResult]]) -> list[str]:
+    """The column of each pool, where each has one of its own; else none."""
+    columns = [{cell.cell.labels.get(results.column_axis, "") for cell in pool} for pool in pools]
+    alone = all(len(found) == 1 for found in columns) and len(set().union(*columns)) == len(pools)
+    return [found.pop() for found in columns] if alone else []

@@ -10,12 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.errors import EXIT_DIVERGED
+from srez.options.config import SCRATCH
 from srez.options.rules import in_words
 from srez.report.correlations import ESTIMATE, FRESH, HELDOUT, TRANSPORT, since_last_sample
 from srez.report.intervals import ANYWHERE, Interval, over_seeds
 from srez.report.verdicts import (
     EMPTY_CURVE,
     LEVELS,
+    MEDIAN_WINDOW,
     RULE,
     Curve,
     Limits,
@@ -61,6 +63,11 @@ class Metric(NamedTuple):
     def sign(self) -> int:
         """1 where higher is better, -1 where lower is, 0 where neither."""
         return {"higher": 1, "lower": -1}.get(self.better.split()[0], 0)
+
+    @property
+    def arrow(self) -> str:
+        """The sign as an arrow, '' where neither is better."""
+        return {1: "\N{UPWARDS ARROW}", -1: "\N{DOWNWARDS ARROW}"}.get(self.sign, "")
 
 
 METRICS = {
@@ -158,17 +165,32 @@ class RunResult:
         batch, values = finite(self.curves.get(GRADIENT_SHARE, EMPTY_CURVE))
         return float(np.median(values[batch > 0])) if (batch > 0).any() else np.nan
 
+    def trained(self, metric: str) -> Curve:
+        """The finite values of a metric without the untrained network's at batch 0.
+
+        Where the training began with start_from's generator it was trained, and counts.
+        """
+        batch, values = finite(self.curves.get(metric, EMPTY_CURVE))
+        kept = (batch > 0) | (self.run.cell.config(self.run.seed).start_from != SCRATCH)
+        return batch[kept], values[kept]
+
     @cached_property
     def last(self) -> dict[str, float]:
-        """The last value of every metric: median of three samples, of losses their means between samples;
-        of what is measured at few samples that of the last.
+        """The last value of every metric: median of three samples of the trained network, or where there are
+        fewer the last one; of losses their means between samples; of what is measured at few samples that of
+        the last.
 
         Nothing for a training that diverged or is not finished.
         """
         if self.state != FINISHED or self.exit == EXIT_DIVERGED:
             return {}
-        sampled = (*METRICS, *BICUBIC.values())
-        found = {name: last_value(self.curves[name]) for name in sampled if name in self.curves}
+        found = {}
+        for name in METRICS:
+            batch, values = self.trained(name)
+            if len(values):
+                few = len(values) < MEDIAN_WINDOW
+                found[name] = float(values[-1]) if few else last_value((batch, values))
+        found |= {name: last_value(self.curves[name]) for name in BICUBIC.values() if name in self.curves}
         batches = self.sampled_batches
         for name in (*LOGGED_METRICS, *GRADIENT_NORMS):
             if name in self.curves and len(batches):

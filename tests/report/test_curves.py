@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from fake_study import results
 
+from srez.report import curves
 from srez.report.curves import align_curves, band, pool_cells
 
 
@@ -38,3 +39,13 @@ def test_large_grids_are_pooled(tmp_path, most, groups):
     assert len(found) == groups
     assert sum(map(len, found.values())) == 3
     assert list(pool_cells(cells, [], most)) == [()]
+
+
+def test_the_line_of_bicubic_is_within_the_axes(tmp_path, monkeypatch):
+    """Curves from 10 to 20, bicubic enlargement at 30: a single value among so many, yet not cut off."""
+    monkeypatch.setattr(curves, "make_panel", lambda name, alt, figure: figure)
+    found = results(tmp_path, {})
+    for run in found.runs:
+        run.curves["bicubic_psnr"] = (np.array([0.0]), np.array([30.0]))
+    for figure in curves.quality_panels(found, "psnr"):
+        assert figure.axes[0].get_ylim() == pytest.approx((10 - 0.06 * 20, 30 + 0.06 * 20))
