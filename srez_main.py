@@ -113,11 +113,16 @@ def start_tensorflow(config: Config) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def run_train(config: Config, stop: Stop) -> int:
+def check_dataset(config: Config) -> None:
+    """Refuse a dataset that is not there or of no use before the slow import; remote folders pass."""
     if pack.is_pack(config.dataset):
         pack.Pack(config.dataset, {name: getattr(config, name) for name in CROP_OPTIONS})
     elif config.dataset != SYNTHETIC:
         find.require_pictures(config.dataset)
+
+
+def run_train(config: Config, stop: Stop) -> int:
+    check_dataset(config)
     run = open_run(config)
     start_tensorflow(config)
     import srez_train
@@ -154,7 +159,7 @@ def run_compare(config: Config, stop: Stop) -> int:
 def run_study(config: Config, stop: Stop) -> int:
     from srez.study import conduct
 
-    return conduct.run_study(config, stop, flags.given_options(), os.path.abspath(__file__))
+    return conduct.run_study(config, stop, flags.given_options(), os.path.abspath(__file__), check_dataset)
 
 
 def run_report(config: Config, stop: Stop) -> int:
