@@ -365,7 +365,7 @@ def test_dry_run_trains_nothing(srez, faces, tmp_path):
     assert "critic: 65,929 parameters" in done.stdout
     assert "44 pictures to train on, 16 held out" in done.stdout
     assert "after batch 84 the learning rate is under a hundredth of its start: further" in done.stdout
-    assert "GPU memory: about " in done.stdout
+    assert "memory that training takes on a GPU: about " in done.stdout
     assert "planned: 88 batches of 16 pictures, 32.0 times the dataset" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
