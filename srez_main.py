@@ -14,12 +14,19 @@ except ImportError:
 
 from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
-from srez.images import find
+from srez.images import find, layout
 from srez.options import flags
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.options.rules import NEWEST
 from srez.runs.run import Run
-from srez.runs.trained import checkpoint_path, load_config, or_pretrained, start_weights
+from srez.runs.trained import (
+    checkpoint_path,
+    load_config,
+    nothing_to_show,
+    or_pretrained,
+    saved_batches,
+    start_weights,
+)
 from srez.system import files
 from srez.system.compile_cache import keep_compiled, start_together
 from srez.system.screen import import_tensorflow, outlive_screen
@@ -130,7 +137,18 @@ def run_train(config: Config, stop: Stop) -> int:
     return srez_train.dry_run(config) if config.dry_run else srez_train.train(config, stop, run)
 
 
+def check_demo(config: Config) -> None:
+    """Refuse a film of folders without grids and checkpoints before the slow import; remote ones pass."""
+    if files.needs_tensorflow(config.train_dir, config.checkpoint_dir):
+        return
+    grids = (layout.batch_of_grid(name) is not None for name in files.names(config.train_dir))
+    if not saved_batches(config.checkpoint_dir) and not any(grids):
+        chosen = "run" in flags.given_options()
+        raise nothing_to_show(config, "" if chosen else "--run was not given and means demo, a film; ")
+
+
 def run_demo(config: Config, stop: Stop) -> int:
+    check_demo(config)
     start_tensorflow(config)
     import srez_demo
 

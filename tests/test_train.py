@@ -183,6 +183,7 @@ def test_a_finished_run_says_how_to_extend_it(copy, capsys):
     assert train(copy) == 0
     out = capsys.readouterr().out
     assert "--max_batches=2 is reached" in out
+    assert "continuing" not in out
     assert before["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 2
     assert train(dataclasses.replace(copy, max_batches=3)) == 0
     assert newest(copy.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 3

@@ -376,6 +376,11 @@ def test_help_needs_no_tensorflow(srez, tmp_path, monkeypatch):
     [
         (["--batch_size=-3"], "--batch_size=-3"),
         (["--run=train", "--dataset=nowhere"], "--dataset synthetic"),
+        (["--run=demo"], "no checkpoint in 'checkpoint': train first"),
+        (
+            ["--dataset=synthetic"],
+            ": --run was not given and means demo, a film; train first",
+        ),
         (["--run=train", "--dataset=empty"], "holds no pictures"),
         (["--run=train", "--dataset=texts"], "holds no pictures"),
         (["--run=train", "--dataset=pictures", "--train_dir=a_file/train"], "a_file"),
