@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import itertools
 import os
-import re
 import subprocess
 import tempfile
 import threading
@@ -22,11 +21,11 @@ from srez.data.dataset import open_dataset
 from srez.data.samples import grid
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError, few, one_line
 from srez.images import layout
-from srez.images.layout import FACE_SIDE, GRID_COLUMNS, GRID_FACES, GRID_NAME
+from srez.images.layout import FACE_SIDE, GRID_COLUMNS, GRID_FACES
 from srez.images.picture import decode, size_of
 from srez.options.config import Config
 from srez.runs.run import METRICS, read_metrics
-from srez.runs.trained import load_config, replace_folders, saved_batches
+from srez.runs.trained import load_config, nothing_to_show, replace_folders, saved_batches
 from srez.system import files
 from srez.system.signals import Interrupted, Stop
 from srez.training.checkpoints import Checkpoints
@@ -61,10 +60,7 @@ def demo(config: Config, stop: Stop) -> int:
     if maker is not None:
         grids |= maker.grids(newest_only=bool(grids), known=grids)
     if not grids:
-        raise UserError(
-            f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'",
-            "train first (--run train) or name the run's --train_dir and --checkpoint_dir",
-        )
+        raise nothing_to_show(config)
     files.make_folder(config.train_dir)
     run = maker.config if maker is not None else config
     ordered = one_size(explained(grids, run))
@@ -82,10 +78,9 @@ def demo(config: Config, stop: Stop) -> int:
 
 def find_grids(folder: str) -> dict[int, Grid]:
     """The grids of a training by batch; files that are no pictures are named and left out."""
-    pattern = re.compile(re.escape(GRID_NAME).replace(re.escape("{:06d}"), r"(\d{6,})"))
     grids, skipped = {}, []
     for name in files.names(folder):
-        if match := pattern.fullmatch(name):
+        if (batch := layout.batch_of_grid(name)) is not None:
             path = files.join(folder, name)
             try:
                 width, height = size_of(files.read_bytes(path, HEADER_BYTES))
@@ -93,7 +88,7 @@ def find_grids(folder: str) -> dict[int, Grid]:
                 skipped.append(f"skipped {path}: {one_line(error)}")
                 continue
             read = partial(lambda path: decode(files.read_bytes(path)), path)
-            grids[int(match[1])] = Grid(path, (height, width, 3), read)
+            grids[batch] = Grid(path, (height, width, 3), read)
     for line in few(skipped, "grids"):
         print(line)
     return grids

@@ -14,12 +14,19 @@ except ImportError:
 
 from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
-from srez.images import find
+from srez.images import find, layout
 from srez.options import flags
 from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
 from srez.options.rules import NEWEST
 from srez.runs.run import Run
-from srez.runs.trained import checkpoint_path, load_config, or_pretrained, start_weights
+from srez.runs.trained import (
+    checkpoint_path,
+    load_config,
+    nothing_to_show,
+    or_pretrained,
+    saved_batches,
+    start_weights,
+)
 from srez.system import files
 from srez.system.compile_cache import keep_compiled, start_together
 from srez.system.screen import import_tensorflow, outlive_screen
@@ -113,11 +120,16 @@ def start_tensorflow(config: Config) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def run_train(config: Config, stop: Stop) -> int:
+def check_dataset(config: Config) -> None:
+    """Refuse a dataset that is not there or of no use before the slow import; remote folders pass."""
     if pack.is_pack(config.dataset):
         pack.Pack(config.dataset, {name: getattr(config, name) for name in CROP_OPTIONS})
     elif config.dataset != SYNTHETIC:
         find.require_pictures(config.dataset)
+
+
+def run_train(config: Config, stop: Stop) -> int:
+    check_dataset(config)
     run = open_run(config)
     start_tensorflow(config)
     import srez_train
@@ -125,7 +137,18 @@ def run_train(config: Config, stop: Stop) -> int:
     return srez_train.dry_run(config) if config.dry_run else srez_train.train(config, stop, run)
 
 
+def check_demo(config: Config) -> None:
+    """Refuse a film of folders without grids and checkpoints before the slow import; remote ones pass."""
+    if files.needs_tensorflow(config.train_dir, config.checkpoint_dir):
+        return
+    grids = (layout.batch_of_grid(name) is not None for name in files.names(config.train_dir))
+    if not saved_batches(config.checkpoint_dir) and not any(grids):
+        chosen = "run" in flags.given_options()
+        raise nothing_to_show(config, "" if chosen else "--run was not given and means demo, a film; ")
+
+
 def run_demo(config: Config, stop: Stop) -> int:
+    check_demo(config)
     start_tensorflow(config)
     import srez_demo
 
@@ -154,7 +177,7 @@ def run_compare(config: Config, stop: Stop) -> int:
 def run_study(config: Config, stop: Stop) -> int:
     from srez.study import conduct
 
-    return conduct.run_study(config, stop, flags.given_options(), os.path.abspath(__file__))
+    return conduct.run_study(config, stop, flags.given_options(), os.path.abspath(__file__), check_dataset)
 
 
 def run_report(config: Config, stop: Stop) -> int:

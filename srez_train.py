@@ -255,7 +255,7 @@ def dry_run(config: Config) -> int:
     replicas = Replicas() if config.strategy == "multiworker" else open_replicas(config)
     print_start(dataset, Budget(config, 0, 0.0), replicas, [])
     memory = estimate_memory(config, generator, critic, replicas.count)
-    print(f"GPU memory: about {memory / 1e9:.2g} GB in training")
+    print(f"memory that training takes on a GPU: about {memory / 1e9:.2g} GB")
     each = config.batch_size * config.batches_per_step
     if config.max_batches:
         epochs = config.max_batches * each / len(dataset.train)
@@ -288,7 +288,8 @@ def print_start(dataset: Dataset, budget: Budget, replicas: Replicas, changes: l
     if replicas.chief and not budget.batch and (advice := advise(dataset.config, dataset.source.names)):
         print(advice)
     if budget.batch:
-        print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
+        if not budget.spent:
+            print(f"continuing after batch {budget.batch} ({budget.earlier:.1f} minutes)")
         for change in changes:
             print(f"changed since: {change}")
 

@@ -1,11 +1,12 @@
 """Errors that the user can mend, and the exit codes."""
 
+import difflib
 import errno
 import os
 import re
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 EXIT_DONE, EXIT_USER, EXIT_DIVERGED, EXIT_INTERRUPTED = 0, 2, 3, 75
 MOST_NAMED = 3  # of many items with a fault; the others are counted
@@ -43,6 +44,11 @@ def few(lines: Sequence[str], what: str) -> list[str]:
     """
     more = len(lines) - MOST_NAMED
     return [*lines[:MOST_NAMED], f"and {more:,} more {what}"] if more > 0 else list(lines)
+
+
+def closest(word: str, names: Iterable[str]) -> str:
+    """The name that a mistyped word was probably meant to be; empty where none is like it."""
+    return next(iter(difflib.get_close_matches(word, list(names), 1)), "")
 
 
 _MEMORY = "lower --batch_size, --width or --test_vectors (--run upscale: --tile), or end other programs"

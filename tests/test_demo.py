@@ -172,7 +172,7 @@ def test_a_signal_during_a_film_leaves_nothing_behind(spawn, tmp_path, monkeypat
     temporary.mkdir()
     program.write_text(
         '#!/bin/sh\n[ "$1" != -encoders ] || { echo " V libx264 "; exit; }\n'
-        'for f; do :; done; echo half >"$f"; exec sleep 60\n'
+        'for f; do :; done; echo half >"$f"; cat >/dev/null; exec sleep 60\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("FFMPEG_BINARY", str(program))

@@ -183,6 +183,7 @@ def test_a_finished_run_says_how_to_extend_it(copy, capsys):
     assert train(copy) == 0
     out = capsys.readouterr().out
     assert "--max_batches=2 is reached" in out
+    assert "continuing" not in out
     assert before["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 2
     assert train(dataclasses.replace(copy, max_batches=3)) == 0
     assert newest(copy.checkpoint_dir)["batch/.ATTRIBUTES/VARIABLE_VALUE"] == 3
@@ -365,7 +366,7 @@ def test_dry_run_trains_nothing(srez, faces, tmp_path):
     assert "critic: 65,929 parameters" in done.stdout
     assert "44 pictures to train on, 16 held out" in done.stdout
     assert "after batch 84 the learning rate is under a hundredth of its start: further" in done.stdout
-    assert "GPU memory: about " in done.stdout
+    assert "memory that training takes on a GPU: about " in done.stdout
     assert "planned: 88 batches of 16 pictures, 32.0 times the dataset" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,13 @@ GRID_FACES = 10  # held-out faces in a grid, as in 2017
 # titles of a grid's columns, by --input
 GRID_COLUMNS = {"scaled": ("input", "bicubic", "output", "truth"), "noise": ("noise", "output")}
 GRID_NAME, STRIP_NAME = "batch{:06d}_out_l.png", "gen_batch{:06d}_out_s.png"  # files in train_dir, by batch
+
+
+def batch_of_grid(name: str) -> int | None:
+    """The batch of a grid, by its file's name in train_dir; None for other files."""
+    pattern = re.escape(GRID_NAME).replace(re.escape("{:06d}"), r"(\d{6,})")
+    match = re.fullmatch(pattern, name)
+    return int(match[1]) if match else None
 
 
 def to_uint8(pictures: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Figures of a trained network against interpolation, with their protocol and their uncertainty."""
 
 import functools
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -71,9 +72,14 @@ def evaluate(config: Config) -> int:
     if others is not None:
         rows.append(Row("", OTHER_REAL_FACES, {}, measure.distances(others)))
 
-    for line in lines(rows, min(len(faces.names), MAX_IN_SETS)):
+    real = measure.lone_pixels_of_labels()
+    truth = Row("", "true faces", {"lone": (real, math.nan, math.nan)})
+    for line in lines([*rows, truth], min(len(faces.names), MAX_IN_SETS)):
         print(line)
-    if config.back_projection < (rounds := network.config.back_projection):
+    rounds = network.config.back_projection
+    if config.back_projection or rounds:
+        print("rounds: of back projection, after which the output averaged down is more like the input")
+    if config.back_projection < rounds:
         print(f"without the {rounds} rounds of its training the generator's colours are not right")
     if trouble:
         print(f"no floor: {trouble}")
@@ -84,8 +90,6 @@ def evaluate(config: Config) -> int:
             )
     if features is None and len(faces.names) >= MIN_FOR_INCEPTION:
         print(MISSING_WEIGHTS_MESSAGE)
-    real = measure.lone_pixels_of_labels()
-    print(f"lone pixels of the true faces: {real:.1f}")
     about = {"lone_pixels_of_labels": real, "faces": faces.where, "count": len(faces.names)}
     about |= {"skipped": skipped, "rounds_in_training": network.config.back_projection}
     write(rows, about, config.output)

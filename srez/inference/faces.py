@@ -57,7 +57,7 @@ def _enlarge_faces_of(task: Task, config: Config, network: Network, outcome: Out
 
 def nothing_to_gain(faces: Sequence[Face]) -> str:
     """Why faces are left alone."""
-    sides = ", ".join(str(math.ceil(face.side)) for face in faces)
+    sides = ", ".join(f"{face.side:.0f}" for face in faces)
     return (
         f"{plural(len(faces), 'face')} already {sides} pixels wide: nothing to gain; --redraw shows what the "
         "network would make of sixteen pixels"
@@ -68,7 +68,7 @@ def _write_all(
     task: Task, pixels: np.ndarray, faces: list[Face], config: Config, network: Network, outcome: Outcome
 ) -> None:
     """Write the picture with its faces put back, and the faces: the first one last, since it says "done"."""
-    before, notes = outcome.faces, list(task.picture.notes)
+    notes = list(task.picture.notes)
     if config.redraw:
         made = [(network.redraw_face(pixels, face, config.back_projection), None) for face in faces]
     else:
@@ -84,7 +84,6 @@ def _write_all(
             crop = layout.to_uint8(straighten(pixels, face, round(face.side)))
             strip = columns_of(network, pixels, face, crop, one, plain)
         _write_face(task, number, layout.to_uint8(one), strip, config, outcome, said)
-    outcome.done += outcome.faces > before
 
 
 def enlarge_aligned(tasks: Sequence[Task], config: Config, network: Network, outcome: Outcome) -> None:
@@ -102,7 +101,6 @@ def enlarge_aligned(tasks: Sequence[Task], config: Config, network: Network, out
             strip = redrawn_columns(seen[n], drawn[n], true[n]) if config.compare else []
             _write_face(task, 1, drawn[n], strip, config, outcome, "; ".join(task.picture.notes))
             task.picture = None
-            outcome.done += 1
             outcome.screen.step()
 
 
@@ -203,9 +201,10 @@ def _write_face(
 ) -> None:
     stem = f"{task.stem}_{'redrawn' if config.redraw else 'face'}{number}"
     if strip:
-        data = layout.png(layout.titled_row(strip))
-        if not write_file(task, f"{stem}_compare.png", data, outcome):
+        columns, path = layout.titled_row(strip), f"{stem}_compare.png"
+        if not write_file(task, path, layout.png(columns), outcome):
             return
+        outcome.screen.say(f"{task.path} -> {path} {columns.shape[1]}x{columns.shape[0]}")
     mode = "L" if task.picture.is_grey else "RGB"
     picture = Picture(face, None, mode, task.picture.profile, [])
     path = stem + ENDINGS[config.format]

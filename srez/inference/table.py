@@ -16,27 +16,28 @@ from srez.system.screen import aligned
 
 RESAMPLES, BOOTSTRAP_SEED, MIN_FOR_INTERVAL = 2000, 0, 3
 OTHER_REAL_FACES = "other real faces"
-# on the screen: title and decimals; 100 columns hold a name and three. PSNR stands for the squared error
+# on the screen: title, with an arrow to what is better, and decimals; 100 columns hold a name and three. PSNR
+# stands for the squared error; the best number of lone pixels is that of true faces
 METRICS_OF_TABLES = (
-    {"lpips": ("LPIPS", 3), "psnr": ("PSNR dB", 2), "ssim": ("SSIM", 3)},
-    {"consistency": ("consistency dB", 2), "lone": ("lone pixels", 1), "l1": ("L1 x 1000", 1)},
+    {"lpips": ("LPIPS ↓", 3), "psnr": ("PSNR dB ↑", 2), "ssim": ("SSIM ↑", 3)},
+    {"consistency": ("consistency dB ↑", 2), "lone": ("lone pixels", 1), "l1": ("L1 x 1000 ↓", 1)},
 )
 DISTANCES_OF_TABLES = {  # title of a table; titles and decimals of its columns, where there are such
     "in features of AlexNet": {
-        "alexnet_frechet": ("Frechet", 2),
-        "alexnet_kernel": ("kernel", 3),
-        "alexnet_precision": ("precision", 2),
-        "alexnet_recall": ("recall", 2),
-        "alexnet_density": ("density", 2),
-        "alexnet_coverage": ("coverage", 2),
+        "alexnet_frechet": ("Frechet ↓", 2),
+        "alexnet_kernel": ("kernel ↓", 3),
+        "alexnet_precision": ("precision ↑", 2),
+        "alexnet_recall": ("recall ↑", 2),
+        "alexnet_density": ("density ↑", 2),
+        "alexnet_coverage": ("coverage ↑", 2),
     },
     "in features of Keras' InceptionV3": {
-        "inceptionv3_frechet": ("Frechet (FID)", 2),
-        "inceptionv3_kernel": ("kernel (KID)", 4),
+        "inceptionv3_frechet": ("Frechet (FID) ↓", 2),
+        "inceptionv3_kernel": ("kernel (KID) ↓", 4),
     },
     "sliced Wasserstein": {
-        **{f"swd_{side}": (f"{side}x{side}", 2) for side in (128, 64, 32, 16)},
-        "swd": ("mean", 2),
+        **{f"swd_{side}": (f"{side}x{side} ↓", 2) for side in (128, 64, 32, 16)},
+        "swd": ("mean ↓", 2),
     },
 }
 PROTOCOL = {
@@ -90,15 +91,17 @@ def with_intervals(values: np.ndarray) -> list[tuple[float, float, float]]:
 def lines(rows: list[Row], count: int) -> Iterator[str]:
     """Tables for the screen: figures of pictures with their intervals, three a table; distances of sets.
 
-    Rows name their checkpoint where there are several. count: of the pictures in a set.
+    Rows name their checkpoint where there are several, and are in the tables of which they have figures.
+    count: of the pictures in a set.
     """
     several = len({row.checkpoint for row in rows if row.checkpoint}) > 1
     names = [f"{row.method} ({row.checkpoint})" if several and row.checkpoint else row.method for row in rows]
     for metrics in METRICS_OF_TABLES:
         table = [["", *(title for title, _ in metrics.values())]]
         for name, row in zip(names, rows, strict=True):
-            if row.figures:
-                table.append([name, *(_cell(row.figures[m], *shown) for m, shown in metrics.items())])
+            of = row.figures
+            if not of.keys().isdisjoint(metrics):
+                table.append([name, *(_cell(of[m], *s) if m in of else "" for m, s in metrics.items())])
         yield from [*aligned(table), ""]
     yield f"Distances of sets: {count:,} pictures to as many faces"
     for title, columns in DISTANCES_OF_TABLES.items():
@@ -107,13 +110,14 @@ def lines(rows: list[Row], count: int) -> Iterator[str]:
             table = [[title, *(column for column, _ in shown.values())]]
             for name, row in zip(names, rows, strict=True):
                 of = row.distances  # fewer other faces may have fewer
-                cells = (f"{of[d]:.{places}f}" if d in of else "" for d, (_, places) in shown.items())
-                table.append([name, *cells])
+                if of:
+                    cells = (f"{of[d]:.{places}f}" if d in of else "" for d, (_, places) in shown.items())
+                    table.append([name, *cells])
             yield from ["", *aligned(table)]
 
 
 def _cell(figures: tuple[float, float, float], title: str, decimals: int) -> str:
-    times = 1000 if title.endswith("x 1000") else 1
+    times = 1000 if "x 1000" in title else 1
     mean, low, high = (f"{times * value:.{decimals}f}" for value in figures)
     return mean if math.isnan(figures[1]) else f"{mean} [{low}, {high}]"
 

@@ -44,7 +44,8 @@ class Outcome:
     """What became of the pictures; names what was skipped."""
 
     screen: Screen
-    done: int = 0
+    given: int = 0  # pictures, and words that name none
+    done: int = 0  # upscaled as they are
     kept: int = 0
     left: int = 0  # pictures whose faces have nothing to gain
     faces: int = 0  # written

@@ -34,7 +34,7 @@ def upscale(config: Config) -> int:
     found, missing, passed_over = find.find_pictures(config.images)
     tasks = plan(found, config, network.factor)
     with contextlib.closing(Screen(len(tasks), "picture")) as screen:
-        outcome = Outcome(screen)
+        outcome = Outcome(screen, given=len(tasks) + len(missing))
         for line in passed_over:
             screen.say(line)
         for word, reason in missing:
@@ -59,7 +59,7 @@ def summary(outcome: Outcome, config: Config, network: Network) -> str:
         side, small = network.config.sample_size, network.config.input_size
         what = f"drawn from {small}x{small}" if config.redraw or config.aligned else "enlarged"
         said = [
-            f"{plural(outcome.faces, 'face')} of {plural(outcome.done, 'picture')} {what} to {side}x{side} "
+            f"{plural(outcome.faces, 'face')} of {plural(outcome.given, 'picture')} {what} to {side}x{side} "
             f"with {network.name} into {config.output}"
         ]
         said += [f"{outcome.pasted} put back together"] if outcome.pasted else []

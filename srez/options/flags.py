@@ -10,7 +10,7 @@ from pathlib import Path
 from absl import flags
 from absl import logging as _absl_logging  # noqa: F401  (declares --verbosity)
 
-from srez.errors import UserError, one_line
+from srez.errors import UserError, closest, one_line
 from srez.options.config import RUNS, USE_DEFAULTS, USE_RUNS, Config, fields
 from srez.options.rules import BOUNDS, check, choices_in_words, in_words
 from srez.system.files import expand
@@ -49,6 +49,7 @@ EXAMPLES = """
   --run upscale --face party.jpg                    enlarge the small faces of a photograph
   --run eval                                        figures against interpolation
   --run compare runs/*                              trainings, each with a --name, side by side
+  --run study --study signal                        a grid of trainings; --run report writes its report anew
 
 --help lists all options"""
 
@@ -73,6 +74,11 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> Config
     try:
         words = values.read_flags_from_files([_expand_flagfile(word) for word in argv[1:]], force_gnu=False)
         leftover = values([argv[0], *_without_marks(words)])[1:]
+    except flags.UnrecognizedFlagError as error:
+        close = closest(error.flagname, values)
+        remedy = "--help lists all options"
+        remedy = f"did you mean --{close}? ({remedy})" if close else remedy
+        raise UserError(f"there is no --{error.flagname}", remedy) from None
     except (flags.Error, OSError, ValueError) as error:  # a flagfile that is not there, or is no text
         raise UserError(one_line(error), "--help lists all options") from None
     if values.help:
@@ -155,14 +161,15 @@ def read_preset(name: str) -> dict[str, object]:
     for path in (own, Path(expand(name))):
         if path.is_file():
             return read_flagfile(str(path))
-    raise UserError(
-        f"there is no preset '{name}'", f"take one of {preset_names()}, or the path of a flagfile"
-    )
+    names = preset_names()
+    close = f" (did you mean {close}?)" if (close := closest(name, names)) else ""
+    remedy = f"take one of {', '.join(names)}, or the path of a flagfile"
+    raise UserError(f"there is no preset '{name}'{close}", remedy)
 
 
-def preset_names() -> str:
-    """The presets that come with srez, in words."""
-    return ", ".join(sorted(path.stem for path in PRESETS.glob("*.flags")))
+def preset_names() -> list[str]:
+    """The presets that come with srez, sorted."""
+    return sorted(path.stem for path in PRESETS.glob("*.flags"))
 
 
 def read_flagfile(path: str) -> dict[str, object]:
@@ -218,8 +225,9 @@ def help_text() -> str:
             parts = [f.metadata["help"], f.metadata["unit"], allowed_values(f)]
             text = "; ".join(filter(None, parts)) + f" (default: {default_text(f)})"
             sections[title][f"--[no]{f.name}" if f.type is bool else f"--{f.name}"] = text
+    presets = ", ".join(preset_names())
     sections["Further"] = {
-        "--preset=NAME": f"a recipe, {preset_names()}, or the path of a flagfile; options beside it win",
+        "--preset=NAME": f"a recipe, {presets}, or the path of a flagfile; options beside it win",
         "--name=NAME": "keep all of a run, what it trains, writes and tells, in runs/NAME",
         "--flagfile=FILE": "read options from a file, one a line; of two that are the same the last counts",
         "--verbosity=1": "show TensorFlow's own messages too",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from srez.errors import UserError
+from srez.errors import UserError, closest
 
 FRESH_BATCH = 8  # faces in a batch of fresh critics
 LARGEST_INT = 2**31 - 1  # whole numbers become TensorFlow's int32
@@ -48,6 +48,12 @@ def choices_in_words(rule: Mapping[str, Any]) -> list[str]:
     return [str(OBJECTIVE_NAMES.get(choice, choice)) for choice in rule["choices"]]
 
 
+def one_of(names: Sequence[str], word: Any) -> str:
+    """The names from which to take one in place of a word, and the one that it probably means."""
+    close = closest(word, names) if isinstance(word, str) else ""
+    return ", ".join(names) + (f"; did you mean {close}?" if close else "")
+
+
 def in_words(name: str, value: Any) -> Any:
     """A value of an option as it is shown: gan where loss_func is dcgan, other options as they are."""
     return OBJECTIVE_NAMES.get(value, value) if name == "loss_func" else value
@@ -58,7 +64,7 @@ def out_of_range(value: Any, rule: Mapping[str, Any]) -> str:
     if isinstance(value, tuple):
         return next(filter(None, (out_of_range(v, rule) for v in value)), "")
     if rule["choices"] is not None:
-        return "" if value in rule["choices"] else "one of " + ", ".join(choices_in_words(rule))
+        return "" if value in rule["choices"] else f"one of {one_of(choices_in_words(rule), value)}"
     if isinstance(value, str):
         return "" if value.strip() and "\0" not in value else "a name"
     if isinstance(value, float) and not math.isfinite(value):

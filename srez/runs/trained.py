@@ -162,3 +162,11 @@ def cannot_start_from(config: Config, problem: str) -> UserError:
         "name a --checkpoint_dir, a folder that --run export wrote, or what comes with srez "
         f"({', '.join(pretrained_names())})",
     )
+
+
+def nothing_to_show(config: Config, why: str = "") -> UserError:
+    """The error to raise where a training has left nothing for a film; why: one was to be made at all."""
+    return UserError(
+        f"nothing to show: no grids in '{config.train_dir}', no checkpoint in '{config.checkpoint_dir}'",
+        f"{why}train first (--run train) or name the run's --train_dir and --checkpoint_dir",
+    )

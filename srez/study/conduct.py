@@ -2,7 +2,7 @@
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any
 
@@ -26,11 +26,18 @@ LINE_SECONDS = 60.0  # between two lines of a percentage, where there is no bar
 STUDY_OPTIONS = {f.name for f in fields() if f.metadata["group"] in ("command", "study")}
 
 
-def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str) -> int:
+def run_study(
+    config: Config,
+    stop: Stop,
+    given: Mapping[str, Any],
+    program: str,
+    check_dataset: Callable[[Config], object] = lambda training: None,
+) -> int:
     """Do a study, or what is left of it; the exit code.
 
     `given`: the options that the command line sets; those that are not about the study override its [base].
     `program`: path of srez_main.py, which each training runs in a process of its own.
+    `check_dataset`: raises UserError where a training's dataset cannot be used on this machine.
     Exit codes: 0 all trainings of this shard are done, or in other hands; 75 interrupted. Divergence is a
     result. Raises UserError where a training cannot run as it is, or failed.
     """
@@ -45,6 +52,9 @@ def run_study(config: Config, stop: Stop, given: Mapping[str, Any], program: str
             raise UserError(f"cell {run.cell.title}: {error.problem}", error.remedy) from None
     if not config.dry_run:
         store.open(study)
+    if config.engine == "local":
+        for training in dict.fromkeys(run.cell.config(0) for run in runs if not store.finished(run)):
+            check_dataset(training)
     print("\n".join(plan(study, runs, store, cells=config.dry_run)), flush=True)
     if config.dry_run:
         return EXIT_DONE
@@ -67,6 +77,8 @@ def plan(study: Study, runs: list[StudyRun], store: StudyStore, cells: bool) -> 
     grid, everything = study.cells(), study.runs()
     lines = [f"study {study.name}: {study.title}"]
     lines += [f"  {axis}: {', '.join(labels)}" for axis, labels in study.axes.items()]
+    datasets = dict.fromkeys(run.options.get("dataset", Config.dataset) for run in everything)
+    lines.append(f"  dataset: {', '.join(datasets)}")
     reasons = list(dict.fromkeys(cell.excluded for cell in grid if cell.excluded))
     if cells:
         lines.append("cells:")

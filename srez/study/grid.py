@@ -25,7 +25,6 @@ over its table's preset.
 """
 
 import dataclasses
-import difflib
 import json
 import tomllib
 from collections.abc import Iterable
@@ -33,7 +32,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NoReturn
 
-from srez.errors import UserError, one_line
+from srez.errors import UserError, closest, one_line
 from srez.options import flags
 from srez.options.config import Config, fields
 from srez.options.rules import check
@@ -207,8 +206,8 @@ class _Reader:
     def known(self, names: Iterable[str], those: Iterable[str], place: str) -> None:
         for name in names:
             if name not in those:
-                close = difflib.get_close_matches(name, those, 1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(those)}"
+                close = closest(name, those)
+                hint = f"did you mean {close}?" if close else f"there are {', '.join(those)}"
                 self.fail(f"{place}: {name!r} is not known", hint)
 
     def typed(self, value: Any, kind: type, place: str, what: str) -> Any:

@@ -25,6 +25,7 @@ class Progress:
         self.batches: dict[str, int] = {}  # by name; of a training that is finished early all of them
         self.refresh()
         self._first, self._since = sum(self.batches.values()), time.monotonic()
+        self._finished_before = len(self.finished)
 
     def refresh(self) -> None:
         """Read what is there now."""
@@ -42,12 +43,16 @@ class Progress:
         return sum(self.batches.values()) / wanted if wanted else 1.0
 
     def remaining(self, others: Collection[str] = ()) -> float | None:
-        """Minutes to go, without some trainings, at the pace of all so far; None before their first batch."""
+        """Minutes to go, without some trainings, at the pace of all so far; None until one more is finished.
+
+        Before that the pace is mostly that of starting and compiling.
+        """
         done = sum(self.batches.values()) - self._first
         left = sum(
             run.options["max_batches"] - self.batches[run.name] for run in self.runs if run.name not in others
         )
-        return (time.monotonic() - self._since) / 60 * left / done if done > 0 else None
+        known = done > 0 and len(self.finished) > self._finished_before
+        return (time.monotonic() - self._since) / 60 * left / done if known else None
 
     def figures(self, run: StudyRun) -> str:
         """A training's last figures of quality."""

@@ -69,7 +69,7 @@ def test_small_faces_are_enlarged_and_put_back(trained, photos, tmp_path, capsys
             rf"{photos}/{name}.png: 1 face already (\d+) pixels wide: nothing to gain; --red", said.out
         )
         assert int(told[1]) == pytest.approx(79, abs=4)
-    assert lines[-1].startswith("3 faces of 2 pictures enlarged to 64x64 with ")
+    assert lines[-1].startswith("3 faces of 4 pictures enlarged to 64x64 with ")
     assert "; 2 put back together; 1 with nothing to gain, named above; 1 skipped, named above" in lines[-1]
     whole = np.asarray(Image.open(out / "small_faces_x4.png")).astype(int)
     lanczos = np.asarray(astronaut(100).resize((400, 400), Image.Resampling.LANCZOS))
@@ -83,7 +83,10 @@ def test_small_faces_are_enlarged_and_put_back(trained, photos, tmp_path, capsys
 def test_nothing_to_gain_is_no_failure(trained, photos, tmp_path, capsys):
     assert run(trained, photos / "large.png", output=str(tmp_path / "out")) == 0
     assert not (tmp_path / "out").exists()
-    assert "0 faces of 0 pictures enlarged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "0 faces of 1 picture enlarged" in said
+    (face,) = find_faces(np.asarray(Image.open(photos / "large.png")))
+    assert f": 1 face already {round(face.side)} pixels wide" in said  # as --redraw says
 
 
 def test_what_is_there_is_kept(trained, photos, tmp_path, capsys):
@@ -198,12 +201,14 @@ def test_paste_auto_is_for_more_than_the_face(trained, tmp_path):
         assert written(tmp_path / paste).keys() == expected
 
 
-def test_strips(trained, photos, tmp_path):
+def test_strips(trained, photos, tmp_path, capsys):
     """Four columns where the truth is known, three where it is not: 256 pixels each under their titles."""
     for name, columns, options in (("large", 4, {"redraw": True}), ("small", 3, {"paste": "off"})):
         assert run(trained, photos / f"{name}.png", output=str(tmp_path), compare=True, **options) == 0
         kind = "redrawn" if columns == 4 else "face"
-        strip = np.asarray(Image.open(tmp_path / f"{name}_{kind}1_compare.png"))
+        path = tmp_path / f"{name}_{kind}1_compare.png"
+        assert f"{photos}/{name}.png -> {path} {columns * 264 - 8}x284\n" in capsys.readouterr().out
+        strip = np.asarray(Image.open(path))
         assert strip.shape == (256 + 28, columns * 264 - 8, 3)
         assert (strip[:28] < 128).any(axis=(0, 2))[:256].any()
         face = np.asarray(Image.open(photos / f"{name}.png"))

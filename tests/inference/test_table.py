@@ -37,14 +37,17 @@ def test_lines_show_every_row():
         Row("srez-7", "generator", figures, distances),
         Row("srez-9", "generator, 2 rounds", figures, distances),
         Row("", "others", {}, {"alexnet_frechet": 3.0, "swd_64": 5.0, "swd": 6.0}),
+        Row("", "true faces", {"lone": (14.25, np.nan, np.nan)}),
     ]
     first, second, third, alexnet, swd = (
         part.splitlines() for part in "\n".join(lines(rows, 240)).split("\n\n")
     )
     assert first[:2] == [
-        "                                             LPIPS            PSNR dB                  SSIM",
+        "                                           LPIPS ↓          PSNR dB ↑                SSIM ↑",
         "bicubic                       1.000 [0.500, 1.500]  1.00 [0.50, 1.50]  1.000 [0.500, 1.500]",
     ]
+    assert second[0].endswith("  consistency dB ↑     lone pixels             L1 x 1000 ↓")
+    assert second[-1].split() == ["true", "faces", "14.2"]
     assert second[2].endswith("  1.00 [0.50, 1.50]  1.0 [0.5, 1.5]  1000.0 [500.0, 1500.0]")
     assert [line.split("  ")[0] for line in first[1:]] == [
         "bicubic",
@@ -53,7 +56,7 @@ def test_lines_show_every_row():
     ]
     assert third == ["Distances of sets: 240 pictures to as many faces"]
     assert [alexnet[0].split(), alexnet[1].split()] == [
-        ["in", "features", "of", "AlexNet", "Frechet", "recall"],
+        ["in", "features", "of", "AlexNet", "Frechet", "↓", "recall", "↑"],
         ["bicubic", "7.25", "0.50"],
     ]
     assert alexnet[-1].split() == ["others", "3.00"]
@@ -70,7 +73,7 @@ def test_100_columns_hold_a_usual_table(checkpoints):
     distances |= dict.fromkeys((f"alexnet_{n}" for n in ("precision", "recall", "density", "coverage")), 0.5)
     rows = [Row("", "nearest", figures | {"consistency": (100.0, 100.0, 100.0)}, distances)]
     rows += [Row(checkpoint, "generator, 2 rounds", figures, distances) for checkpoint in checkpoints]
-    assert 85 < max(map(len, lines(rows, 2048))) + 12 * (len(checkpoints) == 1) <= 100
+    assert 85 < max(map(len, lines(rows, 2048))) + 10 * (len(checkpoints) == 1) <= 100
 
 
 def test_two_pictures_have_no_intervals(tmp_path, capsys):

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,18 @@ def study(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def run(
-        batches: int = 5, text: str = STUDY, given: dict | None = None, plan: dict | None = None, **options
+        batches: int = 5,
+        text: str = STUDY,
+        given: dict | None = None,
+        plan: dict | None = None,
+        check: Callable[[Config], None] = lambda training: None,
+        **options,
     ) -> int:
         path = tmp_path / "small.toml"
         path.write_text(text.replace("{batches}", str(batches)))
         monkeypatch.setenv("FAKE_PLAN", json.dumps(plan or {}))
         config = Config(run="study", study=str(path), study_dir=str(tmp_path / "study"), **options)
-        return conduct.run_study(config, Stop(), given or {}, str(FAKE))
+        return conduct.run_study(config, Stop(), given or {}, str(FAKE), check)
 
     return run
 
@@ -86,19 +92,20 @@ def test_every_training_once_in_order_with_an_outcome(study, tmp_path, capsys):
     }
     assert batches(tmp_path) == {name: [1, 2, 3, 4, 5] for name in NAMES}
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:4] == [
+    assert lines[:5] == [
         "study small: Four trainings?",
         "  width: 0.25, 0.5",
+        "  dataset: dataset",
         "2 cells, 0 of them left out, 2 seeds: 4 trainings, 20 batches",
         "to do here: 4 trainings, 0 of them finished",
     ]
-    assert lines[4] == "1 of 4, 0.25-s0: starts"
-    ends = [line for line in lines[5:-1] if "starts" not in line]
+    assert lines[5] == "1 of 4, 0.25-s0: starts"
+    ends = [line for line in lines[6:-1] if "starts" not in line]
     assert ends[0].startswith(
         "1 of 4, 0.25-s0: done after 5 batches, 0.1 minutes: PSNR 25.0 dB; 1 of 4 finished, ETA "
     )
     assert lines[-1] == f"4 of 4 finished; report: {tmp_path}/study/report.html"
-    assert len(lines) == 4 + 2 * 4 + 1
+    assert len(lines) == 5 + 2 * 4 + 1
 
 
 def test_what_a_training_is_told(study, tmp_path):
@@ -232,6 +239,7 @@ def test_a_dry_run_writes_nothing(study, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "study small: Four trainings?",
         "  width: 0.25, 0.5",
+        "  dataset: dataset",
         "cells:",
         "  0.25",
         "  0.5   left out (1)",
@@ -350,7 +358,8 @@ def start(tmp_path, spawn):
 
     def run(*words: str, batches: int = 40, pace: float = 0.02) -> subprocess.Popen:
         path.write_text(STUDY.replace("{batches}", str(batches)))
-        options = ["--run=study", f"--study={path}", f"--study_dir={tmp_path / 'study'}", *words]
+        options = ["--run=study", f"--study={path}", f"--study_dir={tmp_path / 'study'}"]
+        options += ["--dataset=synthetic", *words]
         return spawn(
             [sys.executable, "-c", DRIVER, str(FAKE), *options],
             env=os.environ | {"PYTHONPATH": str(ROOT), "FAKE_PACE": str(pace)},
@@ -438,6 +447,10 @@ def test_three_studies_on_one_folder_do_nothing_twice(start, tmp_path):
             ["--run=study", "--study=smoke", "--study_dir=a_file"],
             "a_file/runs: Not a directory: name a folder, not a file",
         ),
+        (
+            ["--run=study", "--study=smoke", "--dataset=nowhere", "--dry_run"],
+            "srez: dataset 'nowhere' is not there: name a folder",
+        ),
         (["--run=report", "--study_dir=empty"], "'empty' holds no study"),
     ],
 )
@@ -451,13 +464,15 @@ def test_errors_are_one_line_and_need_no_tensorflow(srez, tmp_path, monkeypatch,
     assert part in done.stderr
 
 
-def test_a_dataset_that_is_not_there_stops_it_at_once(srez, tmp_path):
-    done = srez("--run=study", "--study=smoke", "--dataset=nowhere", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith(
-        "srez: gan-resnet-s0 cannot be trained: dataset 'nowhere' is not there: name a folder"
-    )
-    assert done.stderr.count("\n") == 1
+def test_a_dataset_is_looked_for_where_a_training_is_to_be_done_here(study, tmp_path):
+    def check(training: Config) -> None:
+        raise UserError(f"no {training.dataset}", "")
+
+    with pytest.raises(UserError, match="no dataset"):
+        study(check=check)
+    assert not (tmp_path / "study" / "starts.jsonl").exists()
+    assert study() == 0
+    assert study(check=check) == 0  # nothing is left to train
 
 
 @pytest.mark.slow

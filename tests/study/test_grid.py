@@ -166,7 +166,7 @@ ERRORS = {
     "not of a training": ("[base]\ntile = 32", ["tile cannot be set in a study", "command line"]),
     "no preset": (
         f"{BASE}preset = 'wgann'",
-        ["there is no preset 'wgann': take one of 2017-gan, 2017-wgan, "],
+        ["there is no preset 'wgann' (did you mean wgan?): take one of 2017-gan, 2017-wgan, "],
     ),
     "preset with a time": (f"{BASE}preset = 'quick'", ["train_time cannot be set in a study"]),
     "axis of one": (f"{BASE}[axes]\nwidth = 0.5", ["axis width: must be a list"]),

@@ -16,10 +16,13 @@ def test_time_to_go(tmp_path, monkeypatch):
     assert progress.remaining() is None
     assert progress.share == pytest.approx(5 / 40)
     tell(store, "0-s0", 10, 5.0)
+    progress.refresh()
+    now[0] += 60
+    assert progress.remaining() is None  # none is finished
     store.write_outcome("0-s0", {"exit": 0, "batches": 10, "minutes": 5.0, "message": ""})
     tell(store, "1-s0", 4, 6.0)
     progress.refresh()
-    now[0] += 60 * 7  # for 14 batches
+    now[0] += 60 * 6  # 7 minutes for 14 batches
     assert progress.share == pytest.approx(19 / 40)
     assert progress.remaining() == pytest.approx(21 / 2)
     assert progress.remaining({"2-s0"}) == pytest.approx(11 / 2)
