@@ -194,7 +194,7 @@ FIXED = {
     **{"input": "noise", "scale_factor": 2, "sample_size": 128, "noise_dimension": 8, "width": 0.0625},
     **{"gen_architect": "resnet", "gen_norm": 0, "critic_norm": "layer", "optimizer": "rmsprop"},
     **{"loss_func": "wgan", "precision": "bfloat16", "random_seed": 1, "batch_size": 4, "critic_iters": 2},
-    **{"gene_ema": 0.9, "learning_rate_schedule": "constant", "learning_rate_batches": 5},
+    **{"gene_ema": 0.9, "learning_rate_schedule": "constant", "learning_rate_batches": 5, "degrade": "photo"},
 }
 
 

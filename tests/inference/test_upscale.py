@@ -520,7 +520,7 @@ def test_command_lines_that_are_refused_before_tensorflow(srez, trained, tmp_pat
         ([], {"checkpoint_dir": trained}, "no pictures"),
         (["nothing*.jpg"], {"checkpoint_dir": trained}, "nothing*.jpg: not there"),
         (["x.jpg"], {"checkpoint_dir": ROOT / "docs"}, "no config.json"),
-        (["x.jpg"], {"checkpoint_dir": "nowhere", "checkpoint": 9}, "no config.json"),
+        (["x.jpg"], {"checkpoint_dir": "nowhere", "checkpoint": 9}, "'nowhere' has no checkpoint '9'"),
         (["x.jpg"], {"checkpoint_dir": trained, "checkpoint": 9}, "batches 3, 7"),
         (["x.jpg", "--compare"], {"checkpoint_dir": trained}, "--face"),
     ]:

@@ -40,10 +40,10 @@ from srez.errors import UserError
 from srez.images import find
 from srez.images import picture as pictures
 from srez.images.picture import ENDINGS, UnusablePicture, decode
-from srez.options import config as config_options
+from srez.options import rules
 from srez.options import flags as flags_module
 from srez.options.config import Config, fields, to_dict
-from srez.options.flags import define_flags, parse
+from srez.options.flags import define_flags, given_options, parse
 from srez.options.rules import out_of_range
 from srez.options.stored import from_dict
 from srez.runs.run import Run, read_metrics
@@ -121,6 +121,7 @@ def command(*words: str) -> tuple[int, str, Config | None]:
 
     with (
         mock.patch.object(flags_module, "define_flags", functools.partial(define_flags, values)),
+        mock.patch.object(flags_module, "given_options", side_effect=lambda *_: given_options(values)),
         mock.patch.object(flags_module, "parse", functools.partial(parse, values=values)),
         mock.patch.object(flags_module, "verbose", return_value=False),
         mock.patch.object(srez_main, "start_tensorflow", begin),
@@ -680,7 +681,7 @@ def test_options_that_are_accepted_train(faces, tmp_path):
         root = tmp_path / str(next(numbers))
         config = quick_config(root, **({"max_batches": 1, "gen_architect": "deconv"} | changed))
         config = dataclasses.replace(config, dataset=faces)
-        _, said = attempt(lambda: config_options.check(config), UserError)
+        _, said = attempt(lambda: rules.check(config), UserError)
         if not said:
             code, said = attempt(lambda: srez_train.train(config, Stop()), UserError)
         assert "\n" not in said
