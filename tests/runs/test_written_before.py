@@ -28,7 +28,7 @@ ROUNDS = OPTIONS["back_projection"]
 # Its size says nothing: it is a mean of one number a face less another such mean, near 0.7 both.
 DIFFERENCES = ("wasserstein_estimate",)
 # The held-out estimate came from the pass that is used, and comes from the one that trains. The L1 term was
-# that of the picture after back projection, and is that of the one before: other figures are within 0.5% all the same.
+# that of the picture after back projection, and is that of the one before. Other figures are within 0.5%.
 OTHER_SINCE = {"heldout_wasserstein_estimate", "generator_loss", "generator_gradient_norm"}
 
 

@@ -40,8 +40,8 @@ from srez.errors import UserError
 from srez.images import find
 from srez.images import picture as pictures
 from srez.images.picture import ENDINGS, UnusablePicture, decode
-from srez.options import rules
 from srez.options import flags as flags_module
+from srez.options import rules
 from srez.options.config import Config, fields, to_dict
 from srez.options.flags import define_flags, given_options, parse
 from srez.options.rules import out_of_range
