@@ -108,6 +108,18 @@ class Dataset:
                 "set --cache=off, or make a pack of them (download_data.py --pack)",
             ) from None
 
+    def _store_for(self, count: int) -> Store:
+        """Room for the windows of one batch. Raises UserError."""
+        side = self.config.window_side
+        try:
+            return Store(count, side)
+        except MemoryError:
+            needed = (
+                f"{count} windows of {side} pixels would take {Store.bytes_needed(count, side) / 1e9:.1f} GB"
+            )
+            problem = f"--crop_wiggle={self.config.crop_wiggle}: {needed} of memory"
+            raise UserError(problem, "lower it") from None
+
     def window(self, index: int) -> np.ndarray | None:
         """A picture's window, uint8 [h, w, 3]; None where it cannot be used; the first such are logged."""
         window = self._window(index)
@@ -151,7 +163,7 @@ class Dataset:
             return found
         store, places = self._kept, indices
         if store is None:
-            store, places = Store(len(indices), self.config.window_side), np.arange(len(indices))
+            store, places = self._store_for(len(indices)), np.arange(len(indices))
         self._fill(store, places, indices)
         return store.windows(places)
 

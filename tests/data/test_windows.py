@@ -146,6 +146,11 @@ def test_more_than_there_is_memory_for_is_refused(faces, monkeypatch):
     monkeypatch.setattr(datasets, "Store", none)
     with pytest.raises(UserError, match="--cache=memory: 60 pictures would take"):
         open_dataset(Config(dataset=faces, cache="memory"))
+    dataset = open_dataset(Config(dataset=faces, cache="off", crop_wiggle=36))
+    with pytest.raises(
+        UserError, match=r"--crop_wiggle=36: 100000 windows of 200 pixels would take 12\.0 GB"
+    ):
+        dataset.windows(np.zeros(100_000, np.int64))
 
 
 def test_damage_in_several_places_of_a_batch_is_replaced_as_one_by_one(faces, tmp_path, monkeypatch):
