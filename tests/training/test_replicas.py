@@ -280,7 +280,7 @@ def test_workers_and_one_device_go_on_with_each_others_runs(workers, srez, faces
 @pytest.mark.parametrize(
     ("victim", "how"),
     [
-        (0, signal.SIGKILL),
+        pytest.param(0, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(1, signal.SIGKILL, marks=pytest.mark.slow),
         pytest.param(1, signal.SIGSTOP, marks=pytest.mark.slow),  # as a machine that has vanished
     ],

@@ -114,8 +114,8 @@ def compare_with_uninterrupted(faces: str, tmp_path: Path, times: int, batches: 
         assert (whole / name).read_bytes() == (killed / name).read_bytes()
 
 
-def test_two_kills_change_nothing(faces, tmp_path):
-    compare_with_uninterrupted(faces, tmp_path, times=2, batches=24, seed=0)
+def test_a_kill_changes_nothing(faces, tmp_path):
+    compare_with_uninterrupted(faces, tmp_path, times=1, batches=16, seed=0)
 
 
 @pytest.mark.slow
