@@ -345,7 +345,7 @@ def test_all_144_combinations_train(faces, tmp_path, one):
     [
         {"precision": "bfloat16", "gen_architect": "resnet"},
         pytest.param({"precision": "float16", "gen_architect": "resnet"}, marks=pytest.mark.slow),
-        {"critic_iters": 3},
+        pytest.param({"critic_iters": 3}, marks=pytest.mark.slow),
         {"critic_iters": 0, "gen_architect": "deconv_projected"},
     ],
 )

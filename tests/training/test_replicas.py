@@ -58,10 +58,7 @@ def ends(processes: list[subprocess.Popen], seconds: float) -> list[tuple[int, s
 
 # ---- the arithmetic --------------------------------------------------------------------------------
 
-SOME = [
-    {"loss_func": "dcgan", "critic_norm": "batch", "gene_ema": 0.9},
-    {"loss_func": "wgangp", "critic_norm": "batch", "critic_iters": 2},
-]
+SOME = [{"loss_func": "wgangp", "critic_norm": "batch", "critic_iters": 2, "gene_ema": 0.9}]
 MORE = [{"loss_func": "hinge", "critic_norm": "spectral", "input": "noise"}]
 MORE += [{"loss_func": o, "critic_norm": n} for o, n in itertools.product(OBJECTIVES, CRITIC_NORMS)]
 MORE += [
