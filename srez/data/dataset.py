@@ -100,25 +100,17 @@ class Dataset:
         room = free_memory() * CACHE_SHARE / config.jobs if config.cache == "auto" else math.inf
         if not self.source.drawn and (config.cache == "off" or needed > room):
             return None
-        try:
-            return Store(count, side)
-        except MemoryError:
-            raise UserError(
-                f"--cache={config.cache}: {count} pictures would take {needed / 1e9:.1f} GB of memory",
-                "set --cache=off, or make a pack of them (download_data.py --pack)",
-            ) from None
+        remedy = "set --cache=off, or make a pack of them (download_data.py --pack)"
+        return self._room(count, f"--cache={config.cache}: {count} pictures", remedy)
 
-    def _store_for(self, count: int) -> Store:
-        """Room for the windows of one batch. Raises UserError."""
+    def _room(self, count: int, what: str, remedy: str) -> Store:
+        """Room for so many windows. Raises UserError that says what would take the memory where it lacks."""
         side = self.config.window_side
         try:
             return Store(count, side)
         except MemoryError:
-            needed = (
-                f"{count} windows of {side} pixels would take {Store.bytes_needed(count, side) / 1e9:.1f} GB"
-            )
-            problem = f"--crop_wiggle={self.config.crop_wiggle}: {needed} of memory"
-            raise UserError(problem, "lower it") from None
+            needed = f"{Store.bytes_needed(count, side) / 1e9:.1f} GB of memory"
+            raise UserError(f"{what} would take {needed}", remedy) from None
 
     def window(self, index: int) -> np.ndarray | None:
         """A picture's window, uint8 [h, w, 3]; None where it cannot be used; the first such are logged."""
@@ -163,7 +155,9 @@ class Dataset:
             return found
         store, places = self._kept, indices
         if store is None:
-            store, places = self._store_for(len(indices)), np.arange(len(indices))
+            count, config = len(indices), self.config
+            what = f"--crop_wiggle={config.crop_wiggle}: {count} windows of {config.window_side} pixels"
+            store, places = self._room(count, what, "lower it"), np.arange(count)
         self._fill(store, places, indices)
         return store.windows(places)
 

@@ -91,7 +91,7 @@ def evaluate(config: Config) -> int:
     if features is None and len(faces.names) >= MIN_FOR_INCEPTION:
         print(MISSING_WEIGHTS_MESSAGE)
     about = {"lone_pixels_of_labels": real, "faces": faces.where, "count": len(faces.names)}
-    about |= {"skipped": skipped, "rounds_in_training": network.config.back_projection}
+    about |= {"skipped": skipped, "rounds_in_training": rounds}
     write(rows, about, config.output)
     picture = files.join(config.output, "eval.png")
     files.write_whole(picture, layout.png(gallery(measure, network, config, run)))

@@ -192,7 +192,7 @@ def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision:
     checkpoint_dir: that, or the folder of a run with a --name, as "runs/NAME"; by default "checkpoint", or
     where that holds nothing the generator that comes with srez, sharp;
     checkpoint: newest, a batch number or a file of weights; or what comes with srez, whatever checkpoint_dir
-    holds: sharp, faithful; precision: of the arithmetic, float32 for auto.
+    holds: sharp; precision: of the arithmetic, float32 for auto.
     """
     if precision == AUTO:
         precision = Config.precision

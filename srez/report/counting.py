@@ -91,7 +91,7 @@ def stable_share(results: Results, cells: list[CellResult], way: Way) -> Interva
     if way.unit == INDEPENDENT:
         return share_of_independent(outcomes(cells, way))
     if way.unit == ARCHITECTURES:
-        return share_over_cells(_by_architecture(cells, way), stable_likeness(results, way))
+        return share_over_cells(list(_by_architecture(cells, way).values()), stable_likeness(results, way))
     return share_over_cells(outcomes(cells, way), stable_likeness(results, way))
 
 
@@ -100,7 +100,9 @@ def stable_likeness(results: Results, way: Way) -> float:
     if way.unit == ARCHITECTURES:
         cells = [cell for those in results.tested.values() for cell in those]
         loss_funcs = dict.fromkeys(cell.loss_func for cell in cells)
-        return likeness([_by_architecture(cells_with(results, name), way) for name in loss_funcs])
+        return likeness(
+            [list(_by_architecture(cells_with(results, name), way).values()) for name in loss_funcs]
+        )
     return likeness([outcomes(cells, way) for cells in results.tested.values()])
 
 
@@ -132,21 +134,19 @@ def _objectives(results: Results, loss_func: str) -> dict[str, list[CellResult]]
     return {name: cells for name, cells in found.items() if cells}
 
 
-def _by_architecture(cells: Iterable[CellResult], way: Way) -> list[list[float]]:
-    """The outcomes of each architecture, whatever cells they come from."""
+def _by_architecture(cells: Sequence[CellResult], way: Way) -> dict[tuple, list[float]]:
+    """Architecture -> outcomes of its trainings, whatever cells they come from."""
     found: dict[tuple, list[float]] = {}
-    cells = list(cells)
     for cell, values in zip(cells, outcomes(cells, way), strict=True):
         found.setdefault(architecture(cell), []).extend(values)
-    return list(found.values())
+    return found
 
 
 def _share_by_architecture(objectives: list[list[CellResult]], way: Way) -> dict[tuple, float]:
     """Architecture -> share of the finished trainings that are stable, a mean over objectives."""
     found: dict[tuple, list[float]] = {}
     for cells in objectives:
-        for key in dict.fromkeys(map(architecture, cells)):
-            (values,) = _by_architecture([cell for cell in cells if architecture(cell) == key], way)
+        for key, values in _by_architecture(cells, way).items():
             if values:
                 found.setdefault(key, []).append(float(np.mean(values)))
     return {key: float(np.mean(shares)) for key, shares in found.items()}

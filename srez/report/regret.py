@@ -7,12 +7,11 @@ import numpy as np
 
 from srez.errors import EXIT_DIVERGED
 from srez.report.correlations import CLOCK, INDICATORS, MIN_PAIRS, MOMENTS, fisher, spearman
-from srez.report.intervals import Interval, Spread, spread
+from srez.report.intervals import Interval, Spread, spread, student
 from srez.report.relations import Relations, at, does_not_count
 from srez.report.results import CellResult, RunResult
 from srez.report.verdicts import level
 
-NORMAL = 1.959964  # standard errors that 95% of a normal distribution reach to each side
 MIN_POINTS = 3  # trainings or cells, without which no correlation across them is given
 
 
@@ -115,7 +114,7 @@ def independent(r: float, count: int) -> Interval:
     """
     if count < MIN_PAIRS[MOMENTS]:
         return Interval(r, np.nan, np.nan, count, 1)
-    z, reach = fisher(r, count), NORMAL * np.sqrt(1.06 / (count - 3))
+    z, reach = fisher(r, count), student(np.inf) * np.sqrt(1.06 / (count - 3))
     return Interval(r, float(np.tanh(z - reach)), float(np.tanh(z + reach)), count, 1)
 
 

@@ -22,10 +22,10 @@ from srez.report.correlations import (
     indicator_applies,
     since_last_sample,
 )
-from srez.report.intervals import NOTHING, Interval, over_seeds
+from srez.report.intervals import NOTHING, Interval, over_seeds, spread
 from srez.report.results import CellResult, Results, RunResult
 from srez.report.text import number
-from srez.report.verdicts import EMPTY_CURVE, MIN_GRADIENT_SHARE, Curve, finite, level
+from srez.report.verdicts import EMPTY_CURVE, MIN_GRADIENT_SHARE, Curve, level
 
 MAX_PENALTY = 0.1  # mean square of the critic's gradient norm minus 1, for an estimate of a distance
 FLAT = 1e-9  # half the width of an interval, from rounding alone
@@ -163,9 +163,4 @@ def _measured(value: float) -> str:
 
 def _median(cell: CellResult, metric: str) -> float:
     """The median over a cell's finished trainings of a metric's medians after batch 0; nan without any."""
-    medians = []
-    for r in cell.finished:
-        batch, values = finite(r.curves.get(metric, EMPTY_CURVE))
-        if (batch > 0).any():
-            medians.append(np.median(values[batch > 0]))
-    return float(np.median(medians)) if medians else float("nan")
+    return spread([r.median(metric) for r in cell.finished]).median

@@ -156,13 +156,13 @@ class RunResult:
         diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
         losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOSSES])
         known = float(bicubic[1][0]) if len(bicubic[1]) else np.nan
-        share = np.nan if self.control else self._gradient_share()
+        share = np.nan if self.control else self.median(GRADIENT_SHARE)
         word, reason = verdict(self.exit, levels, diversity, losses, known, share, limits)
         return Verdict(word, self.message if word == "diverged" and self.message else reason)
 
-    def _gradient_share(self) -> float:
-        """The median over the samples after batch 0 of the critic's share of the gradient on the output."""
-        batch, values = finite(self.curves.get(GRADIENT_SHARE, EMPTY_CURVE))
+    def median(self, metric: str) -> float:
+        """The median of the finite values of a metric after batch 0; nan without any."""
+        batch, values = finite(self.curves.get(metric, EMPTY_CURVE))
         return float(np.median(values[batch > 0])) if (batch > 0).any() else np.nan
 
     def trained(self, metric: str) -> Curve:
