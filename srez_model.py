@@ -79,15 +79,22 @@ class Gan(tf.Module):
         return Gradients(losses, [], self.updates.unscale(tape.gradient(scaled, self.critic_variables)))
 
     def generator_gradients(self, label: Tensor, feature: Tensor, noisy: Tensor, alpha: Tensor) -> Gradients:
-        """Loss and gradients of the generator alone, by the critic as it is; moving averages move on."""
+        """Loss and gradients of the generator alone, by the critic as it is; moving averages move on.
+
+        With the losses of a critic that is frozen, which has no step of its own that tells them.
+        """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.generator_variables)
             own = self.training_generator(noisy, training=True)
             output = self._project(own, feature)
-            loss = self._generator_loss(own, output, self.critic(output), label, feature)
-            scaled = self.updates.scale(loss)
+            if self.config.critic_iters:
+                losses, fake = {}, self.critic(output)
+            else:
+                losses, fake = self._critic_losses(label, output, alpha)
+            losses["generator_loss"] = self._generator_loss(own, output, fake, label, feature)
+            scaled = self.updates.scale(losses["generator_loss"])
         gradients = tape.gradient(scaled, self.generator_variables)
-        return Gradients({"generator_loss": loss}, self.updates.unscale(gradients), [])
+        return Gradients(losses, self.updates.unscale(gradients), [])
 
     def _project(self, own: Tensor, feature: Tensor) -> Tensor:
         """The picture to judge, of the generator's own."""
@@ -132,7 +139,7 @@ class Gan(tf.Module):
     def _adversarial_loss(self, fake: Tensor) -> Tensor:
         """What the critic's outputs of generated pictures add to the generator's loss."""
         share = 1.0 if self.config.noise_input else 1 - self.config.gene_l1_factor
-        return share * self.objective.generator(fake)
+        return share * self.objective.generator(fake) if share else tf.zeros([])
 
     @property
     def parts(self) -> dict[str, tf.Module]:
@@ -179,7 +186,9 @@ class Gan(tf.Module):
             fake = self.critic(output)
             adversarial = self._adversarial_loss(fake)
             total = self._generator_loss(own, output, fake, label, feature)
-        ours, all_terms = (tape.gradient(loss, own) for loss in (adversarial, total))
+        ours, all_terms = (
+            tape.gradient(loss, own, unconnected_gradients="zero") for loss in (adversarial, total)
+        )
         one, other = tf.norm(ours), tf.norm(all_terms - ours)
         losses, _ = self._critic_losses(label, output, alpha, training=False)
         names = ("wasserstein_estimate", "gradient_penalty")
@@ -264,12 +273,14 @@ class Gan(tf.Module):
         return train(label, feature, *self.random_inputs(feature, batch, turn), batch, rate)
 
     def _train_both(self, *data_and_numbers: Tensor) -> dict[str, Tensor]:
-        """A step of both networks: as in 2017 together; with more critic steps, or none, one after the other.
+        """A step of both networks: as in 2017 together; with more critic steps one after the other.
 
         The generator then sees the critic after its last update, on the batch of that. FIGURES by name.
         """
         if self.config.critic_iters == 1:
             return self._update_by(self.gradients, *data_and_numbers)
+        if not self.config.critic_iters:
+            return self._update_by(self.generator_gradients, *data_and_numbers)
         critic = self._train_critic(*data_and_numbers)
         generator = self._update_by(self.generator_gradients, *data_and_numbers)
         return critic | {name: generator[name] for name in ("generator_loss", "generator_gradient_norm")}

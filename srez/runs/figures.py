@@ -33,7 +33,9 @@ FIGURES = {
         "loss", f"Of wgan-gp, without its weight LAMBDA; 0 for other objectives. {_OF_BATCH}"
     ),
     "generator_gradient_norm": Figure("loss", f"Norm of the generator's gradient. {_OF_BATCH}"),
-    "discriminator_gradient_norm": Figure("loss", f"Norm of the critic's gradient. {_OF_BATCH}"),
+    "discriminator_gradient_norm": Figure(
+        "loss", f"Norm of the critic's gradient, 0 where it is frozen. {_OF_BATCH}"
+    ),
     "learning_rate": Figure("loss", "Of both networks' optimizers."),
     "psnr": Figure("quality", f"PSNR in dB, higher is better. {_HELD_OUT}"),
     "ssim": Figure("quality", f"SSIM, at most 1, higher is better. {_HELD_OUT}"),

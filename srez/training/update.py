@@ -121,7 +121,7 @@ class Updates(tf.Module):
             self.generator_optimizer.apply(self.generator_variables, found.generator, rate)
             if self.average is not self.generator:
                 self._update_average(batch)
-        if not found.critic or not self.config.critic_iters:
+        if not found.critic:
             return
         self.critic_optimizer.apply(self.critic_variables, found.critic, rate)
         if self.config.clips_weights:
