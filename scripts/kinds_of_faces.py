@@ -1,0 +1,174 @@
+"""How well generators enlarge faces of several kinds: tables in Markdown.
+
+python3 scripts/kinds_of_faces.py FACES [--checkpoint_dir DIR ...] [--group glasses=163267,164850] > table.md
+
+The last faces of FACES, which a training with --test_vectors of as many holds out: all of them with clean
+inputs; with inputs degraded once as --degrade photo does it, always in the same way; then clean ones by how
+light the middle of the face is, by how far the head is turned (FACES is a folder then), and those that
+--group names by parts of their file names. Each generator is measured with the rounds of back projection
+that are asked for and with those of its training, beside bicubic enlargement: mean and 95% interval, as in
+--run eval. Consistency is to the input as it is, with its noise. Without --checkpoint_dir: the generator of
+the folder checkpoint, or the one that comes along.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from srez.data.align import find_faces
+from srez.data.dataset import open_dataset
+from srez.data.degrade import degrade_batch
+from srez.errors import UserError, as_user_error
+from srez.images import picture
+from srez.inference.evaluate import Faces, Measure, Method, generators, held_out, interpolation
+from srez.inference.network import DEFAULT_ROUNDS, Network, load
+from srez.inference.table import with_intervals
+from srez.metrics.pictures import EVAL_METRICS
+
+COLUMNS = {  # title and decimals
+    **{"psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3)},
+    **{"lpips": ("LPIPS", 3), "consistency": ("consistency, dB", 2)},
+}
+OF_KINDS = ("psnr", "lpips")
+SEED, POSITION = 0, 2**63  # far from the positions of training
+SAME = ("input", "sample_size", "scale_factor")  # options that networks on the same faces share
+QUARTERS = ("darkest quarter", "second quarter", "third quarter", "lightest quarter")
+LUMA = (0.299, 0.587, 0.114)
+TURNED = {"head straight": (0.0, 0.1), "head turned": (0.1, 0.25), "head turned far": (0.25, np.inf)}
+
+Figures = dict[str, np.ndarray]  # by metric, [N]
+
+
+def degraded(faces: Faces) -> Faces:
+    """The same faces with degraded inputs."""
+    feature = degrade_batch(faces.label, faces.feature.shape[1], SEED, POSITION)
+    return dataclasses.replace(faces, feature=feature)
+
+
+def measured(faces: Faces, name: str, method: Method) -> Figures:
+    """A method's figures of every face."""
+    values = {metric: [] for metric in COLUMNS}
+    for batch in Measure(faces, None).batches(name):
+        output = tf.clip_by_value(method(batch.feature), 0.0, 1.0)
+        for metric, of in values.items():
+            of.append(EVAL_METRICS[metric](output, batch.label, batch.feature))
+    return {metric: np.concatenate(of).astype(np.float64) for metric, of in values.items()}
+
+
+def quarters_of_brightness(faces: Faces) -> dict[str, np.ndarray]:
+    """Faces by the mean luma of the middle half of their labels, mostly skin: indices by QUARTERS."""
+    side = faces.label.shape[1]
+    middle = slice(side // 4, side - side // 4)
+    order = np.argsort((faces.label[:, middle, middle] @ LUMA).mean((1, 2)), kind="stable")
+    return dict(zip(QUARTERS, np.array_split(order, len(QUARTERS)), strict=True))
+
+
+def turned_heads(faces: Faces, folder: Path) -> dict[str, np.ndarray]:
+    """Faces by how far the nose lies beside the middle of the eyes, in distances between these: indices.
+
+    Those that the detector does not see are a kind of their own.
+    """
+    kinds: dict[str, list[int]] = {name: [] for name in (*TURNED, "not seen by the detector")}
+    for i, name in enumerate(faces.names):
+        seen = find_faces(picture.read((folder / name).read_bytes()).flatten())
+        if not seen:
+            kinds["not seen by the detector"].append(i)
+            continue
+        left, right, nose = seen[0].landmarks[:3]
+        beside = abs(np.dot(nose - (left + right) / 2, right - left)) / np.sum((right - left) ** 2)
+        (kind,) = (name for name, (low, high) in TURNED.items() if low <= beside < high)
+        kinds[kind].append(i)
+    return {name: np.array(of) for name, of in kinds.items() if of}
+
+
+def named(faces: Faces, parts: str) -> np.ndarray:
+    """Indices of the faces whose names contain one of the parts, which commas divide. Raises UserError."""
+    found = [[i for i, name in enumerate(faces.names) if part in name] for part in parts.split(",")]
+    if not all(found):
+        part = parts.split(",")[found.index([])]
+        raise UserError(
+            f"--group: no held-out face has '{part}' in its name", "name files of the held-out faces"
+        )
+    return np.unique(np.concatenate(found))
+
+
+def table(metrics: tuple[str, ...], rows: dict[str, list[Figures]], over: list[str]) -> Iterator[str]:
+    """A table line by line: for each row the metrics of one set of figures, or of several, titled `over`."""
+    titles = [f"{name} {COLUMNS[m][0]}".strip() for name in over for m in metrics]
+    yield f"| | {' | '.join(titles)} |"
+    yield "|---" * (1 + len(titles)) + "|"
+    for name, several in rows.items():
+        columns = np.stack([figures[m] for figures in several for m in metrics], axis=1)
+        places = [COLUMNS[m][1] for _ in several for m in metrics]
+        cells = (
+            f"{mean:.{n}f} [{low:.{n}f}, {high:.{n}f}]" if low == low else f"{mean:.{n}f}"
+            for (mean, low, high), n in zip(with_intervals(columns), places, strict=True)
+        )
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield ""
+
+
+def refuse_others(networks: list[Network]) -> None:
+    """Raise UserError where networks are not for the same pictures."""
+    first = networks[0]
+    for network, name in itertools.product(networks, SAME):
+        one, other = (getattr(n.config, name) for n in (first, network))
+        if one != other:
+            problem = f"{network.path} has --{name}={other}, {first.path} --{name}={one}"
+            raise UserError(problem, "measure each by itself")
+    if first.config.noise_input:
+        raise UserError(f"{first.path} makes faces of noise", "give one trained with --input=scaled")
+
+
+def tables(networks: list[Network], args: argparse.Namespace) -> Iterator[str]:
+    """All tables, line by line."""
+    config = dataclasses.replace(networks[0].config, dataset=args.faces, test_vectors=args.count)
+    faces = held_out(open_dataset(config), config)
+    groups = [group.partition("=") for group in args.group]
+    kinds = quarters_of_brightness(faces) | {name: named(faces, parts) for name, _, parts in groups}
+    methods = {"bicubic": interpolation("bicubic", config)}
+    for network in networks:
+        asked = dataclasses.replace(network.config, back_projection=args.back_projection)
+        methods |= {f"{network.path}, {name}": of for name, of in generators(network, asked).items()}
+    found = {}
+    for title, which in (("Degraded inputs", degraded(faces)), ("Clean inputs", faces)):
+        found = {name: measured(which, name, method) for name, method in methods.items()}
+        yield f"{title}: {len(which.names)} {which.where}\n"
+        yield from table(tuple(COLUMNS), {name: [of] for name, of in found.items()}, [""])
+    if Path(args.faces).is_dir():
+        kinds |= turned_heads(faces, Path(args.faces))
+    yield "Clean inputs, by kind\n"
+    rows = {
+        f"{kind} ({len(index)})": [{m: of[m][index] for m in OF_KINDS} for of in found.values()]
+        for kind, index in kinds.items()
+    }
+    yield from table(OF_KINDS, rows, [f"{name}:" for name in found])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("faces", help="dataset: a folder, or a pack")
+    parser.add_argument("--checkpoint_dir", nargs="+", default=[None])
+    parser.add_argument("--count", type=int, default=240, help="held-out faces")
+    parser.add_argument("--back_projection", type=int, default=DEFAULT_ROUNDS, help="rounds")
+    parser.add_argument("--group", nargs="+", default=[], metavar="KIND=NAME,NAME", help="faces of a kind")
+    args = parser.parse_args()
+    try:
+        networks = [load(folder) for folder in args.checkpoint_dir]
+        refuse_others(networks)
+        for line in tables(networks, args):
+            print(line, flush=True)
+    except (UserError, OSError) as error:
+        sys.exit(f"kinds_of_faces.py: {as_user_error(error)}")
+
+
+if __name__ == "__main__":
+    main()
