@@ -8,14 +8,15 @@ light the middle of the face is, by how far the head is turned (FACES is a folde
 --group names by parts of their file names. Each generator is measured with the rounds of back projection
 that are asked for and with those of its training, beside bicubic enlargement: mean and 95% interval, as in
 --run eval. Consistency is to the input as it is, with its noise. Without --checkpoint_dir: the generator of
-the folder checkpoint, or the one that comes along.
+the folder checkpoint, or the one that comes along. --drawn FILE.png: what they make of drawn faces of some
+kinds, since photographs of CelebA may not be passed on.
 """
 
 import argparse
 import dataclasses
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,16 @@ import tensorflow as tf
 from srez.data.align import find_faces
 from srez.data.dataset import open_dataset
 from srez.data.degrade import degrade_batch
+from srez.data.drawn.canvas import Traits
+from srez.data.drawn.faces import draw, generator
+from srez.data.portraits import read_face, to_batch
 from srez.errors import UserError, as_user_error
-from srez.images import picture
+from srez.images import layout, picture
 from srez.inference.evaluate import Faces, Measure, Method, generators, held_out, interpolation
 from srez.inference.network import DEFAULT_ROUNDS, Network, load
 from srez.inference.table import with_intervals
 from srez.metrics.pictures import EVAL_METRICS
+from srez.system import files
 
 COLUMNS = {  # title and decimals
     **{"psnr": ("PSNR, dB", 2), "ssim": ("SSIM", 3)},
@@ -41,6 +46,14 @@ SAME = ("input", "sample_size", "scale_factor")  # options that networks on the 
 QUARTERS = ("darkest quarter", "second quarter", "third quarter", "lightest quarter")
 LUMA = (0.299, 0.587, 0.114)
 TURNED = {"head straight": (0.0, 0.1), "head turned": (0.1, 0.25), "head turned far": (0.25, np.inf)}
+DRAWN: dict[str, Callable[[Traits], bool]] = {
+    "dark skin": lambda traits: traits.skin.mean() < 80,
+    "old": lambda traits: traits.age > 0.8,
+    "turned": lambda traits: abs(traits.yaw) > 1.2,
+    "glasses": lambda traits: traits.glasses == "frame",
+    "sunglasses": lambda traits: traits.glasses == "sun",
+    "beard": lambda traits: traits.beard > 0.6,
+}
 
 Figures = dict[str, np.ndarray]  # by metric, [N]
 
@@ -114,6 +127,18 @@ def table(metrics: tuple[str, ...], rows: dict[str, list[Figures]], over: list[s
     yield ""
 
 
+def picture_of_drawn(networks: list[Network], rounds: int) -> np.ndarray:
+    """What networks make of the first drawn face of each kind, between input, bicubic and truth: uint8."""
+    numbers = (next(n for n in itertools.count(1) if of(Traits(generator(n, 0)))) for of in DRAWN.values())
+    config = networks[0].config
+    faces = [read_face(layout.png(draw(number)), config, config.sample_size) for number in numbers]
+    batch = to_batch(faces, config)
+    columns = [("input", batch.feature), ("bicubic", interpolation("bicubic", config)(batch.feature))]
+    columns += [(Path(n.path).parent.name, n.infer(batch.feature, rounds)) for n in networks]
+    columns = [(name, layout.to_uint8(column)) for name, column in [*columns, ("truth", batch.label)]]
+    return layout.captioned(layout.titled_columns(columns), f"From above: {', '.join(DRAWN)}")
+
+
 def refuse_others(networks: list[Network]) -> None:
     """Raise UserError where networks are not for the same pictures."""
     first = networks[0]
@@ -160,12 +185,15 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=240, help="held-out faces")
     parser.add_argument("--back_projection", type=int, default=DEFAULT_ROUNDS, help="rounds")
     parser.add_argument("--group", nargs="+", default=[], metavar="KIND=NAME,NAME", help="faces of a kind")
+    parser.add_argument("--drawn", metavar="FILE.png", help="picture of drawn faces to write")
     args = parser.parse_args()
     try:
         networks = [load(folder) for folder in args.checkpoint_dir]
         refuse_others(networks)
         for line in tables(networks, args):
             print(line, flush=True)
+        if args.drawn:
+            files.write_whole(args.drawn, layout.png(picture_of_drawn(networks, args.back_projection)))
     except (UserError, OSError) as error:
         sys.exit(f"kinds_of_faces.py: {as_user_error(error)}")
 

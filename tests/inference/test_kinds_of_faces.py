@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers import ROOT
+from PIL import Image
 
 from srez.data.dataset import open_dataset
 from srez.data.degrade import degrade_batch
@@ -27,12 +28,12 @@ def psnr_of_bicubic(label: np.ndarray, feature: np.ndarray) -> np.ndarray:
     return -10 * np.log10(np.mean((bicubic - label) ** 2, axis=(1, 2, 3)))
 
 
-def test_all_tables(script, trained, faces, monkeypatch, capsys):
+def test_all_tables(script, trained, faces, monkeypatch, capsys, tmp_path):
     dataset = open_dataset(Config(dataset=faces, test_vectors=6))
     names = [dataset.source.names[i] for i in dataset.test]
     words = [faces, "--checkpoint_dir", trained, trained, "--count", "6", "--back_projection", "1"]
     words += ["--group", f"mine={names[4]},{names[1]}"]
-    monkeypatch.setattr(sys, "argv", ["kinds_of_faces.py", *words])
+    monkeypatch.setattr(sys, "argv", ["kinds_of_faces.py", *words, "--drawn", str(tmp_path / "drawn.png")])
     script.main()
     degraded, clean, kinds = re.split("Clean inputs", capsys.readouterr().out)
     batch = dataset.test_batch()
@@ -55,6 +56,8 @@ def test_all_tables(script, trained, faces, monkeypatch, capsys):
     assert sum(n for name, n in counts.items() if "head" in name or "not seen" in name) == 6
     psnr = psnr_of_bicubic(label, batch.feature)
     assert float(rows["mine (2)"][0]) == pytest.approx(psnr[[1, 4]].mean(), abs=0.006)
+    with Image.open(tmp_path / "drawn.png") as picture:  # input, bicubic, twice the network, truth
+        assert picture.size == (1312, 1632)
     lightest = np.argmax(np.mean(label[:, 16:48, 16:48] @ [0.299, 0.587, 0.114], axis=(1, 2)))
     assert float(rows["lightest quarter (1)"][0]) == pytest.approx(psnr[lightest], abs=0.006)
 
