@@ -81,7 +81,7 @@ class Gan(tf.Module):
     def generator_gradients(self, label: Tensor, feature: Tensor, noisy: Tensor, alpha: Tensor) -> Gradients:
         """Loss and gradients of the generator alone, by the critic as it is; moving averages move on.
 
-        With the losses of a critic that is frozen, which has no step of its own that tells them.
+        Where critic_iters is 0 also the critic's losses, which only the log is told of.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.generator_variables)
@@ -273,9 +273,10 @@ class Gan(tf.Module):
         return train(label, feature, *self.random_inputs(feature, batch, turn), batch, rate)
 
     def _train_both(self, *data_and_numbers: Tensor) -> dict[str, Tensor]:
-        """A step of both networks: as in 2017 together; with more critic steps one after the other.
+        """A step of both networks, as in 2017 together; with more critic steps one after the other.
 
-        The generator then sees the critic after its last update, on the batch of that. FIGURES by name.
+        The generator then sees the critic after its last update, on the batch of that. With none the
+        generator's step alone. FIGURES by name.
         """
         if self.config.critic_iters == 1:
             return self._update_by(self.gradients, *data_and_numbers)

@@ -226,8 +226,9 @@ SAMPLE = (
     {"loss_func": "wgangp", "critic_norm": "layer", "critic_iters": 2},
     pytest.param({"loss_func": "lsgan", "critic_norm": "spectral", "input": "noise"}, marks=pytest.mark.slow),
     pytest.param({"critic_norm": "spectral", "critic_iters": 0}, marks=pytest.mark.slow),
+    {"critic_iters": 0, "gene_l1_factor": 1.0, "gene_pixel_factor": 5.0, "gene_ema": 0.9},
     pytest.param(
-        {"gen_architect": "resnet", "back_projection": 2, "gene_ema": 0.9, "gene_pixel_factor": 5.0},
+        {"gen_architect": "resnet", "back_projection": 2, "gene_ema": 0.9, "gene_lpips_factor": 2.0},
         marks=pytest.mark.slow,
     ),
 )

@@ -380,7 +380,7 @@ PUBLISHED = {
     },
     "faithful": {
         **{"gene_l1_factor": 1.0, "gene_pixel_factor": 10.0, "critic_iters": 0, "gene_ema": 0.999},
-        **{"learning_rate_start": 3e-4, "learning_rate_batches": 12_000, "max_batches": 12_000},
+        **{"learning_rate_start": 3e-4, "learning_rate_batches": 9_000, "max_batches": 9_000},
         **{"train_noise": 0.01, "back_projection": 2, "width": 1.0},
     },
     "hinge": {

@@ -66,6 +66,8 @@ MORE += [
     {"gen_architect": "resnet", "loss_func": "wgangp", "critic_norm": "layer", "random_seed": 2},
     {"optimizer": "rmsprop", "learning_rate_start": 1e-4, "gen_norm": 0, "gene_pixel_factor": 1.0},
     {"precision": "float16"},
+    {"gene_lpips_factor": 1.0, "back_projection": 2},
+    {"critic_iters": 0, "gene_l1_factor": 1.0, "gene_pixel_factor": 5.0},
 ]
 
 
