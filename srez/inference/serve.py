@@ -43,7 +43,7 @@ HEAD = """# srez: faces out of sixteen pixels
 
 The faces of your picture are found, brought upright and enlarged to {side}x{side} pixels. The picture stays
 on this machine, and is forgotten when srez ends."""
-GENERATOR = "The generator, for the next picture"
+GENERATOR = "The generator"
 FOOT = "What the network adds is **invented**: it shows nobody, and must not be used to identify anyone."
 ENLARGED = "Left of the line: as it is there. Right of it: what the network makes of it."
 REDRAWN = (
@@ -152,10 +152,13 @@ def make_page(networks: Mapping[str, Network], rounds: int, folder: str) -> "gra
 
     first, network = next(iter(networks.items()))
 
-    def show(picture: str | None, photo: str | None, name: str) -> list:
-        """What the page shows of a file that was given, or of a photo taken with the camera."""
+    def show(picture: str | None, photo: str | None, before: str | None, name: str) -> list:
+        """What the page shows of a file that was given, of the camera's photo, or of the one before."""
+        path = picture or photo or before
+        if not path:  # another generator is chosen, for the first picture
+            return [gradio.skip()] * len(shown)
         try:
-            views, files = enlarge(picture or photo, networks[name], rounds, folder)
+            views, files = enlarge(path, networks[name], rounds, folder)
             problem = "" if views else NO_FACE
         except UnusablePicture as error:
             views, files, problem = [], [], f"**This file cannot be used:** {error}"
@@ -164,7 +167,7 @@ def make_page(networks: Mapping[str, Network], rounds: int, folder: str) -> "gra
         several = gradio.Gallery([view.slider[0] for view in views], visible=len(views) > 1)
         result = gradio.Column(visible=bool(views))
         chosen = views[0] if views else (problem, None, None)
-        return [None, None, result, views, several, *chosen, files]
+        return [None, None, path, result, views, several, *chosen, files]
 
     def choose(views: list[View], event: gradio.SelectData) -> View:
         return views[event.index]
@@ -191,12 +194,15 @@ def make_page(networks: Mapping[str, Network], rounds: int, folder: str) -> "gra
             strip = gradio.Image(show_label=False, format="png", elem_id="strip", **fixed)
             files = gradio.File(label="Download", file_count="multiple", interactive=False, elem_id="files")
         gradio.Markdown(FOOT)
-        views = gradio.State([])
+        views, last = gradio.State([]), gradio.State(None)
         # one at a time, since each takes all processors
         rules = {"concurrency_id": "network", "concurrency_limit": 1, "api_visibility": "private"}
-        shown = [picture, camera, result, views, several, text, slider, strip, files]
-        picture.upload(show, [picture, camera, name], shown, **rules)
-        camera.input(show, [picture, camera, name], shown, **rules)
+        given = [picture, camera, last, name]
+        shown = [picture, camera, last, result, views, several, text, slider, strip, files]
+        picture.upload(show, given, shown, **rules)
+        camera.input(show, given, shown, **rules)
+        if len(networks) > 1:
+            name.input(show, given, shown, **rules)
         several.select(choose, views, [text, slider, strip], show_progress="hidden", **rules)
     return page
 

@@ -144,6 +144,12 @@ def test_a_visit(browser, spawn, tmp_path):
         difference = np.abs(made - 255 * straighten(astronaut, face, 64)).mean()  # raises where no 64x64
         assert 2 < difference < 12  # levels of 255: enlarged from 16x16, not the photograph itself
         assert get(links[1]).width > 4 * 256  # what the network sees, bicubic, network, photograph
+        for other in find("#generator input:not(:checked)")[:1]:  # makes the same picture anew
+            other.click()
+            wait_for(lambda: links[0] not in [link.get_attribute("href") for link in find("#files a")][:1])
+            (link, _) = (link.get_attribute("href") for link in find("#files a"))
+            assert os.path.basename(link) == "me_face1.png"
+            assert 1 < np.abs(np.asarray(get(link), np.float32) - made).mean() < 12
 
         give("two.png", "Face 1 of 2,")
         find("#several button")[1].click()
