@@ -20,7 +20,15 @@ from srez.networks.layers import Conv, Deconv, UpscaleConv
 from srez.networks.weights import restore
 from srez.options.config import Config
 from srez.options.rules import AUTO, NEWEST
-from srez.runs.trained import checkpoint_folder, checkpoint_path, generator_part, load_config, or_pretrained
+from srez.runs.trained import (
+    checkpoint_folder,
+    checkpoint_path,
+    generator_part,
+    load_config,
+    or_pretrained,
+    pretrained_names,
+)
+from srez.system import files
 
 DEFAULT_ROUNDS, DEFAULT_TILE = 2, 128  # back projection and side of a tile where nobody asks for others
 # A face gains whose square is at most so many times as wide as the network's input: bench/bench_faces.py
@@ -189,13 +197,16 @@ class Network:
 def load(checkpoint_dir: str | None = None, checkpoint: str = NEWEST, precision: str = "float32") -> Network:
     """The network of a training, or of a folder that --run export wrote. Raises UserError.
 
-    checkpoint_dir: that, or the folder of a run with a --name, as "runs/NAME"; by default "checkpoint", or
-    where that holds nothing the generator that comes with srez, sharp;
-    checkpoint: newest, a batch number or a file of weights; or what comes with srez, whatever checkpoint_dir
-    holds: sharp; precision: of the arithmetic, float32 for auto.
+    checkpoint_dir: that, or the folder of a run with a --name, as "runs/NAME", or the name of a generator
+    that comes with srez, sharp or faithful, where there is no such folder; by default "checkpoint", or where
+    that holds nothing sharp;
+    checkpoint: newest, a batch number or a file of weights; or a name that comes with srez, whatever
+    checkpoint_dir holds; precision: of the arithmetic, float32 for auto.
     """
     if precision == AUTO:
         precision = Config.precision
+    if checkpoint == NEWEST and checkpoint_dir in pretrained_names() and not files.exists(checkpoint_dir):
+        checkpoint_dir, checkpoint = None, checkpoint_dir
     folder = checkpoint_folder(Config.checkpoint_dir if checkpoint_dir is None else checkpoint_dir)
     if checkpoint_dir is None or checkpoint != NEWEST:  # of a folder that is named the newest is its own
         folder, checkpoint = or_pretrained(folder, checkpoint)

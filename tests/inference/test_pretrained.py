@@ -122,8 +122,11 @@ def test_a_name_means_the_one_that_comes_along_whatever_checkpoint_dir_holds(two
 
 def test_load_takes_the_names_too(two, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert load(checkpoint="faithful").path == str(two / "faithful" / "srez-7")
+    for network in (load("faithful"), load(checkpoint="faithful")):
+        assert network.path == str(two / "faithful" / "srez-7")
     assert load(trained, checkpoint="sharp").config.width == 1.0
+    Path("sharp").symlink_to(trained)
+    assert load("sharp").config.width == 0.125  # a folder is what it says
 
 
 def test_a_name_that_there_is_not_is_told_with_those_that_there_are(two, trained, tmp_path):
