@@ -11,11 +11,13 @@ photographs of CelebA may not be passed on), and prints a table. Lone pixels
 import argparse
 import dataclasses
 import itertools
+import sys
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
 from srez.data.dataset import open_dataset
+from srez.errors import UserError, as_user_error
 from srez.images import layout
 from srez.inference.evaluate import Measure, held_out, interpolation
 from srez.inference.network import DEFAULT_ROUNDS, load
@@ -51,21 +53,10 @@ def plot(rows: dict[str, dict[str, float]], bicubic: float) -> Figure:
     return figure
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("trainings", nargs="+", metavar="LABEL=CHECKPOINT_DIR")
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--output", default=str(Path(__file__).resolve().parent.parent / "docs"))
-    args = parser.parse_args()
-    networks = {}
-    for training in args.trainings:
-        name, given, folder = training.partition("=")
-        if not given:
-            parser.error(f"'{training}': write LABEL=CHECKPOINT_DIR")
-        networks[name] = load(folder)
-    config = dataclasses.replace(next(iter(networks.values())).config, dataset=args.dataset)
+def compare(folders: dict[str, str], dataset: str, output: Path) -> None:
+    """Print the table of trainings by label, and write plot and picture. Raises UserError or OSError."""
+    networks = {name: load(folder) for name, folder in folders.items()}
+    config = dataclasses.replace(next(iter(networks.values())).config, dataset=dataset)
     measure = Measure(held_out(open_dataset(config), config), None)
     drawn_config = dataclasses.replace(config, dataset=SYNTHETIC, test_vectors=FACES)
     drawn = held_out(open_dataset(drawn_config), drawn_config)
@@ -85,9 +76,26 @@ def main() -> None:
         cells = (f"{values[key]:.4g}" if key in values else "" for key in shown)
         print(f"| {name} | {' | '.join(cells)} |")
     bicubic = rows.pop("bicubic")
-    plot(rows, bicubic["swd_64"]).savefig(Path(args.output, "frontier.png"))
+    plot(rows, bicubic["swd_64"]).savefig(output / "frontier.png")
     faces = layout.columns_to_grid([*columns, drawn.label])
-    layout.write_png(str(Path(args.output, "frontier_faces.png")), faces)
+    layout.write_png(str(output / "frontier_faces.png"), faces)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("trainings", nargs="+", metavar="LABEL=CHECKPOINT_DIR")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--output", default=str(Path(__file__).resolve().parent.parent / "docs"))
+    args = parser.parse_args()
+    folders = dict(word.partition("=")[::2] for word in args.trainings)
+    if not all(folders.values()):
+        parser.error("write LABEL=CHECKPOINT_DIR")
+    try:
+        compare(folders, args.dataset, Path(args.output))
+    except (UserError, OSError) as error:
+        sys.exit(f"frontier.py: {as_user_error(error)}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from srez.data.align import find_faces
 from srez.data.dataset import open_dataset
@@ -30,10 +29,9 @@ from srez.data.drawn.faces import draw, generator
 from srez.data.portraits import read_face, to_batch
 from srez.errors import UserError, as_user_error
 from srez.images import layout, picture
-from srez.inference.evaluate import Faces, Measure, Method, generators, held_out, interpolation
+from srez.inference.evaluate import Faces, Measure, generators, held_out, interpolation
 from srez.inference.network import DEFAULT_ROUNDS, Network, load
 from srez.inference.table import with_intervals
-from srez.metrics.pictures import EVAL_METRICS
 from srez.system import files
 
 COLUMNS = {  # title and decimals
@@ -58,20 +56,16 @@ DRAWN: dict[str, Callable[[Traits], bool]] = {
 Figures = dict[str, np.ndarray]  # by metric, [N]
 
 
+def title(network: Network) -> str:
+    """What a network is called in tables: its folder, or that of its run."""
+    folder = Path(network.path).parent
+    return folder.parent.name if folder.name == "checkpoint" and folder.parent.name else folder.name
+
+
 def degraded(faces: Faces) -> Faces:
     """The same faces with degraded inputs."""
     feature = degrade_batch(faces.label, faces.feature.shape[1], SEED, POSITION)
     return dataclasses.replace(faces, feature=feature)
-
-
-def measured(faces: Faces, name: str, method: Method) -> Figures:
-    """A method's figures of every face."""
-    values = {metric: [] for metric in COLUMNS}
-    for batch in Measure(faces, None).batches(name):
-        output = tf.clip_by_value(method(batch.feature), 0.0, 1.0)
-        for metric, of in values.items():
-            of.append(EVAL_METRICS[metric](output, batch.label, batch.feature))
-    return {metric: np.concatenate(of).astype(np.float64) for metric, of in values.items()}
 
 
 def quarters_of_brightness(faces: Faces) -> dict[str, np.ndarray]:
@@ -100,11 +94,19 @@ def turned_heads(faces: Faces, folder: Path) -> dict[str, np.ndarray]:
     return {name: np.array(of) for name, of in kinds.items() if of}
 
 
-def named(faces: Faces, parts: str) -> np.ndarray:
-    """Indices of the faces whose names contain one of the parts, which commas divide. Raises UserError."""
-    found = [[i for i, name in enumerate(faces.names) if part in name] for part in parts.split(",")]
+def group(word: str) -> tuple[str, list[str]]:
+    """A word KIND=NAME,NAME of the command line: the kind, and parts of names."""
+    kind, _, parts = word.partition("=")
+    if not (kind and all(parts.split(","))):
+        raise argparse.ArgumentTypeError(f"'{word}': write KIND=NAME,NAME")
+    return kind, parts.split(",")
+
+
+def named(faces: Faces, parts: list[str]) -> np.ndarray:
+    """Indices of the faces whose names contain one of the parts. Raises UserError."""
+    found = [[i for i, name in enumerate(faces.names) if part in name] for part in parts]
     if not all(found):
-        part = parts.split(",")[found.index([])]
+        part = parts[found.index([])]
         raise UserError(
             f"--group: no held-out face has '{part}' in its name", "name files of the held-out faces"
         )
@@ -134,7 +136,7 @@ def picture_of_drawn(networks: list[Network], rounds: int) -> np.ndarray:
     faces = [read_face(layout.png(draw(number)), config, config.sample_size) for number in numbers]
     batch = to_batch(faces, config)
     columns = [("input", batch.feature), ("bicubic", interpolation("bicubic", config)(batch.feature))]
-    columns += [(Path(n.path).parent.name, n.infer(batch.feature, rounds)) for n in networks]
+    columns += [(title(n), n.infer(batch.feature, rounds)) for n in networks]
     columns = [(name, layout.to_uint8(column)) for name, column in [*columns, ("truth", batch.label)]]
     return layout.captioned(layout.titled_columns(columns), f"From above: {', '.join(DRAWN)}")
 
@@ -155,16 +157,16 @@ def tables(networks: list[Network], args: argparse.Namespace) -> Iterator[str]:
     """All tables, line by line."""
     config = dataclasses.replace(networks[0].config, dataset=args.faces, test_vectors=args.count)
     faces = held_out(open_dataset(config), config)
-    groups = [group.partition("=") for group in args.group]
-    kinds = quarters_of_brightness(faces) | {name: named(faces, parts) for name, _, parts in groups}
+    kinds = quarters_of_brightness(faces) | {name: named(faces, parts) for name, parts in args.group}
     methods = {"bicubic": interpolation("bicubic", config)}
     for network in networks:
         asked = dataclasses.replace(network.config, back_projection=args.back_projection)
-        methods |= {f"{network.path}, {name}": of for name, of in generators(network, asked).items()}
+        methods |= {f"{title(network)}, {name}": of for name, of in generators(network, asked).items()}
     found = {}
-    for title, which in (("Degraded inputs", degraded(faces)), ("Clean inputs", faces)):
-        found = {name: measured(which, name, method) for name, method in methods.items()}
-        yield f"{title}: {len(which.names)} {which.where}\n"
+    for heading, which in (("Degraded inputs", degraded(faces)), ("Clean inputs", faces)):
+        measure = Measure(which, None)
+        found = {name: measure.of_each_face(name, method)[0] for name, method in methods.items()}
+        yield f"{heading}: {len(which.names)} {which.where}\n"
         yield from table(tuple(COLUMNS), {name: [of] for name, of in found.items()}, [""])
     if Path(args.faces).is_dir():
         kinds |= turned_heads(faces, Path(args.faces))
@@ -181,10 +183,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("faces", help="dataset: a folder, or a pack")
-    parser.add_argument("--checkpoint_dir", nargs="+", default=[None])
+    parser.add_argument("--checkpoint_dir", nargs="+", default=[None], help="folders, sharp or faithful")
     parser.add_argument("--count", type=int, default=240, help="held-out faces")
     parser.add_argument("--back_projection", type=int, default=DEFAULT_ROUNDS, help="rounds")
-    parser.add_argument("--group", nargs="+", default=[], metavar="KIND=NAME,NAME", help="faces of a kind")
+    parser.add_argument(
+        "--group", type=group, action="append", default=[], metavar="KIND=NAME,NAME", help="faces of a kind"
+    )
     parser.add_argument("--drawn", metavar="FILE.png", help="picture of drawn faces to write")
     args = parser.parse_args()
     try:

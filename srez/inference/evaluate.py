@@ -199,16 +199,21 @@ class Measure:
 
     def row(self, checkpoint: str, name: str, method: Method) -> Row:
         """A method's figures of pictures with their intervals, and its distances of sets to the labels."""
+        values, outputs = self.of_each_face(f"{checkpoint} {name}".strip(), method)
+        intervals = with_intervals(np.stack(list(values.values()), axis=1))
+        return Row(checkpoint, name, dict(zip(values, intervals, strict=True)), self.distances(outputs))
+
+    def of_each_face(self, name: str, method: Method) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """A method's figures of every face, [N] float64 by metric, and its first outputs [n, S, S, 3]."""
         outputs, values = [], {metric: [] for metric in EVAL_METRICS}
-        for batch in self.batches(f"{checkpoint} {name}".strip()):
+        for batch in self.batches(name):
             output = tf.clip_by_value(method(batch.feature), 0.0, 1.0)
             for metric, of in EVAL_METRICS.items():
                 values[metric].append(of(output, batch.label, batch.feature).numpy())
             if len(outputs) * self.at_once < MAX_IN_SETS:
                 outputs.append(output.numpy())
-        table = np.stack([np.concatenate(v) for v in values.values()], axis=1).astype(np.float64)
-        figures = dict(zip(EVAL_METRICS, with_intervals(table), strict=True))
-        return Row(checkpoint, name, figures, self.distances(np.concatenate(outputs)[:MAX_IN_SETS]))
+        table = {metric: np.concatenate(of).astype(np.float64) for metric, of in values.items()}
+        return table, np.concatenate(outputs)[:MAX_IN_SETS]
 
     def distances(self, pictures: np.ndarray) -> dict[str, float]:
         """Distances between a set of pictures [N, S, S, 3] and the labels."""

@@ -3,6 +3,7 @@
 import importlib
 import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -47,7 +48,8 @@ def test_all_tables(script, trained, faces, monkeypatch, capsys, tmp_path):
         assert (name, found) == ("bicubic", pytest.approx(psnr_of_bicubic(label, feature).mean(), abs=0.006))
         assert low < found < high
         rounds = [line.split(" | ")[0] for line in lines[3:]]
-        assert rounds == [f"| {trained}/srez-7, generator", f"| {trained}/srez-7, generator, 1 rounds"]
+        run = Path(trained).parent.name
+        assert rounds == [f"| {run}, generator", f"| {run}, generator, 1 rounds"]
     titles, _, *rows = [line.strip("| ").split(" | ") for line in kinds.splitlines() if line.startswith("|")]
     assert titles[:2] == ["bicubic: PSNR, dB", "bicubic: LPIPS"]
     rows = {name: cells for name, *cells in rows}
@@ -62,11 +64,16 @@ def test_all_tables(script, trained, faces, monkeypatch, capsys, tmp_path):
     assert float(rows["lightest quarter (1)"][0]) == pytest.approx(psnr[lightest], abs=0.006)
 
 
-def test_a_group_that_names_no_face(script, trained, faces, monkeypatch):
-    words = [faces, "--checkpoint_dir", trained, "--count", "6", "--group", "glasses=nobody"]
-    monkeypatch.setattr(sys, "argv", ["kinds_of_faces.py", *words])
+def test_groups_that_name_no_face(script, trained, faces, monkeypatch, capsys):
+    words = ["kinds_of_faces.py", faces, "--checkpoint_dir", trained, "--count", "6", "--group", "glasses=0"]
+    monkeypatch.setattr(sys, "argv", [*words, "--group", "hats=nobody"])
     with pytest.raises(SystemExit, match="no held-out face has 'nobody' in its name"):
         script.main()
+    for group in ("glasses", "glasses=", "=1", "glasses=1,,2"):
+        monkeypatch.setattr(sys, "argv", [*words, "--group", group])
+        with pytest.raises(SystemExit):
+            script.main()
+        assert f"'{group}': write KIND=NAME,NAME" in capsys.readouterr().err
 
 
 def test_heads_are_turned_by_where_the_nose_is(script, faces, monkeypatch):
