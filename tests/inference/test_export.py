@@ -100,6 +100,7 @@ def test_exported_folder_is_one_for_checkpoint_dir(exported, network, pictures):
     assert np.array_equal(again.upscale(pictures), network.upscale(pictures))
 
 
+@pytest.mark.extra
 def test_onnx(trained, network, pictures, tmp_path, monkeypatch):
     """Its input, output and axes have names, and it is used as docs/pictures.md shows."""
     for package in FORMATS["onnx"].packages:
