@@ -6,7 +6,8 @@ All contenders read the same files with the same number of threads and take turn
 makes labels and features with crop, flip and colour jitter. 2017's graph decodes and jitters whole pictures,
 then crops and resizes them one by one; it wants CelebA's 178x218 pictures. The processor time that an image
 takes, all threads together, is printed too: it suffers less from other work on the machine. "From files"
-decodes every picture each time; "kept in memory" has decoded all of them before. --chunks 20 adds the same
+decodes every picture each time; "kept in memory" has decoded all of them before, "degraded" too, with inputs
+of --degrade photo. --chunks 20 adds the same
 streams as a GPU takes them, 20 batches at once, copied to it ahead of time (to the CPU where there is none).
 """
 
@@ -100,12 +101,14 @@ def main() -> None:
         pack = os.path.join(folder, "faces.pack")
         pack_folder(args.folder, pack, Framing())
         streams = {"2017 graph": stream_2017(args.folder, args.batch_size)}
-        for name, (folder_or_pack, cache) in {
-            "srez from files": (args.folder, "off"),
-            "srez kept in memory": (args.folder, "memory"),
-            "srez from a pack": (pack, "off"),
+        for name, (folder_or_pack, cache, degrade) in {
+            "srez from files": (args.folder, "off", "off"),
+            "srez kept in memory": (args.folder, "memory", "off"),
+            "srez, degraded": (args.folder, "memory", "photo"),
+            "srez from a pack": (pack, "off", "off"),
         }.items():
-            dataset = open_dataset(Config(dataset=folder_or_pack, cache=cache, batch_size=args.batch_size))
+            config = Config(dataset=folder_or_pack, cache=cache, degrade=degrade, batch_size=args.batch_size)
+            dataset = open_dataset(config)
             if cache == "memory":
                 dataset.windows(dataset.train)
             streams[name] = stack.enter_context(contextlib.closing(open_stream(dataset, 0)))

@@ -156,7 +156,7 @@ class Config:
     loss_func: str = objective_option("dcgan", "objective", choices=OBJECTIVES, fixed=True)
     gene_l1_factor: float = objective_option(
         0.9,
-        "share of mean |averaged-down output - input| in the generator's loss, before back projection",
+        "share of mean |averaged-down output - clean input| in the generator's loss, before back projection",
         low=0,
         high=1,
     )

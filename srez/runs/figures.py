@@ -66,8 +66,8 @@ FIGURES = {
     "heldout_gradient_penalty": Figure("critic", "Of wgan-gp, without its weight, on held-out faces."),
     "critic_gradient_share": Figure(
         "critic",
-        "Share of the critic in the gradient that reaches the generator's output, 0 to 1; the rest is that "
-        "of L1 and pixel terms.",
+        "Share of the critic in the gradient of the loss at the generator's own picture, before back "
+        "projection, 0 to 1; the rest is that of the other terms.",
     ),
     "fresh_wasserstein_estimate": Figure(
         "critic",
@@ -88,5 +88,5 @@ FIGURES |= {
     f"bicubic_{name}": Figure(
         "quality", f"{name} of bicubic enlargement of the held-out faces: to be beaten. At batch 0 only."
     )
-    for name in ("psnr", "ssim", "lpips", "consistency", "swd", "diversity", "alexnet_frechet")
+    for name in ("psnr", "ssim", "lpips", "consistency", "swd", "alexnet_frechet")
 }
