@@ -23,7 +23,7 @@ from srez.report.counting import (
     titles,
 )
 from srez.report.intervals import NOTHING, Interval, effective_number, exact_limits, share_difference
-from srez.report.results import FINISHED, L1_ONLY, METRICS, CellResult, Results
+from srez.report.results import FINISHED, L1_ONLY, METRICS, CellResult, Results, grouped
 from srez.report.text import number, percent, points, share, trainings
 from srez.report.verdicts import MAX_OSCILLATION, RULE, STABLE, UNSTABLE, Limits
 
@@ -246,9 +246,8 @@ def _without_no_adversary(results: Results, way: Way) -> Iterator[str]:
 def _controls_worse_than_bicubic(results: Results) -> Iterator[str]:
     """A sentence with the generators that end worse than bicubic by the L1 term alone; none without any."""
     names = titles(map(generator, results.included), GENERATOR_OPTIONS)
-    words: dict[str, list[str]] = {}
-    for cell in results.controls.get(L1_ONLY, []):
-        words.setdefault(names[generator(cell)], []).extend(cell.verdicts)
+    alone = results.controls.get(L1_ONLY, [])
+    words = grouped((names[generator(cell)], word) for cell in alone for word in cell.verdicts)
     worse = [
         f"{name} ({found.count('worse than bicubic')} of {len(found)})"
         for name, found in words.items()

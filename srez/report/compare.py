@@ -21,7 +21,7 @@ from srez.report.correlations import CRITIC_LOSS, ESTIMATE, GENERATOR_LOSS, HELD
 from srez.report.faces import Gallery, gallery
 from srez.report.indicator_tables import Group
 from srez.report.page import fill
-from srez.report.results import BICUBIC, FINISHED, METRICS, CellResult, Results, RunResult
+from srez.report.results import BICUBIC, FINISHED, METRICS, Results, RunResult, grouped
 from srez.report.tables import curves_of
 from srez.report.text import DASH, number, trainings
 from srez.report.verdicts import MEDIAN_WINDOW, Curve
@@ -293,9 +293,7 @@ def screen_lines(columns: Sequence[str], groups: Sequence[Group], width: int) ->
 
 def render(found: Mapping[str, Training], results: Results, groups: Sequence[Group], unlike: str) -> str:
     """The page as HTML: the tables, curves of quality and losses, and the same faces of all."""
-    objectives: dict[str, list[CellResult]] = {}
-    for cell in results.included:
-        objectives.setdefault(in_words("loss_func", cell.loss_func), []).append(cell)
+    objectives = grouped((in_words("loss_func", cell.loss_func), cell) for cell in results.included)
     with matplotlib.rc_context(figures.STYLE):
         quality = [panel for name in results.metrics for panel in curves.quality_panels(results, name)]
         signals = {

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from srez.report.verdicts import Curve, finite
 
@@ -110,18 +111,18 @@ def since_last_sample(logged: Curve, samples: np.ndarray) -> np.ndarray:
     return np.array([part.mean() if len(part) else np.nan for part in parts])
 
 
+def shared(first: Curve, second: Curve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The batches that two curves both have, and the values of each there; [N] each."""
+    batches, mine, others = np.intersect1d(first[0], second[0], assume_unique=True, return_indices=True)
+    return batches, first[1][mine], second[1][others]
+
+
 def spearman(x: np.ndarray, y: np.ndarray) -> float:
     """Spearman's rank correlation of [N] and [N]; nan where one of them is constant or N is below 2."""
     if len(x) < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
         return float("nan")
-    a, b = _ranks(x), _ranks(y)
+    a, b = stats.rankdata([x, y], axis=1) - (len(x) + 1) / 2
     return float(a @ b / np.sqrt((a @ a) * (b @ b)))
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks [N] minus their mean; equal values share the middle one."""
-    ordered = np.sort(values)
-    return (np.searchsorted(ordered, values) + np.searchsorted(ordered, values, "right") - len(values)) / 2
 
 
 def fisher(correlation: float, count: int) -> float:
@@ -159,12 +160,11 @@ def cell_correlation(indicators: Sequence[Curve], truths: Sequence[Curve], least
     pairs, r = np.zeros((count, count), int), np.full((count, count), np.nan)
     z = r.copy()
     for s, t in np.ndindex(count, count):
-        (one, x), (other, y) = indicators[s], truths[t]
-        _, mine, others = np.intersect1d(one, other, assume_unique=True, return_indices=True)
-        pairs[s, t] = len(mine)
-        if len(mine) >= least:
-            r[s, t] = spearman(x[mine], y[others])
-            z[s, t] = fisher(r[s, t], len(mine))
+        batches, x, y = shared(indicators[s], truths[t])
+        pairs[s, t] = len(batches)
+        if len(batches) >= least:
+            r[s, t] = spearman(x, y)
+            z[s, t] = fisher(r[s, t], len(batches))
     null = np.array([_mean(np.delete(z[s], s)) for s in range(count)])
     return CellCorrelation(pairs.diagonal(), r.diagonal(), z.diagonal(), null, _excesses(z))
 

@@ -1,6 +1,7 @@
 """Stable trainings, counted: by objective, and WGAN-GP beside the GAN architecture by architecture."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from srez.report.intervals import (
     share_of_independent,
     share_over_cells,
 )
-from srez.report.results import CellResult, Results, format_labels
+from srez.report.results import CellResult, Results, format_labels, grouped
 from srez.report.verdicts import RULE, STABLE, Limits
 
 WGAN_GP, GAN = "wgangp", "dcgan"  # values of --loss_func
@@ -130,25 +131,23 @@ def _pairing(title: str, first: list[list[CellResult]], second: list[list[CellRe
 
 def _objectives(results: Results, loss_func: str) -> dict[str, list[CellResult]]:
     """The objectives with a loss function, without controls."""
-    found = {n: [c for c in cells if c.loss_func == loss_func] for n, cells in results.tested.items()}
-    return {name: cells for name, cells in found.items() if cells}
+    return grouped((n, c) for n, cells in results.tested.items() for c in cells if c.loss_func == loss_func)
 
 
 def _by_architecture(cells: Sequence[CellResult], way: Way) -> dict[tuple, list[float]]:
     """Architecture -> outcomes of its trainings, whatever cells they come from."""
-    found: dict[tuple, list[float]] = {}
-    for cell, values in zip(cells, outcomes(cells, way), strict=True):
-        found.setdefault(architecture(cell), []).extend(values)
-    return found
+    found = zip(map(architecture, cells), outcomes(cells, way), strict=True)
+    return {key: list(itertools.chain(*lists)) for key, lists in grouped(found).items()}
 
 
 def _share_by_architecture(objectives: list[list[CellResult]], way: Way) -> dict[tuple, float]:
     """Architecture -> share of the finished trainings that are stable, a mean over objectives."""
-    found: dict[tuple, list[float]] = {}
-    for cells in objectives:
-        for key, values in _by_architecture(cells, way).items():
-            if values:
-                found.setdefault(key, []).append(float(np.mean(values)))
+    found = grouped(
+        (key, float(np.mean(values)))
+        for cells in objectives
+        for key, values in _by_architecture(cells, way).items()
+        if values
+    )
     return {key: float(np.mean(shares)) for key, shares in found.items()}
 
 

@@ -9,7 +9,7 @@ from srez.report.controls import bicubic_figures
 from srez.report.correlations import INDICATORS, indicator_applies
 from srez.report.figures import COLORS, LINE_STYLES, Panel, add_legend, file_name, make_panel, new_axes
 from srez.report.relations import PENALIZED
-from srez.report.results import METRICS, CellResult, Results, format_labels
+from srez.report.results import METRICS, CellResult, Results, format_labels, grouped
 from srez.report.text import number
 from srez.report.verdicts import Curve, finite
 
@@ -57,9 +57,7 @@ def pool_cells(
 ) -> dict[tuple[str, ...], list[CellResult]]:
     """Groups of cells by their labels on the first of `axes`: all that give at most `most` groups, or one."""
     for length in range(len(axes), -1, -1):
-        pools: dict[tuple[str, ...], list[CellResult]] = {}
-        for cell in cells:
-            pools.setdefault(tuple(cell.cell.labels[axis] for axis in axes[:length]), []).append(cell)
+        pools = grouped((tuple(cell.cell.labels[axis] for axis in axes[:length]), cell) for cell in cells)
         if len(pools) <= most or length <= 1:
             return pools
     return {}

@@ -1,5 +1,6 @@
 """Claim 2, that the Wasserstein distance tells a training's progress: an answer by written rules."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -43,12 +44,13 @@ INDICATOR_RULES = {
 def assess_indicator(relations: Relations) -> Assessment:
     """Claim 2: the Wasserstein distance is an effective measure of training progress."""
     results = relations.results
-    tested = {n: [c for c in cells if not c.control] for n, cells in results.objectives.items()}
-    objectives = {n: cells for n, cells in tested.items() if cells and cells[0].loss_func in WASSERSTEIN}
+    objectives = {n: cells for n, cells in results.tested.items() if cells[0].loss_func in WASSERSTEIN}
     found = counting(relations, ESTIMATE, objectives)
-    obstacle = _obstacle(results, [cell for cells in objectives.values() for cell in cells])
-    if not obstacle and not found:
-        obstacle = "no objective's estimate counts"
+    if not objectives:
+        obstacle = "no training here has a Wasserstein objective"
+    else:
+        obstacle = unfinished(list(itertools.chain(*objectives.values()))) or too_few_seeds(results)
+        obstacle = obstacle or ("" if found else "no objective's estimate counts")
     return Assessment(
         "Claim 2",
         "The Wasserstein distance is an effective measure of training progress.",
@@ -111,13 +113,6 @@ def answer(relations: Sequence[Relation]) -> str:
     if relations and all(map(tells, relations)):
         return HOLDS
     return FAILS if relations and all(map(does_not_tell, relations)) else OPEN
-
-
-def _obstacle(results: Results, cells: list[CellResult]) -> str:
-    """Why claim 2 cannot be judged by these cells with a Wasserstein objective; '' if it can."""
-    if not cells:
-        return "no training here has a Wasserstein objective"
-    return unfinished(cells) or too_few_seeds(results)
 
 
 def _estimate_evidence(

@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from srez.errors import EXIT_DIVERGED
-from srez.report.correlations import CLOCK, INDICATORS, MIN_PAIRS, MOMENTS, fisher, spearman
+from srez.report.correlations import CLOCK, INDICATORS, MIN_PAIRS, MOMENTS, fisher, shared, spearman
 from srez.report.intervals import Interval, Spread, spread, student
 from srez.report.relations import Relations, at, does_not_count
-from srez.report.results import CellResult, RunResult
+from srez.report.results import CellResult, RunResult, grouped
 from srez.report.verdicts import level
 
 MIN_POINTS = 3  # trainings or cells, without which no correlation across them is given
@@ -19,14 +19,13 @@ def losses_of_stopping(run: RunResult, indicator: str, truth: str, when: str) ->
     """Percent by which a training's truth is worse than at its best sample: where the indicator is best, and
     at a sample at random (the mean of all). Nan for both with fewer than MIN_PAIRS samples that have both.
     """
-    (one, x), (other, level) = at(run, indicator, when), at(run, truth, when)
-    _, mine, others = np.intersect1d(one, other, assume_unique=True, return_indices=True)
-    if len(mine) < MIN_PAIRS[when]:
+    batches, x, levels = shared(at(run, indicator, when), at(run, truth, when))
+    if len(batches) < MIN_PAIRS[when]:
         return float("nan"), float("nan")
     measured = dict(zip(*run.curves[truth], strict=True))
-    figures = np.array([measured[batch] for batch in other[others]])
-    worse = 100 * np.abs(figures / figures[np.argmax(level[others])] - 1)
-    return float(worse[np.argmax(x[mine])]), float(worse.mean())
+    figures = np.array([measured[batch] for batch in batches])
+    worse = 100 * np.abs(figures / figures[np.argmax(levels)] - 1)
+    return float(worse[np.argmax(x)]), float(worse.mean())
 
 
 class Regret(NamedTuple):
@@ -72,12 +71,12 @@ def last_moments(relations: Relations, indicator: str, any_penalty: bool = False
             if does_not_count(cell, indicator, any_penalty):
                 continue
             for r in cell.finished:
-                (one, x), (other, _) = at(r, indicator, MOMENTS), at(r, truth, MOMENTS)
-                both = np.intersect1d(one, other)
-                if len(both) and r.exit != EXIT_DIVERGED:
+                batches, x, _ = shared(at(r, indicator, MOMENTS), at(r, truth, MOMENTS))
+                if len(batches) and r.exit != EXIT_DIVERGED:
                     measured = dict(zip(*r.curves[truth], strict=True))
-                    value = float(sign * x[one == both[-1]][0])
-                    points.append(Point(objective, cell.cell.name, value, measured[both[-1]]))
+                    points.append(
+                        Point(objective, cell.cell.name, float(sign * x[-1]), measured[batches[-1]])
+                    )
     return points
 
 
@@ -95,10 +94,9 @@ class Across(NamedTuple):
 
 def across(points: Sequence[Point], indicator: str, truth: str) -> Across:
     """How an indicator goes with a truth over trainings."""
-    by_cell: dict[str, list[tuple[float, float]]] = {}
-    for point in points:
-        _, (better,) = level(truth, ([0], [point.quality]))
-        by_cell.setdefault(point.cell, []).append((INDICATORS[indicator].direction * point.indicator, better))
+    sign = INDICATORS[indicator].direction
+    _, better = level(truth, ([0] * len(points), [p.quality for p in points]))
+    by_cell = grouped((p.cell, (sign * p.indicator, value)) for p, value in zip(points, better, strict=True))
     groups = [np.array(pairs) for pairs in by_cell.values()]
     r = _correlation(np.concatenate(groups) if groups else np.empty((0, 2)))
     return Across(

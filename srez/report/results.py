@@ -2,10 +2,10 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,6 @@ LOSSES = (  # that must be finite
 LOGGED_METRICS = (ESTIMATE, HELDOUT, *LOSSES, "heldout_gradient_penalty", GRADIENT_SHARE)
 MOMENT_METRICS = (FRESH, "fresh_gradient_penalty", TRANSPORT)  # measured at few samples
 GRADIENT_NORMS = ("generator_gradient_norm", "discriminator_gradient_norm")
-QUALITIES = tuple(LEVELS)  # the first that was recorded is what verdicts are read from
 
 
 class Metric(NamedTuple):
@@ -115,15 +114,6 @@ class RunResult:
     quality: str = ""
     _verdicts: dict[tuple[str, Limits], Verdict] = field(default_factory=dict, repr=False)
 
-    @property
-    def loss_func(self) -> str:
-        return self.run.cell.config(self.run.seed).loss_func
-
-    @property
-    def control(self) -> str:
-        """Which control it is; '' if it is none."""
-        return control_of(self.run.cell)
-
     @cached_property
     def sampled_batches(self) -> np.ndarray:
         """Batches at which quality was measured."""
@@ -156,7 +146,7 @@ class RunResult:
         diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
         losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOSSES])
         known = float(bicubic[1][0]) if len(bicubic[1]) else np.nan
-        share = np.nan if self.control else self.median(GRADIENT_SHARE)
+        share = np.nan if control_of(self.run.cell) else self.median(GRADIENT_SHARE)
         word, reason = verdict(self.exit, levels, diversity, losses, known, share, limits)
         return Verdict(word, self.message if word == "diverged" and self.message else reason)
 
@@ -199,6 +189,14 @@ class RunResult:
             if name in self.curves:
                 found[name] = last_value(tuple(part[-1:] for part in finite(self.curves[name])))
         return found
+
+
+def grouped(pairs: Iterable[tuple[Hashable, Any]]) -> dict[Any, list[Any]]:
+    """Key -> all values that have it, both in the order of the pairs of a key and a value."""
+    found: dict[Any, list[Any]] = {}
+    for key, value in pairs:
+        found.setdefault(key, []).append(value)
+    return found
 
 
 def format_labels(labels: dict[str, str]) -> str:
@@ -270,7 +268,7 @@ class Results:
         recorded = {name for r in self.runs for name in r.curves}
         self.metrics = [name for name in METRICS if name in recorded]
         self.recorded = [name for name in ALL_METRICS if name in recorded]
-        self.qualities = [name for name in QUALITIES if name in recorded]
+        self.qualities = [name for name in LEVELS if name in recorded]
         self.quality = self.qualities[0] if self.qualities else ""
         for r in self.runs:
             r.quality = self.quality
@@ -321,21 +319,16 @@ class Results:
     @cached_property
     def objectives(self) -> dict[str, list[CellResult]]:
         """Cells by objective: by its label where it is an axis, else by the option."""
-        found: dict[str, list[CellResult]] = {}
-        by_label = len({cell.loss_func for cell in self.included}) > 1 and self.column_axis
-        for cell in self.included:
-            key = cell.cell.labels[self.column_axis] if by_label else in_words("loss_func", cell.loss_func)
-            found.setdefault(key, []).append(cell)
-        return found
+        if self.column_axis and len({cell.loss_func for cell in self.included}) > 1:
+            return grouped((cell.cell.labels[self.column_axis], cell) for cell in self.included)
+        return grouped((in_words("loss_func", cell.loss_func), cell) for cell in self.included)
 
     @property
     def tested(self) -> dict[str, list[CellResult]]:
         """Cells by objective without the controls; without objectives that have none left."""
-        found = {name: [c for c in cells if not c.control] for name, cells in self.objectives.items()}
-        return {name: cells for name, cells in found.items() if cells}
+        return grouped((name, c) for name, cells in self.objectives.items() for c in cells if not c.control)
 
     @property
     def controls(self) -> dict[str, list[CellResult]]:
         """Cells by control, of the controls that the study has."""
-        found = {name: [c for c in self.included if c.control == name] for name in CONTROLS}
-        return {name: cells for name, cells in found.items() if cells}
+        return grouped((name, c) for name in CONTROLS for c in self.included if c.control == name)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from srez.report.correlations import FRESH, INDICATORS, MOMENTS, SAMPLES
+from srez.report.correlations import FRESH, INDICATORS, MOMENTS, SAMPLES, shared
 from srez.report.intervals import Spread, spread
 from srez.report.relations import at
 from srez.report.results import CellResult, RunResult
@@ -41,8 +41,5 @@ def _estimates(run: RunResult, indicator: str, when: str) -> tuple[np.ndarray, n
 
 def _of_fresh(run: RunResult, indicator: str) -> float:
     """An estimate over fresh critics' at a training's last moment; nan where these find no distance."""
-    (one, own), (other, fresh) = (_estimates(run, name, MOMENTS) for name in (indicator, FRESH))
-    _, mine, theirs = np.intersect1d(one, other, assume_unique=True, return_indices=True)
-    if not len(mine) or not fresh[theirs[-1]] > 0:
-        return float("nan")
-    return float(own[mine[-1]] / fresh[theirs[-1]])
+    _, own, fresh = shared(*(_estimates(run, name, MOMENTS) for name in (indicator, FRESH)))
+    return float(own[-1] / fresh[-1]) if len(fresh) and fresh[-1] > 0 else float("nan")
