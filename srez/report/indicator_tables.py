@@ -20,7 +20,6 @@ from srez.report.correlations import (
 from srez.report.indicator import (
     ANSWERED,
     ANY_PENALTY,
-    STRONG,
     answer,
     comparisons,
     counting,
@@ -29,7 +28,7 @@ from srez.report.indicator import (
 )
 from srez.report.intervals import Spread
 from srez.report.regret import regret
-from srez.report.relations import CEILING, MAX_PENALTY, Relation, Relations, does_not_count
+from srez.report.relations import CEILING, Relation, Relations, does_not_count
 from srez.report.results import METRICS
 from srez.report.text import DASH, interval, median_and_range, number
 from srez.report.validity import validity
@@ -166,29 +165,6 @@ def across_rows(relations: Relations) -> list[list[str]]:
     ]
 
 
-def captions(short: str) -> dict[str, str]:
-    """What a figure and the tables show, so that each can be read alone; short: the quality in a word."""
-    return {
-        "headline": f"Rank correlation with {short} within a training (dots, with the 95% interval of "
-        f"their mean; +1: the better by the indicator, the better in {short}), and with other "
-        f"trainings of the cell (bars), which share the clock alone: what tells {short} lies "
-        f"right of the dashed line at {STRONG:g} and of its bar. The clock is the batch "
-        "number; moments are the few samples at which fresh critics were trained.",
-        "answers": "The answer by the rule of claim 2 for each estimate and each figure that it should "
-        "tell, with the number of objectives in which it tells it; by the rule that only a "
-        f"critic with a gradient penalty of at most {MAX_PENALTY:g} counts, and without that "
-        "rule, which cuts off large distances.",
-        "validity": "The share of the samples at which an estimate is below 0, which is what a critic "
-        "that says the same of every picture estimates; and the estimate at the last moment "
-        "in percent of what critics find there that are trained from the start.",
-        "regret": f"How many percent worse {short} is where the indicator is best than at the training's "
-        "best sample, and how much more that is than at its last one: median over trainings "
-        "(smallest to largest), then the number of trainings.",
-        "across": f"Rank correlation with {short} at the last moment. The 95% interval over trainings "
-        "takes those of a cell for independent, which they are not: it is too narrow.",
-    }
-
-
 def claim_2(relations: Relations) -> dict[str, Any]:
     """What the page shows of claim 2 in tables; empty where no training has figures of quality."""
     if not relations.results.quality:
@@ -206,5 +182,4 @@ def claim_2(relations: Relations) -> dict[str, Any]:
         "objectives": objectives,
         "regrets": regrets,
         "across": across_rows(relations),
-        "captions": captions(METRICS[relations.results.quality].short),
     }

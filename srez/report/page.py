@@ -18,11 +18,11 @@ from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS, INDICATORS
 from srez.report.counting import UNITS, WGAN_GP, architecture, cells_with
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
-from srez.report.indicator import assess_indicator
+from srez.report.indicator import STRONG, assess_indicator
 from srez.report.indicator_tables import claim_2
 from srez.report.method import SECTIONS
-from srez.report.relations import Relations
-from srez.report.results import L1_ONLY, METRICS, STATES, CellResult, Results
+from srez.report.relations import MAX_PENALTY, Relations
+from srez.report.results import L1_ONLY, METRICS, STATES, CellResult, Results, grouped
 from srez.report.stability_tables import (
     architecture_columns,
     architecture_rows,
@@ -116,7 +116,13 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         controls=control_table(results),
         missing_controls=missing_controls(results),
         best=best,
-        captions=_captions(results) | {"best": best_note},
+        best_note=best_note,
+        l1_only=L1_ONLY,
+        mixed=MIXED,
+        stable=STABLE[::-1],
+        enough=f"{claims.ENOUGH:.0%}",
+        strong=f"{STRONG:g}",
+        max_penalty=f"{MAX_PENALTY:g}",
         words=_words(results),
         pooled=" and ".join(curves.pooled_axes(results)),
         indicators=indicators,
@@ -131,59 +137,9 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     )
 
 
-def _captions(results: Results) -> dict[str, str]:
-    """What each figure and table shows, in one sentence or two, so that it can be read alone."""
-    quality, read_from, beyond = METRICS.get(results.quality), "", ""
-    if quality:
-        unit = f"{quality.unit}, " if quality.unit else ""
-        read_from = (
-            f", read from {quality.title}; below it the mean of its last values over seeds with its 95% "
-            f"interval ({unit}{quality.better})"
-        )
-        beyond = f", with their {quality.short} minus that of the L1 term alone on the same generators"
-    return {
-        "stability": "What became of each objective's finished trainings. Diamonds: the share that is "
-        f"stable, which is {' or '.join(STABLE[::-1])}; lines: its 95% interval, cells taken as a sample of "
-        f"those that might have been tried. Dashed: the {claims.ENOUGH:.0%} that claim 1 is asked for.",
-        "counts": "The share of WGAN-GP's trainings that are stable, and how much it is above the GAN's on "
-        "the same architectures, with 95% intervals, by what verdicts are read from, what counts as stable "
-        "and what is taken for independent: cells, each with its seeds, as a sample of those that might have "
-        "been tried; every training; or architectures, each with all objectives and seeds that were trained "
-        "on it (the lead then counts each once). The claim holds where the whole interval of the share lies "
-        f"above {claims.ENOUGH:.0%}, and does not where it lies below; in bold the rule that was written "
-        "down beforehand, with cells as a sample.",
-        "limits": "The same by the rule, but for the limit: a training oscillates that swings, or fell back, "
-        "by more than this share of what it had gained. Last, trainings whose critic has hardly any say "
-        "count like all others, as they did before “no adversary” was a verdict.",
-        "pairs": "Shares of stable trainings, as means over architectures, each of which counts once (with "
-        "several objectives on it, by their mean). The difference is the mean over architectures of WGAN-GP "
-        "minus GAN, in percentage points with the 95% interval of Student's t over architectures; none of "
-        "one alone, or where all differ alike. What else differs from the GAN's trainings could be the "
-        "reason too.",
-        "architectures": f"Verdicts of the finished trainings with the same two networks. {_alone(results)}",
-        "outcomes": "The verdict that more than two thirds of a cell's finished trainings share, else "
-        f"“{MIXED}”{read_from}, then the other verdicts.",
-        "controls": "Figures on held-out faces at the end of the trainings, means over cells with 95% "
-        "intervals over seeds: first the controls, in which no critic that learns has a say, then the "
-        f"objectives{beyond}.",
-        "trainings": "Every training with its verdict and the reason, and its figures on held-out faces at "
-        "the end: medians of its last three samples, none where it diverged.",
-    }
-
-
 def _has_one_architecture(results: Results) -> bool:
     """Whether claim 1, which asks for a variety of architectures, cannot be answered by this study."""
     return len(set(map(architecture, cells_with(results, WGAN_GP)))) == 1
-
-
-def _alone(results: Results) -> str:
-    """What the column of the L1 term alone is for; '' where there is none."""
-    if L1_ONLY not in results.controls:
-        return ""
-    return (
-        "Last the same generator trained by its L1 term alone, without an adversary: where that is worse "
-        "than bicubic too, the word tells of the generator and of so few batches."
-    )
 
 
 def _words(results: Results) -> dict[str, str]:
@@ -211,10 +167,11 @@ def _extent(results: Results) -> str:
 
 def _critic_steps(results: Results) -> str:
     """A sentence with the critic steps of each objective; '' where all have as many."""
-    found: dict[int, list[str]] = {}
-    for name, cells in results.objectives.items():
-        for steps in sorted({cell.cell.config(0).critic_iters for cell in cells}):
-            found.setdefault(steps, []).append(name)
+    found = grouped(
+        (steps, name)
+        for name, cells in results.objectives.items()
+        for steps in {cell.cell.config(0).critic_iters for cell in cells}
+    )
     if len(found) < 2:
         return ""
     parts = [f"{steps} in {', '.join(names)}" for steps, names in sorted(found.items())]
@@ -223,10 +180,7 @@ def _critic_steps(results: Results) -> str:
 
 def _excluded(results: Results) -> dict[str, str]:
     """Why cells are left out -> which."""
-    titles: dict[str, list[str]] = {}
-    for cell in results.cells:
-        if cell.cell.excluded:
-            titles.setdefault(cell.cell.excluded.strip(), []).append(cell.title)
+    titles = grouped((c.cell.excluded.strip(), c.title) for c in results.cells if c.cell.excluded)
     return {reason: "; ".join(cells) for reason, cells in titles.items()}
 
 
