@@ -32,7 +32,7 @@ def control_rows(results: Results) -> list[ControlRow]:
     """Controls, then objectives; those of which nothing is finished are left out."""
     rows = []
     if bicubic := bicubic_figures(results):
-        figures = {name: Interval(value, *2 * [float("nan")], 0, 0) for name, value in bicubic.items()}
+        figures = {name: NOTHING._replace(mean=value) for name, value in bicubic.items()}
         rows.append(ControlRow(BICUBIC_TITLE, True, 0, 0, figures, NOTHING))
     groups = [(name, True, cells) for name, cells in results.controls.items()]
     groups += [(name, False, cells) for name, cells in results.tested.items()]

@@ -91,20 +91,22 @@ def stable_share(results: Results, cells: list[CellResult], way: Way) -> Interva
     """The share of some cells' finished trainings whose verdict is one of those that count."""
     if way.unit == INDEPENDENT:
         return share_of_independent(outcomes(cells, way))
-    if way.unit == ARCHITECTURES:
-        return share_over_cells(list(_by_architecture(cells, way).values()), stable_likeness(results, way))
-    return share_over_cells(outcomes(cells, way), stable_likeness(results, way))
+    return share_over_cells(_sampled(cells, way), stable_likeness(results, way))
 
 
 def stable_likeness(results: Results, way: Way) -> float:
     """The intra-class correlation of being stable, of trainings of one cell, or of one architecture."""
+    groups = results.tested
     if way.unit == ARCHITECTURES:
-        cells = [cell for those in results.tested.values() for cell in those]
-        loss_funcs = dict.fromkeys(cell.loss_func for cell in cells)
-        return likeness(
-            [list(_by_architecture(cells_with(results, name), way).values()) for name in loss_funcs]
-        )
-    return likeness([outcomes(cells, way) for cells in results.tested.values()])
+        groups = grouped((cell.loss_func, cell) for cell in results.included if not cell.control)
+    return likeness([_sampled(cells, way) for cells in groups.values()])
+
+
+def _sampled(cells: Sequence[CellResult], way: Way) -> Cells:
+    """The outcomes of each cell, or of each architecture where these are the unit."""
+    if way.unit == ARCHITECTURES:
+        return list(_by_architecture(cells, way).values())
+    return outcomes(cells, way)
 
 
 def pairings(results: Results, way: Way) -> list[Pairing]:

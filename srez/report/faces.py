@@ -37,11 +37,11 @@ def gallery(
     runs = [cell.runs[0] for cell in results.included]
     strips = {r.run.name: _strips(folder_of(r.run.name)) for r in runs}
     batches = _common_batches(runs, strips, shown_at)
-    rows = []
-    for cell in results.included if batches else []:
-        name = cell.runs[0].run.name
-        faces = {batch: _faces(cell.runs[0], strips[name].get(batch)) for batch in batches}
-        rows.append((cell.title, faces))
+    rows = [
+        (cell.title, {batch: _faces(r, strips[r.run.name].get(batch)) for batch in batches})
+        for cell, r in zip(results.included, runs, strict=True)
+        if batches
+    ]
     return Gallery(batches, rows, _references(runs, folder_of, batches))
 
 

@@ -22,7 +22,6 @@ DPI = 160
 # Okabe and Ito's colours, which people tell apart whatever they see of colour
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A8A00")
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.5, 1, 1.5)))
-MARKERS = ("o", "s", "^", "D", "v", "P")
 VERDICT_COLORS = {
     "converged": "#bcd9ef",
     "improving": "#ddecf7",
@@ -108,25 +107,22 @@ def stability_panel(results: Results) -> Panel | None:
 
     A stacked bar per objective, stable verdicts first; controls below. None before any training is finished.
     """
-    rows = [(name, cells) for name, cells in results.tested.items()]
-    rows += [(f"control: {name}", cells) for name, cells in results.controls.items()]
+    rows = [*results.tested.items(), *((f"control: {n}", cells) for n, cells in results.controls.items())]
     rows = [(name, cells) for name, cells in rows if any(cell.finished for cell in cells)]
     if not rows:
         return None
     figure, axes = new_axes("Which share of the trainings is stable?", height=1.35 + 0.5 * len(rows))
     words = [word for word in STACKED if any(word in cell.verdicts for _, cells in rows for cell in cells)]
-    shares = []
-    for y, (_, cells) in enumerate(rows):
+    shares = [stable_share(results, cells, Way(results.quality)) for _, cells in rows]
+    for y, ((_, cells), stable) in enumerate(zip(rows, shares, strict=True)):
         found = list(itertools.chain(*(cell.verdicts for cell in cells)))
         left = 0.0
         for word in words:
             width = 100 * found.count(word) / len(found)
             axes.barh(y, width, 0.62, left, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5)
             left += width
-        stable = stable_share(results, cells, Way(results.quality))
         axes.plot([100 * stable.low, 100 * stable.high], [y, y], color="#111111", linewidth=1.6)
         axes.plot(100 * stable.mean, y, "D", color="#111111", markersize=4.5, clip_on=False)
-        shares.append(stable)
     for word in words:
         axes.bar(0, 0, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5, label=word)
     axes.axvline(100 * ENOUGH, color="#444444", linewidth=0.9, linestyle=(0, (4, 3)))
