@@ -296,17 +296,14 @@ def render(found: Mapping[str, Training], results: Results, groups: Sequence[Gro
     objectives = grouped((in_words("loss_func", cell.loss_func), cell) for cell in results.included)
     with matplotlib.rc_context(figures.STYLE):
         quality = [panel for name in results.metrics for panel in curves.quality_panels(results, name)]
-        signals = {
-            curves.TITLES[name][0]: list(curves.indicator_panels(results, name, objectives))
-            for name in SIGNALS
-        }
+        signals = curves.panels_by_title(results, SIGNALS, objectives)
     faces: Gallery | None = None if unlike else gallery(results, lambda name: found[name].grids, (1,))
     names = list(found)
     few_names = f"{', '.join(names[:-1])} and {names[-1]}" if 1 < len(names) <= MOST_NAMED else names[0]
     sections = {
         "figures": ("Figures", True),
         "curves": ("Quality", quality),
-        "losses": ("Losses", any(signals.values())),
+        "losses": ("Losses", signals),
         "faces": ("Faces", True),
     }
     return fill(
@@ -319,7 +316,7 @@ def render(found: Mapping[str, Training], results: Results, groups: Sequence[Gro
         same_recipe=all(group.title != "recipe" for group in groups),
         groups=groups,
         quality=quality,
-        signals={title: panels for title, panels in signals.items() if panels},
+        signals=signals,
         gallery=faces,
         unlike=unlike,
         metrics=METRICS,

@@ -103,10 +103,6 @@ def _axis_limits(values: Sequence[float], references: Sequence[float] = ()) -> t
     return low - margin, high + margin
 
 
-def _cells_with(cells: Sequence[CellResult], metric: str) -> list[CellResult]:
-    return [cell for cell in cells if any(metric in r.curves for r in cell.runs)]
-
-
 def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
     """Curves of a quality metric: a panel per row of the grid, a line per column; the same scale in all.
 
@@ -115,7 +111,7 @@ def quality_panels(results: Results, metric: str) -> Iterator[Panel]:
     about = METRICS[metric]
     values: list[float] = []
     drawn = []
-    cells = _cells_with(results.included, metric)
+    cells = [cell for cell in results.included if cell.has(metric)]
     bicubic = bicubic_figures(results).get(metric)
     for row, pool in pool_cells(cells, results.row_axes, MAX_PANELS).items():
         figure, axes = new_axes(results.row_title(row) or f"{about.title} {about.arrow}".rstrip())
@@ -153,7 +149,7 @@ def indicator_panels(
     """
     title, short = TITLES[indicator]
     for name, all_cells in (groups or results.objectives).items():
-        cells = _cells_with(all_cells, indicator)
+        cells = [cell for cell in all_cells if cell.has(indicator)]
         if not cells or not _applies(indicator, cells[0].loss_func):
             continue
         figure, axes = new_axes(name)
@@ -169,6 +165,14 @@ def indicator_panels(
         axes.set(xlabel="batch", ylabel=short, ylim=_axis_limits(values))
         add_legend(figure, axes)
         yield make_panel(file_name("curves", indicator, name), f"{title} over batches, {name}.", figure)
+
+
+def panels_by_title(
+    results: Results, indicators: Sequence[str], groups: Mapping[str, Sequence[CellResult]] | None = None
+) -> dict[str, list[Panel]]:
+    """Title -> what `indicator_panels` draws of some indicators; without those of which it draws none."""
+    drawn = {TITLES[name][0]: list(indicator_panels(results, name, groups)) for name in indicators}
+    return {title: panels for title, panels in drawn.items() if panels}
 
 
 def _applies(indicator: str, loss_func: str) -> bool:

@@ -240,6 +240,10 @@ class CellResult:
         """Which control it is; '' if it is none."""
         return control_of(self.cell)
 
+    def has(self, metric: str) -> bool:
+        """Whether any of its trainings recorded a metric."""
+        return any(metric in r.curves for r in self.runs)
+
     def last(self, metric: str) -> list[float]:
         """The last values of a metric, of every finished training that has one."""
         return [r.last[metric] for r in self.finished if metric in r.last]

@@ -1,12 +1,14 @@
 """Numbers of a study in words: a real minus sign, a dash where there is none, intervals, shares."""
 
 import re
+from typing import TypeVar
 
 import numpy as np
 
 from srez.report.intervals import Interval, Spread
 
 MINUS, DASH, APOSTROPHE = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{RIGHT SINGLE QUOTATION MARK}"
+Figures = TypeVar("Figures", Interval, Spread)
 
 
 def number(value: float, decimals: int = 2, signed: bool = False) -> str:
@@ -17,42 +19,35 @@ def number(value: float, decimals: int = 2, signed: bool = False) -> str:
     return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", MINUS)
 
 
-def interval(mean: Interval, decimals: int = 2, signed: bool = True) -> str:
-    """Mean and interval: '+0.61 [+0.42, +0.80]'; the mean alone where there is no interval."""
-    text = number(mean.mean, decimals, signed)
-    if not np.isfinite(mean.low):
-        return text
-    return f"{text} [{number(mean.low, decimals, signed)}, {number(mean.high, decimals, signed)}]"
+def interval(found: Interval, decimals: int = 2, signed: bool = True, unit: str = "") -> str:
+    """Mean and interval: '+0.61 [+0.42, +0.80]'; the mean alone where it has no interval, a dash for none."""
+    if not np.isfinite(found.mean):
+        return DASH
+    mean, low, high = (number(value, decimals, signed) for value in found[:3])
+    return f"{mean}{unit} [{low}, {high}]" if np.isfinite(found.low) else f"{mean}{unit}"
 
 
 def median_and_range(found: Spread, decimals: int = 2, signed: bool = False, unit: str = "") -> str:
     """Median and range: '0.61 (0.42 to 0.80)'; a dash where there is none, '0.61' of a single value."""
-    text = number(found.median, decimals, signed)
     if not found.runs:
         return DASH
-    text += unit
-    if found.runs == 1:
-        return text
-    return f"{text} ({number(found.low, decimals, signed)} to {number(found.high, decimals, signed)})"
+    median, low, high = (number(value, decimals, signed) for value in found[:3])
+    return f"{median}{unit} ({low} to {high})" if found.runs > 1 else f"{median}{unit}"
+
+
+def hundredfold(found: Figures) -> Figures:
+    """Shares as percentages."""
+    return found._make([*(100 * value for value in found[:3]), *found[3:]])
 
 
 def percent(found: Interval) -> str:
     """A share with its interval: '83% [62, 95]'; a dash where there is none."""
-    return _hundredths(found, "%", signed=False)
+    return interval(hundredfold(found), 0, signed=False, unit="%")
 
 
 def points(found: Interval) -> str:
     """A difference of shares in percentage points with its interval: '+6 [+2, +42]'; a dash for none."""
-    return _hundredths(found, "", signed=True)
-
-
-def _hundredths(found: Interval, unit: str, signed: bool) -> str:
-    if not np.isfinite(found.mean):
-        return DASH
-    mean, low, high = (number(100 * value, 0, signed) for value in found[:3])
-    if not np.isfinite(found.low):
-        return f"{mean}{unit}"
-    return f"{mean}{unit} [{low}, {high}]"
+    return interval(hundredfold(found), 0)
 
 
 def share(found: Interval) -> str:
