@@ -19,10 +19,9 @@ from srez.report.correlations import (
 )
 from srez.report.intervals import Spread
 from srez.report.regret import MIN_POINTS, Across, across, last_moments
-from srez.report.relations import Relation, Relations, at, does_not_count
+from srez.report.relations import Relation, Relations, at, does_not_count, validity
 from srez.report.results import METRICS, CellResult, Results
-from srez.report.text import interval, median_and_range, number, trainings
-from srez.report.validity import validity
+from srez.report.text import hundredfold, interval, median_and_range, number, trainings
 
 STRONG = 0.5  # a rank correlation from which on one may steer by an indicator
 # which indicators get an answer; the first is the claim's
@@ -83,13 +82,14 @@ def counting(
     objectives: dict[str, list[CellResult]],
     truth: str = "",
     any_penalty: bool = False,
+    when: str = "",
 ) -> dict[str, Relation]:
     """Objective -> how an indicator goes with a truth, of the objectives in which it counts.
 
     truth: the quality that verdicts are read from where it is not given. any_penalty: it counts whatever the
-    gradient penalty of its critic.
+    gradient penalty of its critic. when: the kind of samples; of those with it most where it is not given.
     """
-    truth, when = truth or relations.results.quality, relations.kinds(indicator)[0]
+    truth, when = truth or relations.results.quality, when or relations.kinds(indicator)[0]
     if not truth:
         return {}
     found = {
@@ -157,7 +157,7 @@ def _validity_evidence(objective: str, cells: list[CellResult]) -> Iterator[str]
 
 def share_of_fresh(found: Spread) -> str:
     """What part of fresh critics' estimate another is, in percent: median and range of trainings."""
-    return median_and_range(Spread(*(100 * value for value in found[:3]), found.runs), 1, unit="%")
+    return median_and_range(hundredfold(found), 1, unit="%")
 
 
 def _at_moments(relations: Relations, objectives: dict[str, list[CellResult]]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from srez.report.correlations import (
     since_last_sample,
 )
 from srez.report.figures import COLORS, WIDTH, Panel, add_legend, file_name, make_panel, new_axes
-from srez.report.indicator import COMPARABLE, STRONG
+from srez.report.indicator import COMPARABLE, STRONG, counting
 from srez.report.regret import MIN_POINTS, across, last_moments
 from srez.report.relations import Relation, Relations
 from srez.report.results import METRICS, CellResult, Results
@@ -44,24 +44,15 @@ def relation_panels(relations: Relations) -> Iterator[Panel]:
     yield _row_panel(relations, rows, "r", f"Rank correlation with {short}", beside)
 
 
-Row = tuple[str, list[tuple[str, Relation]]]  # a label, and relations by objective
-
-
-def shown_kinds(relations: Relations, indicator: str) -> tuple[str, ...]:
-    """Most of the samples at which an indicator was measured, and for the own estimate the moments too."""
-    return relations.kinds(indicator)[: 2 if indicator == ESTIMATE else 1]
+Row = tuple[str, dict[str, Relation]]  # a label, and relations by objective
 
 
 def _headline_rows(relations: Relations) -> list[Row]:
-    """A row for each indicator that was measured, and for each kind of samples that is shown."""
-    rows, results = [], relations.results
+    """A row for each indicator that was measured: at most of its samples, the own estimate at moments too."""
+    rows = []
     for indicator, about in INDICATORS.items():
-        for when in shown_kinds(relations, indicator):
-            found = [
-                (objective, relations.of(cells, indicator, results.quality, when))
-                for objective, cells in results.objectives.items()
-            ]
-            found = [(objective, relation) for objective, relation in found if relation.r.runs]
+        for when in relations.kinds(indicator)[: 2 if indicator == ESTIMATE else 1]:
+            found = counting(relations, indicator, relations.results.objectives, when=when)
             if found:
                 rows.append((about.short + ("\nat moments" if when == MOMENTS else ""), found))
     return rows
@@ -74,13 +65,14 @@ def _row_panel(relations: Relations, rows: list[Row], kind: str, title: str, xla
     figure, axes = new_axes(title, height=1.25 + len(rows) * max(0.36, 0.11 * len(objectives)))
     texts = []
     for y, (label, found) in enumerate(rows):
-        for objective, relation in found:
+        for objective, relation in found.items():
             i = objectives.index(objective)
+            color = COLORS[i % len(COLORS)]
             place = y + (i - (len(objectives) - 1) / 2) * step
             mean = getattr(relation, kind)
-            _mark(axes, place, mean.mean, mean.low, mean.high, COLORS[i % len(COLORS)])
+            _mark(axes, place, mean.mean, mean.low, mean.high, color)
             if kind == "r":
-                axes.plot(relation.null, place, "|", color=COLORS[i % len(COLORS)], markersize=7, mew=1.6)
+                axes.plot(relation.null, place, "|", color=color, markersize=7, mew=1.6)
             texts.append(f"{' '.join(label.split())} of {objective} {interval(mean)}")
     axes.axvline(0, color="#444444", linewidth=0.8)
     if kind == "r":
@@ -93,7 +85,12 @@ def _row_panel(relations: Relations, rows: list[Row], kind: str, title: str, xla
     axes.grid(False, axis="y")
     for y in range(1, len(rows)):
         axes.axhline(y - 0.5, color="#e3e3e3", linewidth=0.6)
-    _legend_of_objectives(figure, objectives, {objective for _, found in rows for objective, _ in found})
+    handles = [
+        Line2D([], [], color=COLORS[i % len(COLORS)], marker="o", markersize=4, label=objective)
+        for i, objective in enumerate(objectives)
+        if any(objective in found for _, found in rows)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.2)
     return make_panel(file_name("indicators", kind), f"{title}: {'; '.join(texts)}.", figure)
 
 
@@ -104,26 +101,15 @@ def _mark(axes: Axes, y: float, mean: float, low: float, high: float, color: str
     axes.plot(mean, y, "o", color=color, markerfacecolor=fill, markersize=4.2, mew=1)
 
 
-def _legend_of_objectives(figure: Figure, objectives: list[str], shown: set[str]) -> None:
-    handles = [
-        Line2D([], [], color=COLORS[i % len(COLORS)], marker="o", markersize=4, label=objective)
-        for i, objective in enumerate(objectives)
-        if objective in shown
-    ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.2)
-
-
 def curve_panels(results: Results) -> Iterator[Panel]:
     """A panel for each objective: quality, estimates and transport below it, a line for each training."""
     if not results.quality:
         return
     for objective, cells in results.objectives.items():
-        shown = [
-            name for name in IN_CURVES if _has(cells, name) and indicator_applies(name, cells[0].loss_func)
-        ]
-        if not shown or not _has(cells, results.quality):
+        applying = [name for name in IN_CURVES if indicator_applies(name, cells[0].loss_func)]
+        rows = [n for n in (results.quality, *applying) if any(cell.has(n) for cell in cells)]
+        if len(rows) < 2 or rows[0] != results.quality:
             continue
-        rows = [results.quality, *shown]
         figure = Figure(figsize=(WIDTH, 0.75 + 0.95 * len(rows)), layout="constrained")
         figure.suptitle(objective, x=0.01, horizontalalignment="left")
         for axes, name in zip(figure.subplots(len(rows), sharex=True), rows, strict=True):
@@ -135,10 +121,6 @@ def curve_panels(results: Results) -> Iterator[Panel]:
         axes.xaxis.set_minor_locator(NullLocator())
         titles = ", ".join(_row_title(name) for name in rows)
         yield make_panel(file_name("signals", objective), f"{titles} over batches, {objective}.", figure)
-
-
-def _has(cells: list[CellResult], name: str) -> bool:
-    return any(name in r.curves for cell in cells for r in cell.runs)
 
 
 def _row_title(name: str) -> str:

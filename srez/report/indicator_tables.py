@@ -17,21 +17,12 @@ from srez.report.correlations import (
     TRANSPORT,
     indicator_applies,
 )
-from srez.report.indicator import (
-    ANSWERED,
-    ANY_PENALTY,
-    answer,
-    comparisons,
-    counting,
-    share_of_fresh,
-    tells,
-)
+from srez.report.indicator import ANSWERED, ANY_PENALTY, answer, comparisons, counting, share_of_fresh, tells
 from srez.report.intervals import Spread
 from srez.report.regret import regret
-from srez.report.relations import CEILING, Relation, Relations, does_not_count
+from srez.report.relations import CEILING, Relation, Relations, does_not_count, validity
 from srez.report.results import METRICS
 from srez.report.text import DASH, interval, median_and_range, number
-from srez.report.validity import validity
 
 # kinds of samples, in words
 KINDS = {SAMPLES: "all samples", MOMENTS: "moments", LATE: "second half (added later)"}

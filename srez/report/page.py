@@ -11,10 +11,10 @@ import jinja2
 import matplotlib
 import numpy as np
 
-from srez.report import claims, curves, figures, indicator_figures
+from srez.report import claims, curves, figures, indicator_figures, stability_tables
 from srez.report.best import best_cells, mean_in_words
-from srez.report.controls import missing_controls
-from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS, INDICATORS
+from srez.report.controls import control_rows, missing_controls
+from srez.report.correlations import CRITIC_LOSS, GENERATOR_LOSS
 from srez.report.counting import UNITS, WGAN_GP, architecture, cells_with
 from srez.report.faces import Gallery, gallery
 from srez.report.figures import VERDICT_COLORS, Panel
@@ -23,25 +23,13 @@ from srez.report.indicator_tables import claim_2
 from srez.report.method import SECTIONS
 from srez.report.relations import MAX_PENALTY, Relations
 from srez.report.results import L1_ONLY, METRICS, STATES, CellResult, Results, grouped
-from srez.report.stability_tables import (
-    architecture_columns,
-    architecture_rows,
-    control_table,
-    count_rows,
-    limit_rows,
-    pairing_rows,
-)
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
-from srez.report.text import number, typeset
+from srez.report.text import interval, number, typeset
 from srez.report.verdicts import MIXED, STABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
 
-ANSWER_CLASSES = {
-    claims.HOLDS: "holds",
-    claims.FAILS: "fails",
-    claims.OPEN: "open",
-}
+ANSWER_CLASSES = {claims.HOLDS: "holds", claims.FAILS: "fails", claims.OPEN: "open"}
 
 
 @dataclass
@@ -67,7 +55,8 @@ def fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"base64": lambda data: base64.b64encode(data).decode(), "typeset": typeset}
+    environment.filters |= {"base64": lambda data: base64.b64encode(data).decode()}
+    environment.filters |= {"typeset": typeset, "interval": interval}
     return environment.get_template(template).render(values)
 
 
@@ -76,6 +65,8 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     indicators = claim_2(relations)
     best, best_note = best_cells(results)
     counts = Counter(r.state for r in results.runs)
+    # claim 1 asks for a variety of them, and cannot be answered with one
+    architectures = set(map(architecture, cells_with(results, WGAN_GP)))
     sections = {
         "claims": ("Claims", True),
         "outcomes": ("Outcomes", True),
@@ -107,13 +98,13 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         symbols={word: definition.symbol for word, definition in VERDICTS.items()},
         colors=VERDICT_COLORS,
         excluded=_excluded(results),
-        counts=count_rows(results),
-        limits=limit_rows(results),
-        pairs=pairing_rows(results),
-        architectures=architecture_rows(results),
-        architecture_columns=architecture_columns(results),
+        counts=stability_tables.count_rows(results),
+        limits=stability_tables.limit_rows(results),
+        pairs=stability_tables.pairing_rows(results),
+        architectures=stability_tables.architecture_rows(results),
+        architecture_columns=stability_tables.architecture_columns(results),
         units=UNITS,
-        controls=control_table(results),
+        controls=control_rows(results),
         missing_controls=missing_controls(results),
         best=best,
         best_note=best_note,
@@ -126,7 +117,7 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         words=_words(results),
         pooled=" and ".join(curves.pooled_axes(results)),
         indicators=indicators,
-        claim_2_leads=bool(pictures.relations) and _has_one_architecture(results),
+        claim_2_leads=bool(pictures.relations) and len(architectures) == 1,
         trainings=[
             (r, [number(r.last.get(name, np.nan), METRICS[name].decimals) for name in results.metrics])
             for cell in results.included
@@ -137,17 +128,10 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
     )
 
 
-def _has_one_architecture(results: Results) -> bool:
-    """Whether claim 1, which asks for a variety of architectures, cannot be answered by this study."""
-    return len(set(map(architecture, cells_with(results, WGAN_GP)))) == 1
-
-
 def _words(results: Results) -> dict[str, str]:
     """The verdicts that this study has, each in half a sentence."""
     there = {word for cell in results.included for word in (*cell.verdicts, cell.consensus[0])}
-    short = {word: definition.short for word, definition in VERDICTS.items()} | {
-        MIXED: "its trainings differ"
-    }
+    short = {word: about.short for word, about in VERDICTS.items()} | {MIXED: "its trainings differ"}
     return {word: text for word, text in short.items() if word in there}
 
 
@@ -205,10 +189,6 @@ def write_report(study_dir: str, faces: bool = True) -> str:
     results, store = read_results(study_dir), StudyStore(study_dir)
     relations = Relations(results)
     with matplotlib.rc_context(figures.STYLE):
-        losses = {
-            INDICATORS[name].title: list(curves.indicator_panels(results, name))
-            for name in (GENERATOR_LOSS, CRITIC_LOSS)
-        }
         pictures = Pictures(
             figures.stability_panel(results),
             figures.outcome_panel(results),
@@ -216,7 +196,7 @@ def write_report(study_dir: str, faces: bool = True) -> str:
             list(indicator_figures.relation_panels(relations)),
             list(indicator_figures.curve_panels(results)),
             list(indicator_figures.across_panels(relations)),
-            {title: panels for title, panels in losses.items() if panels},
+            curves.panels_by_title(results, (GENERATOR_LOSS, CRITIC_LOSS)),
             gallery(results, lambda run: store.run(run, "train")) if faces else None,
         )
     _save_figures(os.path.join(study_dir, "figures"), pictures)

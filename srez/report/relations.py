@@ -1,4 +1,4 @@
-"""How the indicators of a study's trainings go with quality, by cell and by objective."""
+"""How the indicators of a study's trainings go with quality, and what they can be taken for."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,9 +20,10 @@ from srez.report.correlations import (
     CellCorrelation,
     cell_correlation,
     indicator_applies,
+    shared,
     since_last_sample,
 )
-from srez.report.intervals import NOTHING, Interval, over_seeds, spread
+from srez.report.intervals import Interval, Spread, over_seeds, spread
 from srez.report.results import CellResult, Results, RunResult
 from srez.report.text import number
 from srez.report.verdicts import EMPTY_CURVE, MIN_GRADIENT_SHARE, Curve, level
@@ -42,9 +43,6 @@ class Relation(NamedTuple):
     r: Interval
     null: float
     excess: Interval
-
-
-NO_RELATION = Relation(NOTHING, float("nan"), NOTHING)
 
 
 class Relations:
@@ -101,8 +99,6 @@ class Relations:
         counting = [cell for cell in cells if not does_not_count(cell, indicator, any_penalty)]
         found = [self.of_cell(cell, indicator, truth, when) for cell in counting]
         r = over_seeds([one.z for one in found])
-        if not r.runs:
-            return NO_RELATION
         null = float(np.tanh(over_seeds([one.null_z for one in found]).mean))
         excess = over_seeds([one.excess_z for one in found])
         # trainings without any difference tell nothing of others, nor do ranks that have no room to differ
@@ -164,3 +160,37 @@ def _measured(value: float) -> str:
 def _median(cell: CellResult, metric: str) -> float:
     """The median over a cell's finished trainings of a metric's medians after batch 0; nan without any."""
     return spread([r.median(metric) for r in cell.finished]).median
+
+
+class Validity(NamedTuple):
+    """How far an estimate can be one of a distance, over trainings.
+
+    negative, positive: shares of all samples after batch 0 at which it is below and above 0, which a critic
+    that says the same of every picture estimates. of_fresh: it over fresh critics' at the last moment.
+    """
+
+    negative: float
+    positive: float
+    of_fresh: Spread
+
+
+def validity(cells: Sequence[CellResult], indicator: str) -> Validity:
+    """The validity of an estimate in the finished trainings of some cells; nan where it was not measured."""
+    runs = [r for cell in cells for r in cell.finished]
+    values = np.concatenate([[], *(_estimates(r, indicator, SAMPLES)[1] for r in runs)])
+    if not len(values):
+        return Validity(np.nan, np.nan, spread([]))
+    shares = (values < 0).mean(), (values > 0).mean()
+    return Validity(*map(float, shares), spread([_of_fresh(r, indicator) for r in runs]))
+
+
+def _estimates(run: RunResult, indicator: str, when: str) -> tuple[np.ndarray, np.ndarray]:
+    """Batches and estimates with their sign."""
+    batch, better = at(run, indicator, when)
+    return batch, INDICATORS[indicator].direction * better
+
+
+def _of_fresh(run: RunResult, indicator: str) -> float:
+    """An estimate over fresh critics' at a training's last moment; nan where these find no distance."""
+    _, own, fresh = shared(*(_estimates(run, name, MOMENTS) for name in (indicator, FRESH)))
+    return float(own[-1] / fresh[-1]) if len(fresh) and fresh[-1] > 0 else float("nan")

@@ -1,4 +1,4 @@
-"""The tables of a report about claim 1: ways to count it, architectures, the objectives and the controls."""
+"""The tables of a report about claim 1: ways to count it, the GAN beside it, architectures."""
 
 import itertools
 from collections import Counter
@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from srez.report.claims import BEFOREHAND, COUNTED_WORDS, Count, counts_by_limits, every_count
-from srez.report.controls import control_rows
 from srez.report.counting import ARCHITECTURE_OPTIONS, Way, architecture, generator, pairings, titles
 from srez.report.results import L1_ONLY, METRICS, CellResult, Results
-from srez.report.text import DASH, interval, number, percent, points
+from srez.report.text import DASH, number, percent, points
 from srez.report.verdicts import RULE
 
 
@@ -20,17 +19,15 @@ def count_rows(results: Results) -> list[dict[str, Any]]:
     """
     counts = [one for one in every_count(results) if one.share.runs]
     names = {words: name for name, words in COUNTED_WORDS.items()}
-    rows = []
-    for (quality, words), units in itertools.groupby(counts, lambda one: one.way[:2]):
-        rows.append(
-            {
-                "quality": METRICS[quality].short,
-                "stable": names[words],
-                "is_rule": (quality, words) == Way(results.quality)[:2],
-                "units": [_figures(one) for one in units],
-            }
-        )
-    return rows
+    return [
+        {
+            "quality": METRICS[quality].short,
+            "stable": names[words],
+            "is_rule": (quality, words) == Way(results.quality)[:2],
+            "units": [_figures(one) for one in units],
+        }
+        for (quality, words), units in itertools.groupby(counts, lambda one: one.way[:2])
+    ]
 
 
 def limit_rows(results: Results) -> list[dict[str, Any]]:
@@ -91,23 +88,3 @@ def _verdicts_in_words(cells: Iterable[CellResult]) -> str:
     """The verdicts of some cells' finished trainings: '2 converged, 1 oscillating'; a dash for none."""
     found = Counter(word for cell in cells for word in cell.verdicts)
     return ", ".join(f"{count} {word}" for word, count in found.most_common()) or DASH
-
-
-def control_table(results: Results) -> list[dict[str, Any]]:
-    """Rows of the table of controls and objectives, figures in words."""
-    quality = METRICS[results.quality] if results.quality else None
-    return [
-        {
-            "title": row.title,
-            "is_control": row.is_control,
-            "trainings": f"{row.runs} in {row.cells}" if row.runs else "",
-            "figures": [
-                interval(row.figures[name], METRICS[name].decimals, signed=False)
-                if name in row.figures
-                else ""
-                for name in results.metrics
-            ],
-            "beyond_l1": interval(row.beyond_l1, quality.decimals) if quality and row.beyond_l1.runs else "",
-        }
-        for row in control_rows(results)
-    ]

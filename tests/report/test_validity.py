@@ -5,9 +5,8 @@ import pytest
 from fake_study import MOMENTS, signals
 
 from srez.report.indicator import assess_indicator
-from srez.report.relations import Relations
+from srez.report.relations import Relations, validity
 from srez.report.text import MINUS
-from srez.report.validity import validity
 
 OWN = "wasserstein_estimate"
 
