@@ -234,17 +234,11 @@ def groups_of(found: Mapping[str, Training], results: Results) -> list[Group]:
     medians = any(len(r.trained(n)[1]) >= MEDIAN_WINDOW for r in results.runs for n in metrics)
     name_of_last = f"last (median of {MEDIAN_WINDOW})" if medians else "last"
     groups = {"recipe": recipe, "best": best, name_of_last: last, "training": told}
-    return [
-        Group(
-            title,
-            [
-                [label, *texts, *([of_bicubic.get(label, "")] if bicubic else [])]
-                for label, texts in rows.items()
-            ],
-        )
-        for title, rows in groups.items()
-        if rows
-    ]
+
+    def row(label: str, texts: list[str]) -> list[str]:
+        return [label, *texts, *([of_bicubic.get(label, "")] if bicubic else [])]
+
+    return [Group(title, [row(*each) for each in rows.items()]) for title, rows in groups.items() if rows]
 
 
 def _text(name: str, value: Any) -> str:
@@ -276,10 +270,8 @@ def screen_lines(columns: Sequence[str], groups: Sequence[Group], width: int) ->
     """The table under the titles `columns` on a screen of so many characters, in parts below each other."""
     table = [[ARROWS_MEAN, *columns]]
     for group in groups:
-        table += [
-            [group.title, *[""] * len(columns)],
-            *([f"  {label}", *rest] for label, *rest in group.rows),
-        ]
+        table.append([group.title, *[""] * len(columns)])
+        table += [[f"  {label}", *rest] for label, *rest in group.rows]
     widths = [2 + max(map(len, column)) for column in zip(*table, strict=True)]
     parts: list[list[int]] = [[]]
     for column in range(1, len(widths)):

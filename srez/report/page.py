@@ -24,7 +24,7 @@ from srez.report.method import SECTIONS
 from srez.report.relations import MAX_PENALTY, Relations
 from srez.report.results import L1_ONLY, METRICS, STATES, CellResult, Results, grouped
 from srez.report.tables import correlation_rows, read_results, run_rows, write_csv, write_hparams
-from srez.report.text import interval, number, typeset
+from srez.report.text import interval, number, percent, points, typeset
 from srez.report.verdicts import MIXED, STABLE, VERDICTS
 from srez.study.store import StudyStore
 from srez.system import files
@@ -55,8 +55,8 @@ def fill(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"base64": lambda data: base64.b64encode(data).decode()}
-    environment.filters |= {"typeset": typeset, "interval": interval}
+    environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
+    environment.filters |= {f.__name__: f for f in (interval, number, percent, points, typeset)}
     return environment.get_template(template).render(values)
 
 
@@ -118,12 +118,7 @@ def render(results: Results, relations: Relations, pictures: Pictures) -> str:
         pooled=" and ".join(curves.pooled_axes(results)),
         indicators=indicators,
         claim_2_leads=bool(pictures.relations) and len(architectures) == 1,
-        trainings=[
-            (r, [number(r.last.get(name, np.nan), METRICS[name].decimals) for name in results.metrics])
-            for cell in results.included
-            for r in cell.runs
-        ],
-        number=number,
+        nan=np.nan,
         method=SECTIONS,
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from srez.report.claims import BEFOREHAND, COUNTED_WORDS, Count, counts_by_limits, every_count
 from srez.report.counting import ARCHITECTURE_OPTIONS, Way, architecture, generator, pairings, titles
 from srez.report.results import L1_ONLY, METRICS, CellResult, Results
-from srez.report.text import DASH, number, percent, points
+from srez.report.text import DASH, number, points
 from srez.report.verdicts import RULE
 
 
@@ -24,7 +24,7 @@ def count_rows(results: Results) -> list[dict[str, Any]]:
             "quality": METRICS[quality].short,
             "stable": names[words],
             "is_rule": (quality, words) == Way(results.quality)[:2],
-            "units": [_figures(one) for one in units],
+            "counts": list(units),
         }
         for (quality, words), units in itertools.groupby(counts, lambda one: one.way[:2])
     ]
@@ -33,7 +33,7 @@ def count_rows(results: Results) -> list[dict[str, Any]]:
 def limit_rows(results: Results) -> list[dict[str, Any]]:
     """Rows of the table of other limits of verdicts; none without a finished training with WGAN-GP."""
     return [
-        {"title": _limits_in_words(one), "is_rule": one.way.limits == RULE, "figures": _figures(one)}
+        {"title": _limits_in_words(one), "is_rule": one.way.limits == RULE, "count": one}
         for one in counts_by_limits(results)
         if one.share.runs
     ]
@@ -44,10 +44,6 @@ def _limits_in_words(one: Count) -> str:
     if one.way.limits == RULE:
         return f"{title} (rule)"
     return f"{title}, without “no adversary”" if one.way.limits == BEFOREHAND else title
-
-
-def _figures(one: Count) -> tuple[str, str, str]:
-    return percent(one.share), points(one.lead), one.answer
 
 
 def pairing_rows(results: Results) -> list[tuple[str, ...]]:
