@@ -8,14 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from srez.options.rules import in_words
-from srez.report.intervals import (
-    Cells,
-    Interval,
-    likeness,
-    over_seeds,
-    share_of_independent,
-    share_over_cells,
-)
+from srez.report.intervals import Interval, likeness, over_seeds, share_of_independent, share_over_cells
 from srez.report.results import CellResult, Results, format_labels, grouped
 from srez.report.verdicts import RULE, STABLE, Limits
 
@@ -80,7 +73,7 @@ def titles(keys: Iterable[tuple], names: Sequence[str]) -> dict[tuple, str]:
     return {key: format_labels({names[i]: str(key[i]) for i in differing}) or ONLY for key in keys}
 
 
-def outcomes(cells: Iterable[CellResult], way: Way) -> Cells:
+def outcomes(cells: Iterable[CellResult], way: Way) -> list[list[bool]]:
     """Whether the verdict is one of those that count, of the finished trainings of each cell."""
     return [
         [r.verdict_by(way.quality, way.limits).word in way.words for r in cell.finished] for cell in cells
@@ -102,11 +95,10 @@ def stable_likeness(results: Results, way: Way) -> float:
     return likeness([_sampled(cells, way) for cells in groups.values()])
 
 
-def _sampled(cells: Sequence[CellResult], way: Way) -> Cells:
+def _sampled(cells: Sequence[CellResult], way: Way) -> list[list[bool]]:
     """The outcomes of each cell, or of each architecture where these are the unit."""
-    if way.unit == ARCHITECTURES:
-        return list(_by_architecture(cells, way).values())
-    return outcomes(cells, way)
+    by_architecture = way.unit == ARCHITECTURES
+    return list(_by_architecture(cells, way).values()) if by_architecture else outcomes(cells, way)
 
 
 def pairings(results: Results, way: Way) -> list[Pairing]:
@@ -136,7 +128,7 @@ def _objectives(results: Results, loss_func: str) -> dict[str, list[CellResult]]
     return grouped((n, c) for n, cells in results.tested.items() for c in cells if c.loss_func == loss_func)
 
 
-def _by_architecture(cells: Sequence[CellResult], way: Way) -> dict[tuple, list[float]]:
+def _by_architecture(cells: Sequence[CellResult], way: Way) -> dict[tuple, list[bool]]:
     """Architecture -> outcomes of its trainings, whatever cells they come from."""
     found = zip(map(architecture, cells), outcomes(cells, way), strict=True)
     return {key: list(itertools.chain(*lists)) for key, lists in grouped(found).items()}

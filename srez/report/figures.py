@@ -4,10 +4,10 @@ import io
 import itertools
 from dataclasses import dataclass
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from srez.report.claims import ENOUGH
@@ -149,16 +149,9 @@ def outcome_panel(results: Results) -> Panel:
         for x, column in enumerate(columns):
             cell = results.cell_at(row, column)
             word, count = cell.consensus
-            field = matplotlib.patches.Rectangle(
-                (x + 0.03, y + 0.05),
-                0.94,
-                0.9,
-                facecolor=VERDICT_COLORS.get(word, "white"),
-                edgecolor="#999999",
-                linewidth=0.6,
-                linestyle="-" if word in VERDICT_COLORS else (0, (3, 2)),
-            )
-            axes.add_patch(field)
+            style = {"facecolor": VERDICT_COLORS.get(word, "white"), "edgecolor": "#999999", "linewidth": 0.6}
+            dash = "-" if word in VERDICT_COLORS else (0, (3, 2))
+            axes.add_patch(Rectangle((x + 0.03, y + 0.05), 0.94, 0.9, linestyle=dash, **style))
             text, color = (f"{word}\n{count} of {len(cell.runs)}", "#111") if count else (word, "#777")
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", color=color)
     axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))

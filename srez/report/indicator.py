@@ -45,11 +45,11 @@ def assess_indicator(relations: Relations) -> Assessment:
     results = relations.results
     objectives = {n: cells for n, cells in results.tested.items() if cells[0].loss_func in WASSERSTEIN}
     found = counting(relations, ESTIMATE, objectives)
+    obstacle = unfinished(list(itertools.chain(*objectives.values()))) or too_few_seeds(results)
     if not objectives:
         obstacle = "no training here has a Wasserstein objective"
-    else:
-        obstacle = unfinished(list(itertools.chain(*objectives.values()))) or too_few_seeds(results)
-        obstacle = obstacle or ("" if found else "no objective's estimate counts")
+    elif not obstacle and not found:
+        obstacle = "no objective's estimate counts"
     return Assessment(
         "Claim 2",
         "The Wasserstein distance is an effective measure of training progress.",
@@ -122,22 +122,17 @@ def _estimate_evidence(
     it can be one of a distance.
     """
     for name, cells in objectives.items():
-        if name in found:
-            yield f"{name}: {in_words(found[name], METRICS[results.quality].short)}."
+        if one := found.get(name):
+            yield (
+                f"{name}: rank correlation with {METRICS[results.quality].short} {interval(one.r)}; with "
+                "that of other trainings at the same batches, which share the clock alone, "
+                f"{number(one.null, signed=True)}; what is left beyond that {interval(one.excess)}."
+            )
         reasons = {cell.title: does_not_count(cell, ESTIMATE) for cell in cells if cell.finished}
         for title, reason in reasons.items():
             if reason:
                 yield f"{title} does not count: {reason}."
         yield from _validity_evidence(name, cells)
-
-
-def in_words(relation: Relation, truth: str) -> str:
-    """A relation in words: its correlation, that of other trainings, what is left."""
-    return (
-        f"rank correlation with {truth} {interval(relation.r)}; with that of other trainings at the same "
-        f"batches, which share the clock alone, {number(relation.null, signed=True)}; what is left beyond "
-        f"that {interval(relation.excess)}"
-    )
 
 
 def _validity_evidence(objective: str, cells: list[CellResult]) -> Iterator[str]:

@@ -70,7 +70,9 @@ def _row_panel(relations: Relations, rows: list[Row], kind: str, title: str, xla
             color = COLORS[i % len(COLORS)]
             place = y + (i - (len(objectives) - 1) / 2) * step
             mean = getattr(relation, kind)
-            _mark(axes, place, mean.mean, mean.low, mean.high, color)
+            axes.plot([mean.low, mean.high], [place] * 2, color=color, linewidth=1.8, solid_capstyle="butt")
+            fill = color if np.isfinite(mean.low) else "white"  # hollow without an interval
+            axes.plot(mean.mean, place, "o", color=color, markerfacecolor=fill, markersize=4.2, mew=1)
             if kind == "r":
                 axes.plot(relation.null, place, "|", color=color, markersize=7, mew=1.6)
             texts.append(f"{' '.join(label.split())} of {objective} {interval(mean)}")
@@ -92,13 +94,6 @@ def _row_panel(relations: Relations, rows: list[Row], kind: str, title: str, xla
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, columnspacing=1.2)
     return make_panel(file_name("indicators", kind), f"{title}: {'; '.join(texts)}.", figure)
-
-
-def _mark(axes: Axes, y: float, mean: float, low: float, high: float, color: str) -> None:
-    """A dot with its interval; a hollow one where there is none."""
-    axes.plot([low, high], [y, y], color=color, linewidth=1.8, solid_capstyle="butt")
-    fill = color if np.isfinite(low) else "white"
-    axes.plot(mean, y, "o", color=color, markerfacecolor=fill, markersize=4.2, mew=1)
 
 
 def curve_panels(results: Results) -> Iterator[Panel]:

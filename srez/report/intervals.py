@@ -86,7 +86,7 @@ def _with_spread(cells: Cells) -> list[np.ndarray]:
 
 
 def _weighted(cells: list[np.ndarray], weights: np.ndarray, bounds: tuple[float, float]) -> Interval:
-    """The weighted sum of the means of fixed cells."""
+    """The weighted sum of the means of fixed cells; without an interval where one of them has no spread."""
     if not cells:
         return NOTHING
     count = np.array([len(cell) for cell in cells])
@@ -94,7 +94,8 @@ def _weighted(cells: list[np.ndarray], weights: np.ndarray, bounds: tuple[float,
     reach = np.nan
     if count.min() > 1:
         parts = weights**2 * [cell.var(ddof=1) for cell in cells] / count
-        reach = _reach(parts, count - 1)
+        total = parts.sum()  # nought where all values of each cell are alike
+        reach = student(total**2 / (parts**2 / (count - 1)).sum()) * float(np.sqrt(total)) if total else 0.0
     low, high = np.clip([mean - reach, mean + reach], *bounds)
     return Interval(mean, float(low), float(high), int(count.sum()), len(cells))
 
@@ -102,14 +103,6 @@ def _weighted(cells: list[np.ndarray], weights: np.ndarray, bounds: tuple[float,
 def student(freedom: float) -> float:
     """How many standard errors the interval of Student's t reaches to each side."""
     return float(special.stdtrit(freedom, UPPER_TAIL))
-
-
-def _reach(variances: np.ndarray, freedom: np.ndarray) -> float:
-    """How far the interval of a sum reaches to each side; variances of its parts, with degrees of freedom."""
-    total = variances.sum()
-    if total == 0:
-        return 0.0
-    return student(total**2 / (variances**2 / freedom).sum()) * float(np.sqrt(total))
 
 
 def likeness(groups: Sequence[Cells]) -> float:

@@ -58,8 +58,7 @@ class Relations:
 
     @cached_property
     def truths(self) -> list[str]:
-        recorded = {name for r in self.results.runs for name in r.curves}
-        return [*self.results.qualities, *({TRANSPORT} & recorded)]
+        return [name for name in (*self.results.qualities, TRANSPORT) if name in self.results.recorded]
 
     def kinds(self, indicator: str) -> tuple[str, ...]:
         """The kinds of samples at which an indicator was measured; the one with most of them first."""
