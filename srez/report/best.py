@@ -11,7 +11,7 @@ from srez.report.text import interval, number
 from srez.report.verdicts import LEVELS
 
 MAX_BEST_CELLS = 8  # in the table of the best cells
-FEW_SEEDS = {1: "one", 2: "two", 3: "three", 4: "four"}  # numbers of seeds that leave intervals wide
+FEW_SEEDS = {2: "two", 3: "three", 4: "four"}  # numbers of seeds that leave intervals wide
 
 
 def mean_in_words(cell: CellResult, metric: str) -> str:
@@ -28,7 +28,7 @@ def best_cells(results: Results) -> tuple[list[dict[str, Any]], str]:
     if not chosen:
         return [], ""
     chosen.sort(key=lambda c: -float(LEVELS[quality].transform(np.array(c.mean(quality).mean))))
-    wide = f", which {FEW_SEEDS[seeds]} seeds leave wide" if seeds > 1 and seeds in FEW_SEEDS else ""
+    wide = f", which {FEW_SEEDS[seeds]} seeds leave wide" if seeds in FEW_SEEDS else ""
     note = (
         f"By the mean last {METRICS[quality].title} over seeds (a training that diverged has none), with the "
         f"95% interval of Student's t{wide}. The first of many looks better than it is, because it was "

@@ -59,8 +59,8 @@ def pool_cells(
     for length in range(len(axes), -1, -1):
         pools = grouped((tuple(cell.cell.labels[axis] for axis in axes[:length]), cell) for cell in cells)
         if len(pools) <= most or length <= 1:
-            return pools
-    return {}
+            break
+    return pools
 
 
 def pooled_axes(results: Results) -> list[str]:

@@ -1,7 +1,6 @@
 """The figures of a study's report, with matplotlib: small panels that stand alone and side by side."""
 
 import io
-import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from srez.report.claims import ENOUGH
 from srez.report.counting import Way, stable_share
-from srez.report.results import Results
+from srez.report.results import Results, grouped
 from srez.report.text import share
 from srez.report.verdicts import STABLE, UNSTABLE
 from srez.study.cells import slug
@@ -107,36 +106,33 @@ def stability_panel(results: Results) -> Panel | None:
 
     A stacked bar per objective, stable verdicts first; controls below. None before any training is finished.
     """
-    rows = [*results.tested.items(), *((f"control: {n}", cells) for n, cells in results.controls.items())]
-    rows = [(name, cells) for name, cells in rows if any(cell.finished for cell in cells)]
-    if not rows:
+    groups = results.tested | {f"control: {name}": cells for name, cells in results.controls.items()}
+    verdicts = grouped((name, word) for name, cells in groups.items() for c in cells for word in c.verdicts)
+    if not verdicts:
         return None
-    figure, axes = new_axes("Which share of the trainings is stable?", height=1.35 + 0.5 * len(rows))
-    words = [word for word in STACKED if any(word in cell.verdicts for _, cells in rows for cell in cells)]
-    shares = [stable_share(results, cells, Way(results.quality)) for _, cells in rows]
-    for y, ((_, cells), stable) in enumerate(zip(rows, shares, strict=True)):
-        found = list(itertools.chain(*(cell.verdicts for cell in cells)))
+    figure, axes = new_axes("Which share of the trainings is stable?", height=1.35 + 0.5 * len(verdicts))
+    words = [word for word in STACKED if any(word in found for found in verdicts.values())]
+    shares = {name: stable_share(results, groups[name], Way(results.quality)) for name in verdicts}
+    for y, (name, found) in enumerate(verdicts.items()):
         left = 0.0
         for word in words:
             width = 100 * found.count(word) / len(found)
             axes.barh(y, width, 0.62, left, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5)
             left += width
+        stable = shares[name]
         axes.plot([100 * stable.low, 100 * stable.high], [y, y], color="#111111", linewidth=1.6)
         axes.plot(100 * stable.mean, y, "D", color="#111111", markersize=4.5, clip_on=False)
     for word in words:
         axes.bar(0, 0, color=VERDICT_COLORS[word], edgecolor="#999999", linewidth=0.5, label=word)
     axes.axvline(100 * ENOUGH, color="#444444", linewidth=0.9, linestyle=(0, (4, 3)))
-    axes.set(xlim=(0, 100), ylim=(len(rows) - 0.5, -0.5), xlabel="percent of the finished trainings")
-    labels = [
-        f"{name}\n{round(s.mean * s.runs)} of {s.runs} stable"
-        for (name, _), s in zip(rows, shares, strict=True)
-    ]
-    axes.set_yticks(range(len(rows)), labels)
+    axes.set(xlim=(0, 100), ylim=(len(verdicts) - 0.5, -0.5), xlabel="percent of the finished trainings")
+    labels = [f"{name}\n{round(s.mean * s.runs)} of {s.runs} stable" for name, s in shares.items()]
+    axes.set_yticks(range(len(shares)), labels)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     add_legend(figure, axes)
-    texts = [f"{name} {share(s)}" for (name, _), s in zip(rows, shares, strict=True)]
-    alt = f"Stable trainings by objective with 95% intervals, cells as a sample: {'; '.join(texts)}."
+    texts = "; ".join(f"{name} {share(s)}" for name, s in shares.items())
+    alt = f"Stable trainings by objective with 95% intervals, cells as a sample: {texts}."
     return make_panel("stability", alt, figure)
 
 

@@ -26,8 +26,7 @@ from srez.report.results import METRICS, CellResult, Results
 from srez.report.text import MINUS, interval, median_and_range, number
 from srez.report.verdicts import finite
 
-HALF = 0.5
-TICKS = ([-1, -HALF, 0, HALF, 1], [f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"])
+TICKS = ([-1, -0.5, 0, 0.5, 1], [f"{MINUS}1", f"{MINUS}0.5", "0", "0.5", "1"])
 IN_CURVES = (ESTIMATE, FRESH, TRANSPORT)  # below the quality that they should tell
 THIN = {"linewidth": 0.9, "alpha": 0.75}
 

@@ -32,7 +32,6 @@ from srez.study.cells import Cell, Study, StudyRun
 
 FINISHED, UNDER_WAY, NOT_BEGUN, FAILED = "finished", "under way", "not begun", "failed"
 STATES = (FINISHED, UNDER_WAY, NOT_BEGUN, FAILED)
-DIVERSITY = "diversity"
 L1_ONLY, FROZEN_CRITIC = "L1 only", "frozen critic"
 CONTROLS = (L1_ONLY, FROZEN_CRITIC)
 GRADIENT_SHARE = "critic_gradient_share"
@@ -143,7 +142,7 @@ class RunResult:
             level(quality, self.curves[name]) if name in self.curves else EMPTY_CURVE
             for name in (quality, BICUBIC.get(quality))
         )
-        diversity = self.curves.get(DIVERSITY, EMPTY_CURVE)
+        diversity = self.curves.get("diversity", EMPTY_CURVE)
         losses = np.concatenate([self.curves.get(name, EMPTY_CURVE)[1] for name in LOSSES])
         known = float(bicubic[1][0]) if len(bicubic[1]) else np.nan
         share = np.nan if control_of(self.run.cell) else self.median(GRADIENT_SHARE)
