@@ -47,8 +47,7 @@ def control_rows(results: Results) -> list[ControlRow]:
 
 def bicubic_figures(results: Results) -> dict[str, float]:
     """The figures of bicubic enlargement of the held-out faces; nothing where they were not recorded."""
-    first = next((r for r in results.runs if r.bicubic), None)
-    return first.bicubic if first else {}
+    return next(filter(None, (r.bicubic for r in results.runs)), {})
 
 
 def missing_controls(results: Results) -> str:
