@@ -24,16 +24,16 @@ class UserError(Exception):
         return f"{self.problem}: {self.remedy}"
 
 
-# what TensorFlow puts around a message: names of operations, where in the source they were made
+# what TensorFlow puts around a message: names of operations, where in the source they were made; colours
 _GRAPH = re.compile(
     r'^(Graph execution error:|Detected at node .*|\s*File ".*|\s*\[\[.*|Hint: .*)$'
-    r"|\{\{.*?\}\} ?| ?\[Op:\w+\]( name: \S*)?",
+    r"|\{\{.*?\}\} ?| ?\[Op:\w+\]( name: \S*)?|\x1b\[[\d;]*m",
     re.MULTILINE,
 )
 
 
 def one_line(error: object) -> str:
-    """The text of an error on one line, at most 300 characters, without TensorFlow's graph."""
+    """The text of an error on one line, at most 300 characters, without TensorFlow's graph and colours."""
     return textwrap.shorten(_GRAPH.sub("", str(error)), 300, placeholder=" ...")
 
 

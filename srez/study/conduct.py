@@ -20,7 +20,9 @@ from srez.system.screen import Screen
 from srez.system.signals import Stop
 
 POLL_SECONDS, REFRESH_SECONDS = 0.2, 5.0  # between looks at signals and ends, and at figures
-LOCK_SECONDS = 20.0  # the training of a study that was killed may be at its last batch
+# a killed study's training may be at its last batch, and an NFS server keeps the locks of a machine that
+# died for a minute and a half
+LOCK_SECONDS = 150.0
 REPORT_SECONDS = 300.0  # between the starts of two reports
 LINE_SECONDS = 60.0  # between two lines of a percentage, where there is no bar
 STUDY_OPTIONS = {f.name for f in fields() if f.metadata["group"] in ("command", "study")}
@@ -103,7 +105,7 @@ class StudyRunner:
         self.config, self.runs, self.store, self.stop, self.program = config, runs, store, stop, program
         self.titles = {run.name: f"{n} of {len(runs)}, {run.name}" for n, run in enumerate(runs, 1)}
         self.pending: dict[Future, StudyRun] = {}
-        self.tried: set[str] = set()  # trainings that have crashed, or were found locked, once
+        self.tried: set[tuple[str, bool]] = set()  # trainings that failed, or (True) were found locked, once
         self.failed: list[str] = []
         self.elsewhere: list[str] = []
         self.progress, self.screen = Progress(store, runs), Screen()
@@ -143,11 +145,12 @@ class StudyRunner:
         self.pending[self.submit(training, patience)] = run
 
     def ended(self, run: StudyRun, outcome: dict[str, Any] | None) -> None:
-        """One training's end: a result, a problem of the user's, a crash, or none: others have it in hand.
+        """One training's end: a result, a problem of the user's, a failure, or none: others have it in hand.
 
-        In the last two cases it goes to the end of the queue once.
+        In the last two cases it goes to the end of the queue, once for each.
         """
-        title, log, again = self.titles[run.name], self.store.run(run.name, LOG), run.name not in self.tried
+        title, log, case = self.titles[run.name], self.store.run(run.name, LOG), (run.name, outcome is None)
+        again = case not in self.tried
         if outcome and outcome["exit"] in RESULTS:
             self.progress.refresh()
             self.outdated = True
@@ -161,10 +164,12 @@ class StudyRunner:
             complaint = outcome["message"].removeprefix(PREFIX)
             raise UserError(f"{run.name} cannot be trained", f"{complaint} ({log})")
         if outcome:
-            what = f"ended with code {outcome['exit']} ({outcome['message']}; {log})"
+            code, what = outcome["exit"], outcome["message"]
+            if code is not None:  # else a node of a cluster could not do it
+                what = f"ended with code {code} ({what}; {log})"
             self.screen.say(f"{title}: {what}, {'tried once more' if again else 'given up'}")
         if again:
-            self.tried.add(run.name)
+            self.tried.add(case)
             self.queue(run, LOCK_SECONDS)
         else:
             (self.failed if outcome else self.elsewhere).append(run.name)
@@ -190,7 +195,7 @@ class StudyRunner:
         if self.failed:
             raise UserError(
                 f"{trainings(len(self.failed))} failed ({', '.join(self.failed)})",
-                f"see their {LOG}; the same command tries them again",
+                f"see above and their {LOG}; the same command tries them again",
             )
         if code != EXIT_DONE:
             raise UserError("no report", f"{said} (--run report tries again)")

@@ -167,7 +167,7 @@ def test_what_the_user_can_mend_stops_the_study(study, tmp_path):
 
 @pytest.mark.parametrize(("code", "told"), [(1, "Traceback"), (-9, "killed by SIGKILL"), (75, "Traceback")])
 def test_a_crash_is_tried_once_more_then_the_study_goes_on(study, tmp_path, capsys, code, told):
-    with pytest.raises(UserError, match=r"1 training failed \(0.5-s0\): see their output.log"):
+    with pytest.raises(UserError, match=r"1 training failed \(0.5-s0\): see above and their output.log"):
         study(plan={"0.5-s0": code})
     assert started(tmp_path) == [*NAMES, "0.5-s0"]
     assert outcomes(tmp_path)["0.5-s0"]["exit"] == code
@@ -181,17 +181,21 @@ def test_a_crash_is_tried_once_more_then_the_study_goes_on(study, tmp_path, caps
     assert batches(tmp_path)["0.5-s0"] == [1, 2, 3, 4, 5]
 
 
-def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeypatch):
+@pytest.mark.parametrize("locked", [0, 1])
+def test_a_crash_that_does_not_come_again_is_no_failure(study, tmp_path, monkeypatch, locked):
     tries, whole = [], engines.train_one
 
     def broken_once(training, environment, *rest):
         tries.append(training.run.name)
-        plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if len(tries) == 2 else "{}"}
+        count = tries.count("0.5-s0") if training.run.name == "0.5-s0" else 0
+        if count and count <= locked:
+            return None
+        plan = {"FAKE_PLAN": '{"0.5-s0": 1}' if count == locked + 1 else "{}"}
         return whole(training, environment | plan, *rest)
 
     monkeypatch.setattr(engines, "train_one", broken_once)
     assert study() == 0
-    assert tries == [*NAMES, "0.5-s0"]
+    assert tries == [*NAMES, *["0.5-s0"] * (1 + locked)]
     assert batches(tmp_path)["0.5-s0"] == [1, 2, 3, 4, 5]
 
 
