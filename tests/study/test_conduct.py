@@ -158,7 +158,8 @@ def test_what_the_user_can_mend_stops_the_study(study, tmp_path):
         study(plan={"0.5-s0": 2}, jobs=2, batches=60)
     assert str(error.value).startswith("0.5-s0 cannot be trained: no such thing: take another (")
     assert str(error.value).endswith("output.log)")
-    assert set(started(tmp_path)) == {"0.25-s0", "0.5-s0"}
+    # the next one may begin before the end of this one is seen
+    assert {"0.25-s0", "0.5-s0"} <= set(started(tmp_path)) < set(NAMES)
     assert events(tmp_path, "end")[-1]["code"] == 75  # the one beside it was let finish its batch
     assert outcomes(tmp_path) == {}
     assert study(batches=60, plan={}) == 0
