@@ -80,7 +80,7 @@ def evaluate(config: Config) -> int:
     if config.back_projection or rounds:
         print("rounds: of back projection, after which the output averaged down is more like the input")
     if config.back_projection < rounds:
-        print(f"without the {rounds} rounds of its training the generator's colours are not right")
+        print(f"it was trained with {rounds} rounds and is worse without them")
     if trouble:
         print(f"no floor: {trouble}")
     for needed, what in ((MIN_FOR_ALEXNET, "AlexNet's"), (MIN_FOR_INCEPTION, "Keras' InceptionV3's")):

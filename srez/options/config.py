@@ -138,7 +138,7 @@ class Config:
     start_from: str = networks_option(
         SCRATCH,
         "whose generator a new training begins with: nobody's (scratch), that of a folder (runs/NAME, a "
-        "checkpoint_dir or an export's), or what comes with srez (sharp, or pretrained)",
+        "checkpoint_dir or an export's), or what comes with srez (sharp, or pretrained; faithful)",
         fixed=True,
         path=True,
     )
@@ -235,7 +235,7 @@ class Config:
     checkpoint: str = use_option(
         NEWEST,
         "which of checkpoint_dir: newest, a batch number, or a file of weights; or what comes with srez, "
-        "whatever that holds: sharp",
+        "whatever that holds: sharp or faithful",
         path=True,
     )
     all_checkpoints: bool = use_option(False, "eval: every checkpoint of checkpoint_dir")
