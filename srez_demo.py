@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from srez.data.dataset import open_dataset
-from srez.data.samples import grid
+from srez.data.samples import grid_columns
 from srez.errors import EXIT_DONE, EXIT_INTERRUPTED, UserError, few, one_line
 from srez.images import layout
 from srez.images.layout import FACE_SIDE, GRID_COLUMNS, GRID_FACES
@@ -165,7 +165,8 @@ class FrameMaker:
 
         def picture(path: str) -> np.ndarray:
             self.checkpoints.restore_from(path)
-            return layout.to_uint8(grid(self.gan.sample(feature), label, feature, self.config))
+            columns = grid_columns(self.gan.sample(feature), label, feature, self.config)
+            return layout.to_uint8(layout.columns_to_grid(columns))
 
         last = max(by_batch)
         newest = picture(by_batch[last])  # now, since it has the size of all

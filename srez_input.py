@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from srez.data.dataset import REPLACEMENT_TRIES, Dataset, uniforms
 from srez.data.degrade import degrade_batch
-from srez.data.samples import Batch, prepare, sample_shapes, shared_tensor
+from srez.data.samples import Batch, prepare, shared_tensor
 from srez.data.windows import aligned_floats
 from srez.errors import UserError
 from srez.system.machine import processors
@@ -40,8 +40,7 @@ def open_stream(
                 if len(waiting) > max(ahead // together, threads):
                     yield from waiting.popleft().result()
         finally:
-            for future in waiting:
-                future.cancel()
+            makers.shutdown(wait=False, cancel_futures=True)
 
 
 def open_chunks(
@@ -62,7 +61,8 @@ def open_chunks(
         try:
             for length in lengths:
                 label, feature = (
-                    aligned_floats(most * each, size, *shape) for shape in sample_shapes(config)
+                    aligned_floats(most * each, size, side, side, 3)
+                    for side in (config.sample_size, config.input_size)
                 )
                 label[length * each :] = feature[length * each :] = 0
                 makings = []
@@ -72,15 +72,14 @@ def open_chunks(
                     makings.append(makers.submit(fill, dataset, starts, label[first:], feature[first:]))
                 position += length * each * size
                 shape = (most, each, size)
-                waiting.append((makings, carrier.submit(carry, makings, (label, feature), shape, device)))
+                waiting.append(carrier.submit(carry, makings, (label, feature), shape, device))
                 if len(waiting) > CHUNKS_AHEAD:
-                    yield waiting.popleft()[1].result()
+                    yield waiting.popleft().result()
             while waiting:
-                yield waiting.popleft()[1].result()
+                yield waiting.popleft().result()
         finally:
-            for makings, carrying in waiting:
-                for future in (*makings, carrying):
-                    future.cancel()
+            for pool in (carrier, makers):
+                pool.shutdown(wait=False, cancel_futures=True)
 
 
 def fill(dataset: Dataset, starts: Sequence[int], label: np.ndarray, feature: np.ndarray) -> None:

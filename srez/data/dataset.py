@@ -15,7 +15,7 @@ from absl import logging
 
 from srez.data.advice import smaller_crop
 from srez.data.framing import TOO_SMALL
-from srez.data.samples import Batch, average_down, centre_crop
+from srez.data.samples import Batch, area_resize, centre_crop
 from srez.data.sources import Source, open_source
 from srez.data.windows import Store, Windows
 from srez.errors import MOST_NAMED, UserError
@@ -177,10 +177,10 @@ class Dataset:
         """All held-out faces, cropped in the centre, without augmentation; fixed noise for noise input."""
         size = self.config.crop_size
         crops = np.stack([centre_crop(self.window(i), size) for i in self.test])
-        label, feature = average_down(tf.cast(crops, tf.float32) / 255.0, self.config)
+        label = area_resize(tf.cast(crops, tf.float32) / 255.0, self.config.sample_size)
         if self.config.noise_input:
-            feature = self.noise(2**63, len(self.test))
-        return Batch(label, tf.convert_to_tensor(feature))
+            return Batch(label, tf.convert_to_tensor(self.noise(2**63, len(self.test))))
+        return Batch(label, area_resize(label, self.config.input_size))
 
     def noise(self, position: int, size: int) -> np.ndarray:
         """Noise input [size, s, s, 3] in [-1, 1] of `size` samples from a position on."""

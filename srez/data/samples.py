@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from srez.images import layout
 from srez.options.config import Config
 
 
@@ -17,21 +16,10 @@ class Batch:
     feature: tf.Tensor
 
 
-def sample_shapes(config: Config) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Shapes of one sample's label and feature."""
-    return (config.sample_size, config.sample_size, 3), (config.input_size, config.input_size, 3)
-
-
 def centre_crop(window: np.ndarray, size: int) -> np.ndarray:
     """The crop [size, size, 3] in the middle of a window [h, w, 3]."""
     y, x = (window.shape[0] - size) // 2, (window.shape[1] - size) // 2
     return window[y : y + size, x : x + size]
-
-
-def average_down(pictures: tf.Tensor, config: Config) -> tuple[tf.Tensor, tf.Tensor]:
-    """Label and feature of crops [B, C, C, 3] in [0, 1], both by area averaging."""
-    label = area_resize(pictures, config.sample_size)
-    return label, area_resize(label, config.input_size)
 
 
 def area_resize(pictures: tf.Tensor, size: int) -> tf.Tensor:
@@ -86,7 +74,7 @@ def prepare_batch(crops: tf.Tensor, random: tf.Tensor, config: Config) -> tuple[
     commutes with the others and is cheapest at the end.
     """
     jittered = jitter_colours(tf.cast(crops, tf.float32) / 255.0, tf.cast(2 * random[:, 1:] - 1, tf.float32))
-    label, _ = average_down(jittered, config)
+    label = area_resize(jittered, config.sample_size)
     label = tf.where((random[:, 0] < 0.5)[:, None, None, None], label[:, :, ::-1], label)
     return label, area_resize(label, config.input_size)
 
@@ -96,15 +84,13 @@ def shared_tensor(numbers: np.ndarray) -> tf.Tensor:
     return tf.experimental.dlpack.from_dlpack(numbers.__dlpack__())
 
 
-def grid(output: np.ndarray, label: np.ndarray, feature: np.ndarray, config: Config) -> np.ndarray:
-    """One face a row: nearest | bicubic | generated | truth; for noise input noise | generated."""
-    return layout.columns_to_grid(grid_columns(output, label, feature, config))
-
-
 def grid_columns(
     output: np.ndarray, label: np.ndarray, feature: np.ndarray, config: Config
 ) -> list[np.ndarray]:
-    """The columns of a grid, [n, S, S, 3] each, in the order of layout.GRID_COLUMNS; not clipped."""
+    """The columns of a grid, one face a row, [n, S, S, 3] each, not clipped.
+
+    Nearest, bicubic, generated, truth; for noise input noise, generated: as layout.GRID_COLUMNS names them.
+    """
     size = [config.sample_size, config.sample_size]
     if config.noise_input:
         nearest = tf.image.resize((feature + 1) / 2, size, method="nearest")

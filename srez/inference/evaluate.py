@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from srez.data.dataset import Dataset, open_dataset
 from srez.data.portraits import override_crop, read_face, to_batch
-from srez.data.samples import Batch, average_down, centre_crop
+from srez.data.samples import Batch, area_resize, centre_crop
 from srez.errors import EXIT_DONE, EXIT_USER, UserError, one_line
 from srez.images import find, layout
 from srez.images.picture import UnusablePicture
@@ -186,7 +186,7 @@ def other_faces(dataset: Dataset, run: Config, count: int) -> np.ndarray:
             crops.append(centre_crop(dataset.source.window(int(index)), run.crop_size))
         except UnusablePicture:
             continue  # the dataset's own business: training names it
-    return average_down(tf.cast(np.stack(crops), tf.float32) / 255.0, run)[0].numpy()
+    return area_resize(tf.cast(np.stack(crops), tf.float32) / 255.0, run.sample_size).numpy()
 
 
 @dataclass
