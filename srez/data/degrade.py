@@ -7,7 +7,6 @@ made smaller. Amounts begin at zero, small ones of blur and noise are more frequ
 numbers), so that a share of the inputs is nearly clean.
 """
 
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +14,7 @@ import simplejpeg
 from PIL import Image, ImageFilter
 
 from srez.data.dataset import BLOCK_OF_AMOUNTS, BLOCK_OF_NORMALS, uniforms
+from srez.images.layout import jpeg
 
 MOST_BLUR = 3.0  # standard deviation, pixels of the label
 MOST_NOISE = 30 / 255  # standard deviation
@@ -57,11 +57,9 @@ def degrade(picture: np.ndarray, degradation: Degradation, normals: np.ndarray, 
     """
     blurred = Image.fromarray(picture).filter(ImageFilter.GaussianBlur(degradation.blur))
     noisy = to_levels(np.asarray(blurred) + np.float32(255 * degradation.noise) * normals)
-    jpeg = io.BytesIO()  # simplejpeg's encoder changes contrast, by 3% at quality 95
-    Image.fromarray(noisy).save(
-        jpeg, "JPEG", quality=degradation.quality, subsampling=degradation.subsampling
-    )
-    coded = simplejpeg.decode_jpeg(jpeg.getvalue())  # in several threads at once; Pillow has a lock
+    # simplejpeg decodes in several threads at once, Pillow has a lock; but simplejpeg's encoder changes
+    # contrast, by 3% at quality 95
+    coded = simplejpeg.decode_jpeg(jpeg(noisy, degradation.quality, degradation.subsampling))
     return np.asarray(Image.fromarray(coded).resize((size, size), degradation.kernel))
 
 

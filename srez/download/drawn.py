@@ -1,16 +1,14 @@
 """Drawn faces in a folder, as JPEG files."""
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from PIL import Image
-
 from srez.download.unpack import has_all, make_dataset, require_room, survey
 from srez.errors import UserError
+from srez.images.layout import jpeg
 from srez.options.config import SYNTHETIC
 from srez.system.processes import map_in_processes
 from srez.system.screen import progress
@@ -55,6 +53,4 @@ def _drawn(numbers: Sequence[int]) -> Iterator[bytes]:
 def _jpeg(number: int) -> bytes:
     from srez.data.drawn import faces  # late: the other modes do without
 
-    buffer = io.BytesIO()
-    Image.fromarray(faces.draw(number)).save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
+    return jpeg(faces.draw(number), subsampling="4:2:0")

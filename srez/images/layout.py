@@ -37,6 +37,13 @@ def png(picture: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def jpeg(picture: np.ndarray, quality: int = 95, subsampling: str = "4:4:4") -> bytes:
+    """A uint8 picture [height, width, 3] as a JPEG file's content; subsampling: how chroma is stored."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    return buffer.getvalue()
+
+
 def write_png(path: str, picture: np.ndarray) -> None:
     """Write a picture [height, width, 3] in [0, 1] as PNG, whole or not at all."""
     files.write_whole(path, png(to_uint8(picture)))

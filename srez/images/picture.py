@@ -274,8 +274,7 @@ def decode(data: bytes, then: Callable[[np.ndarray], Made] = lambda picture: pic
     plain = None
     with contextlib.suppress(ValueError):  # Pillow has the better reasons, and mends what can be mended
         plain = plain_jpeg_size(data)
-    with _reasons():
-        size = plain or Image.open(io.BytesIO(data)).size
+    size = plain or size_of(data)
     with _one_large if math.prod(size) > LARGE else contextlib.nullcontext():
         picture = None
         if plain:
