@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from srez.images.picture import END_OF_JPEG, UnusablePicture, plain_jpeg_size
+from srez.images.picture import END_OF_JPEG, plain_jpeg_size
 
 FILES_AT_ONCE = 64
 
@@ -27,11 +27,12 @@ def windows_of_jpegs(
         except tf.errors.OpError:
             continue
         for i, data in zip(part, contents.numpy(), strict=True):
-            if (size := _whole_jpeg_size(data)) is None:
-                continue
             try:
+                size = plain_jpeg_size(data) if data.endswith(END_OF_JPEG) else None
+                if size is None:
+                    continue
                 x, y, width, height = place(*size)
-            except UnusablePicture:
+            except ValueError:  # a damaged one, or an UnusablePicture
                 continue
             sorts[height, width].append((i, data, (y, 0, size[1] - y, size[0]), (0, x, 0)))
     for (height, width), members in sorts.items():
@@ -43,13 +44,6 @@ def windows_of_jpegs(
             except tf.errors.OpError:
                 continue
             yield np.array(which), np.asarray(memoryview(windows))
-
-
-def _whole_jpeg_size(data: bytes) -> tuple[int, int] | None:
-    try:
-        return plain_jpeg_size(data) if data.endswith(END_OF_JPEG) else None
-    except ValueError:
-        return None
 
 
 def _parts(sequence: Sequence) -> Iterator[Sequence]:

@@ -13,8 +13,8 @@ from srez.system import files
 LIST = ".srez_aligned.tsv"  # hidden, so that a training does not count it among other files
 ENDING = ".jpg"  # of faces
 NO_FACE, ONLY_SMALLER, UNREADABLE = "no face", "only smaller faces", "unreadable: "
-_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_UNESCAPES = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r"}
+_ESCAPES = {"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"}
+_UNESCAPES = {escape: character for character, escape in _ESCAPES.items()}
 
 
 class Row(NamedTuple):
@@ -78,7 +78,7 @@ class AlignedFaces:
             os.truncate(self._path, os.path.getsize(self._path) - torn)
 
     def _append(self, columns: Sequence[str]) -> None:
-        line = "\t".join(map(_escape, columns)) + "\n"
+        line = "\t".join(column.translate(str.maketrans(_ESCAPES)) for column in columns) + "\n"
         with files.named(self._path), open(self._path, "ab") as file:
             file.write(line.encode("utf-8", "surrogateescape"))
 
@@ -118,9 +118,5 @@ def _face_name(name: str, number: int) -> str:
     return f"{stem}{ENDING}" if number == 1 else f"{stem}_{number}{ENDING}"
 
 
-def _escape(column: str) -> str:
-    return re.sub(r"[\\\t\n\r]", lambda found: _ESCAPES[found[0]], column)
-
-
 def _unescape(column: str) -> str:
-    return re.sub(r"\\[\\tnr]", lambda found: _UNESCAPES.get(found[0], found[0]), column)
+    return re.sub(r"\\[\\tnr]", lambda found: _UNESCAPES[found[0]], column)
