@@ -35,6 +35,7 @@ BOX_SHARE = 0.7  # height of the detector's box / side of the square, at least
 MIN_FACE = 16  # side of the smallest face's square, where nobody says otherwise, pixels
 SOFT_EDGE = 0.15  # share of a face's side over which it fades into its picture
 LIKELY, SURE = 0.6, 0.85  # confidence of the detector at the first look, and at the second one
+MARGIN = 4  # pixels around the part of a picture in which a face is, for bicubic sampling
 SAME = 25  # how far the landmarks of a second look may lie from where they are expected, of 178 pixels
 
 
@@ -78,11 +79,6 @@ class Face:
         left, top, width, height = self.box
         box = tuple(round(scale * n) for n in (left - x, top - y, width, height))
         return Face(box, scale * (self.landmarks - (x, y)), self.confidence)
-
-    @property
-    def angle(self) -> float:
-        """How far the head is turned clockwise, degrees."""
-        return float(np.degrees(np.angle(self.frame[0])))
 
 
 @functools.cache
@@ -205,9 +201,9 @@ def surroundings(picture: np.ndarray, face: Face) -> tuple[np.ndarray, int, int]
     return arrays.to_float(near), left, top
 
 
-def _around(picture: np.ndarray, points: Sequence[complex], margin: int = 4) -> tuple[np.ndarray, int, int]:
+def _around(picture: np.ndarray, points: Sequence[complex]) -> tuple[np.ndarray, int, int]:
     x, y = np.array(points).real, np.array(points).imag
-    left, top = math.floor(x.min()) - margin, math.floor(y.min()) - margin
-    rows = np.arange(top, math.ceil(y.max()) + margin).clip(0, picture.shape[0] - 1)
-    columns = np.arange(left, math.ceil(x.max()) + margin).clip(0, picture.shape[1] - 1)
+    left, top = math.floor(x.min()) - MARGIN, math.floor(y.min()) - MARGIN
+    rows = np.arange(top, math.ceil(y.max()) + MARGIN).clip(0, picture.shape[0] - 1)
+    columns = np.arange(left, math.ceil(x.max()) + MARGIN).clip(0, picture.shape[1] - 1)
     return picture[rows[:, None], columns], left, top

@@ -28,21 +28,13 @@ def lpips(one: Pictures, other: Pictures) -> tf.Tensor:
     Sides of at least 32 pixels: of smaller ones nothing is left after the second pooling.
     """
     starts = range(0, len(one), BATCH)
-    pairs = ([embed(pictures[i : i + BATCH]) for pictures in (one, other)] for i in starts)
+    pairs = ([embed_with_features(p[i : i + BATCH])[0] for p in (one, other)] for i in starts)
     return tf.concat([squared_distance(*pair) for pair in pairs], axis=0)
 
 
 def squared_distance(one: Pictures, other: Pictures) -> tf.Tensor:
-    """Squared distances of points [B, D] and as many others, [B]: LPIPS of what `embed` gave."""
+    """Squared distances of points [B, D] and as many others, [B]: LPIPS of what was embedded."""
     return tf.reduce_sum(tf.math.squared_difference(one, other), axis=1)
-
-
-def embed(pictures: Pictures) -> np.ndarray:
-    """Points [B, D] whose squared distance is LPIPS, of pictures [B, h, w, 3] in [0, 1].
-
-    D depends on the pictures' size: 31,872 for 64x64.
-    """
-    return embed_with_features(pictures)[0]
 
 
 def features(pictures: Pictures) -> np.ndarray:
@@ -55,7 +47,10 @@ def features(pictures: Pictures) -> np.ndarray:
 
 
 def embed_with_features(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
-    """What `embed` and `features` give, by one pass through the network."""
+    """Points [B, D] whose squared distance is LPIPS, and `features`, of pictures [B, h, w, 3] in [0, 1].
+
+    By one pass through the network. D depends on the pictures' size: 31,872 for 64x64.
+    """
     infer = _on_processor()
     parts = [infer(pictures[i : i + BATCH]) for i in range(0, len(pictures), BATCH)]
     embedded, found = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -83,7 +78,7 @@ def _on_processor() -> Callable[[Pictures], tuple[tf.Tensor, tf.Tensor]]:
 
 
 def _infer(pictures: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """What `embed` and `features` give, in float32.
+    """What `embed_with_features` gives, in float32.
 
     The weights are constants: no policy of precision, no strategy and no checkpoint takes them for a part of
     what is trained.
