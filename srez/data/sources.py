@@ -51,15 +51,16 @@ def folder_source(folder: str, framing: Framing) -> Source:
     """The pictures below a folder, local or remote. Raises UserError where they cannot be listed."""
     find.require_dataset(folder)
     try:
-        names, sizes, others = find.list_pictures(folder)
+        found, others = find.list_pictures(folder)
     except (OSError, tf.errors.OpError) as error:
         raise find.cannot_be_listed(folder, error) from None
-    if not names:
+    if not found:
         raise find.no_pictures(folder, others)
     if others:
         logging.warning("%s: %s", folder, find.passed_over(others))
-    listing = "\n".join(f"{name} {size}" for name, size in zip(names, sizes, strict=True))
+    listing = "\n".join(f"{name} {size}" for name, size in found.items())
     fingerprint = hashlib.sha256(listing.encode("utf-8", "surrogateescape")).hexdigest()
+    names, sizes = list(found), list(found.values())
     paths = [files.join(folder, name) for name in names]
 
     def window(index: int) -> np.ndarray:

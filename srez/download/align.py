@@ -67,10 +67,10 @@ def _photographs(folder: str, out: str) -> dict[str, int]:
     real, real_out = os.path.realpath(folder), os.path.realpath(out)
     if os.path.commonpath([real, real_out]) == real_out:
         raise UserError(f"--align_to={out}: the photographs are in it", "choose another folder")
-    names, sizes, _ = find.list_pictures(folder)
+    sizes, _ = find.list_pictures(folder)
     found = {
         name: size
-        for name, size in zip(names, sizes, strict=True)
+        for name, size in sizes.items()
         if not os.path.realpath(os.path.join(folder, name)).startswith(real_out + os.sep)
     }
     if not found:

@@ -60,7 +60,7 @@ def check(folder: str, crop_size: int = Config.crop_size) -> None:
     Raises UserError if there are none, or one is damaged or has a side below crop_size, pixels.
     """
     find.require_folder(folder, f"--check={folder}:", "name one that is there")
-    names, _, others = find.list_pictures(folder)
+    names, others = find.list_pictures(folder)
     passed_over = f"; {find.passed_over(others)}" if others else ""
     if not names:
         raise UserError(

@@ -63,12 +63,6 @@ def read_marker(dest: Path) -> Marker:
         raise UserError(f"{path}: is damaged", "delete it and move the pictures beside it away") from None
 
 
-def picture_sizes(folder: Path) -> dict[str, int]:
-    """Pictures in a folder and below, with their sizes in bytes; empty if there is no such folder."""
-    names, sizes, _ = find.list_pictures(str(folder))
-    return dict(zip(names, sizes, strict=True))
-
-
 def survey(dest: Path, source: str) -> Marker:
     """The marker of `dest`, less the pictures that were lost since.
 
@@ -76,7 +70,8 @@ def survey(dest: Path, source: str) -> Marker:
     """
     if dest.exists() and not dest.is_dir():
         raise UserError(f"{dest}: is a file", "choose another --dest")
-    marker, present = read_marker(dest), picture_sizes(dest)
+    marker = read_marker(dest)
+    present, _ = find.list_pictures(str(dest))
     if marker.source not in ("", source):
         raise UserError(f"{dest}: holds pictures of --source {marker.source}", "choose another --dest")
     for name, size in marker.files.items():
@@ -91,7 +86,7 @@ def survey(dest: Path, source: str) -> Marker:
             f"{dest}: holds {len(other):,} pictures that this command did not put there, {other[0]} for one",
             "choose another --dest, or train on them as they are (--check looks at them)",
         )
-    if other and marker.source:
+    if other:
         print(f"{dest}: {len(other):,} other pictures in it are left alone; a training takes them too")
     kept = {name: size for name, size in marker.files.items() if name in present}
     if len(kept) < len(marker.files):
@@ -116,7 +111,7 @@ def make_dataset(dest: Path, marker: Marker, names: Sequence[str], fill: Callabl
         for name in names:
             if os.path.lexists(dest / name) and not filecmp.cmp(stage / name, dest / name, shallow=False):
                 raise UserError(f"{dest / name}: is there already", "move it away, nothing is replaced")
-        contents = {"source": marker.source, "files": marker.files | picture_sizes(stage)}
+        contents = {"source": marker.source, "files": marker.files | find.list_pictures(str(stage))[0]}
         write_whole(str(dest / MARKER), json.dumps(contents).encode())
     except BaseException:
         shutil.rmtree(stage)

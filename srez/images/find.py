@@ -23,8 +23,8 @@ def list_pictures(
     folder: str,
     extensions: Sequence[str] = EXTENSIONS,
     onerror: Callable[[OSError], object] = files.raise_it,
-) -> tuple[list[str], list[int], Counter[str]]:
-    """Pictures below a folder: names relative to it, sorted; their sizes in bytes; how many other files.
+) -> tuple[dict[str, int], Counter[str]]:
+    """Pictures below a folder: their sizes in bytes by name, relative to it, sorted; how many other files.
 
     The others are counted by their ending in lower case, such as ".mov"; "": without one, or a pipe.
     Hidden files, hidden folders and SYSTEM_FOLDERS are passed over and not counted; a link to nowhere has
@@ -43,8 +43,7 @@ def list_pictures(
                 others[""] += 1
             else:
                 sizes[posixpath.join(inside, name)] = size
-    names = sorted(sizes)
-    return names, [sizes[name] for name in names], others
+    return dict(sorted(sizes.items())), others
 
 
 def _searched(folder: str, onerror: Callable[[OSError], object]) -> Iterator[tuple[str, list[str]]]:
@@ -136,14 +135,14 @@ def _in_system_folder(path: str, pattern: str) -> bool:
     return not parts.isdisjoint(SYSTEM_FOLDERS)
 
 
-def _list(folder: str, problems: list[tuple[str, str]]) -> tuple[list[str], Counter[str]]:
-    """Names of the pictures below a folder that was named, and the other files; adds what is wrong."""
+def _list(folder: str, problems: list[tuple[str, str]]) -> tuple[dict[str, int], Counter[str]]:
+    """The pictures below a folder that was named, and the other files; adds what is wrong."""
     unlisted: list[OSError] = []
-    names, _, others = list_pictures(folder, MORE_EXTENSIONS, unlisted.append)
+    sizes, others = list_pictures(folder, MORE_EXTENSIONS, unlisted.append)
     problems += [(folder, _why_unlisted(error, folder)) for error in unlisted]
-    if not names and not unlisted:
+    if not sizes and not unlisted:
         problems.append((folder, _holds_none(others)))
-    return names, others
+    return sizes, others
 
 
 def _why_unlisted(error: OSError, named: str) -> str:
@@ -208,7 +207,7 @@ def require_pictures(folder: str) -> None:
     """Raise UserError where a local dataset is not there or holds no pictures; remote ones pass."""
     require_dataset(folder)
     if lacks_pictures(folder):
-        raise no_pictures(folder, list_pictures(folder)[2])
+        raise no_pictures(folder, list_pictures(folder)[1])
 
 
 def cannot_be_listed(folder: str, error: Exception) -> UserError:

@@ -22,7 +22,7 @@ def portrait(left: int = 0, top: int = 0, side: int = 512) -> Image.Image:
 
 
 def told(folder, **options) -> str:
-    return advise(Config(dataset=str(folder), **options), find.list_pictures(str(folder))[0])
+    return advise(Config(dataset=str(folder), **options), list(find.list_pictures(str(folder))[0]))
 
 
 def test_large_portraits_with_the_face_at_one_place(tmp_path):
@@ -88,7 +88,7 @@ def test_too_small_without_a_search(tmp_path, monkeypatch):
     text = told(tmp_path)
     assert "16 of 16 pictures looked at are too small for the crop of 128x128: " in text
     assert text.endswith("train with --crop_size 64 --crop_wiggle 0, which takes most of them")
-    names = find.list_pictures(str(tmp_path))[0]
+    names = list(find.list_pictures(str(tmp_path))[0])
     config = Config(dataset=str(tmp_path))
     assert smaller_crop(config, names[18:]) == "pictures of at least 64x64 are needed"
     large = Config(dataset=str(tmp_path), sample_size=128)

@@ -24,55 +24,54 @@ class TestList:
         names = ["B.JPG", "a.jpeg", "deep/c.Png", "deep/er/still/d.WEBP", "deep/er/e.bmp", "with space/f.jpg"]
         names += ["g.jfif", "IMG_1.HEIC", "h.heif", "i.hif", "j.Avif"]
         touch(tmp_path, *names)
-        found, sizes, others = find.list_pictures(str(tmp_path))
-        assert found == sorted(names)
-        assert sizes == [len(name) for name in found]
+        found, others = find.list_pictures(str(tmp_path))
+        assert list(found.items()) == [(name, len(name)) for name in sorted(names)]
         assert others == Counter()
 
     @pytest.mark.parametrize("end", ["", "/", "//"])
     def test_a_slash_at_the_end_changes_nothing(self, tmp_path, end):
         touch(tmp_path, "deep/a.jpg")
-        assert find.list_pictures(f"{tmp_path}{end}")[0] == ["deep/a.jpg"]
+        assert find.list_pictures(f"{tmp_path}{end}")[0] == {"deep/a.jpg": 10}
 
     def test_the_current_folder(self, tmp_path, monkeypatch):
         touch(tmp_path, "deep/a.jpg", "b.png")
         monkeypatch.chdir(tmp_path)
-        assert find.list_pictures(".") == (["b.png", "deep/a.jpg"], [5, 10], Counter())
+        assert find.list_pictures(".") == ({"b.png": 5, "deep/a.jpg": 10}, Counter())
 
     def test_other_files_are_counted_and_hidden_ones_passed_over(self, tmp_path):
         touch(tmp_path, "a.jpg", "notes.txt", "deep/list.csv", "jpg", "a.jpg.part", "b.MOV", "deep/c.mov")
         touch(tmp_path, "Dr. No and his island")
         touch(tmp_path, ".b.jpg", ".notes", ".hidden/c.jpg", "deep/.d.png", ".a.jpg.7.tmp")
-        found, _, others = find.list_pictures(str(tmp_path))
-        assert found == ["a.jpg"]
+        found, others = find.list_pictures(str(tmp_path))
+        assert found == {"a.jpg": 5}
         assert others == {".txt": 1, ".csv": 1, ".part": 1, ".mov": 2, "": 2}
 
     def test_more_endings_for_enlarging(self, tmp_path):
         touch(tmp_path, "a.jpg", "b.TIFF", "c.gif")
-        assert find.list_pictures(str(tmp_path), find.MORE_EXTENSIONS)[0] == [*("a.jpg", "b.TIFF", "c.gif")]
+        found, _ = find.list_pictures(str(tmp_path), find.MORE_EXTENSIONS)
+        assert found == {"a.jpg": 5, "b.TIFF": 6, "c.gif": 5}
 
     def test_a_folder_named_like_a_picture_is_a_folder(self, tmp_path):
         touch(tmp_path, "album.jpg/a.jpg")
-        assert find.list_pictures(str(tmp_path)) == (["album.jpg/a.jpg"], [15], Counter())
+        assert find.list_pictures(str(tmp_path)) == ({"album.jpg/a.jpg": 15}, Counter())
 
     def test_links_are_followed(self, tmp_path):
         touch(tmp_path, "elsewhere/a.jpg", "elsewhere/b.jpg", "here/c.jpg")
         (tmp_path / "here" / "more").symlink_to(tmp_path / "elsewhere")
         (tmp_path / "here" / "one.jpg").symlink_to(tmp_path / "elsewhere" / "a.jpg")
-        found, sizes, _ = find.list_pictures(str(tmp_path / "here"))
-        assert found == ["c.jpg", "more/a.jpg", "more/b.jpg", "one.jpg"]
-        assert sizes == [10, 15, 15, 15]
+        found, _ = find.list_pictures(str(tmp_path / "here"))
+        assert found == {"c.jpg": 10, "more/a.jpg": 15, "more/b.jpg": 15, "one.jpg": 15}
 
     def test_a_hidden_folder_may_be_linked_to(self, tmp_path):
         touch(tmp_path, ".store/a.jpg")
         (tmp_path / "faces").symlink_to(".store")
-        assert find.list_pictures(str(tmp_path))[0] == ["faces/a.jpg"]
+        assert find.list_pictures(str(tmp_path))[0] == {"faces/a.jpg": 12}
 
     @pytest.mark.parametrize("target", [".", "..", "../..", "/"])
     def test_a_link_to_a_folder_above_ends(self, tmp_path, target):
         touch(tmp_path, "set/deep/a.jpg", "set/b.jpg", "outside.jpg")
         (tmp_path / "set" / "deep" / "up").symlink_to(target)
-        assert find.list_pictures(str(tmp_path / "set"))[0] == ["b.jpg", "deep/a.jpg"]
+        assert find.list_pictures(str(tmp_path / "set"))[0] == {"b.jpg": 9, "deep/a.jpg": 14}
 
     def test_folders_that_link_to_each_other_end_and_each_comes_once(self, tmp_path):
         names = [f"set{i}/{i}.jpg" for i in range(12)]
@@ -81,14 +80,14 @@ class TestList:
             for j in range(12):
                 if i != j:
                     (tmp_path / f"set{i}" / f"to{j}").symlink_to(tmp_path / f"set{j}")
-        found, _, _ = find.list_pictures(str(tmp_path))
+        found, _ = find.list_pictures(str(tmp_path))
         assert sorted(os.path.basename(name) for name in found) == sorted(f"{i}.jpg" for i in range(12))
 
     def test_a_link_to_nowhere_is_listed_with_size_0(self, tmp_path):
         touch(tmp_path, "a.jpg")
         (tmp_path / "b.jpg").symlink_to("moved_away.jpg")
         (tmp_path / "c.jpg").symlink_to("c.jpg")
-        assert find.list_pictures(str(tmp_path)) == (["a.jpg", "b.jpg", "c.jpg"], [5, 0, 0], Counter())
+        assert find.list_pictures(str(tmp_path)) == ({"a.jpg": 5, "b.jpg": 0, "c.jpg": 0}, Counter())
 
     def test_a_training_names_a_link_to_nowhere_and_goes_on(self, tmp_path):
         Image.new("RGB", (128, 128)).save(tmp_path / "a.png")
@@ -99,7 +98,7 @@ class TestList:
             source.window(1)
 
     def test_no_such_folder_holds_nothing(self, tmp_path):
-        assert find.list_pictures(str(tmp_path / "missing")) == ([], [], Counter())
+        assert find.list_pictures(str(tmp_path / "missing")) == ({}, Counter())
         assert find.lacks_pictures(str(tmp_path / "missing"))
 
 
@@ -128,14 +127,15 @@ def test_a_systems_folders_are_not_searched(tmp_path):
     for name in SYSTEM:
         touch(tmp_path, f"{name}/x.jpg", f"deep/{name}/more/x.jpg", f"only/{name}/x.jpg", f"{name}/x.txt")
     names = ["MACOSX/d.jpg", "a.jpg", "deep/b.jpg", "eaDir/c.jpg"]
-    assert find.list_pictures(str(tmp_path))[::2] == (names, Counter())
+    found, others = find.list_pictures(str(tmp_path))
+    assert (list(found), others) == (names, Counter())
     assert not find.lacks_pictures(str(tmp_path))
     assert find.lacks_pictures(str(tmp_path / "only"))
     found, problems, _ = find.find_pictures([f"{tmp_path}/*", f"{tmp_path}/**/*.jpg"])
     assert sorted(os.path.relpath(path, tmp_path) for path in found) == names
     assert problems == [(f"{tmp_path}/only", "holds no pictures")]
     # one that is named is
-    assert find.list_pictures(str(tmp_path / "@eaDir"))[0] == ["x.jpg"]
+    assert find.list_pictures(str(tmp_path / "@eaDir"))[0] == {"x.jpg": 12}
     assert list(find.find_pictures([f"{tmp_path}/@eaDir/*.jpg"])[0].values()) == ["x.jpg"]
 
 
@@ -163,7 +163,7 @@ class TestFoldersThatCannotBeListed:
                 f"dataset '{folder}' cannot be listed ({locked}: Permission denied): "
                 "change its permissions, or choose one that you may read and write"
             )
-        assert find.list_pictures(str(tmp_path / "deep"))[0] == ["b.jpg"]
+        assert find.list_pictures(str(tmp_path / "deep"))[0] == {"b.jpg": 10}
 
     def test_pictures_beside_it_are_enlarged_nevertheless(self, tmp_path, locked):
         denied = f"cannot be listed ({locked}: Permission denied)"
