@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from srez.data.framing import Framing
 from srez.data.pack import EXTENSION
 from srez.download.align import LEAST_FACE, MIN_FACE, align
 from srez.download.celeba import CELEBA_SOURCE, celeba
@@ -110,9 +111,9 @@ def run(mode: str, args: argparse.Namespace, archive: Archive) -> None:
     if mode == "check":
         check(args.check, args.crop_size or Config.crop_size)
     elif mode == "pack":
-        given = {name: getattr(args, name) for name in CROP_OPTIONS}
-        options = {name: getattr(Config, name) if n is None else n for name, n in given.items()}
-        pack(args.pack, Path(args.pack_to or args.pack.rstrip("/") + EXTENSION).resolve(), options)
+        given = {name: n for name in CROP_OPTIONS if (n := getattr(args, name)) is not None}
+        path = Path(args.pack_to or args.pack.rstrip("/") + EXTENSION).resolve()
+        pack(args.pack, path, Framing.of(Config(**given)))
     elif mode == "align":
         align(args.align, args.align_to, args.min_face or MIN_FACE)
     elif mode == SYNTHETIC:

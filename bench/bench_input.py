@@ -26,8 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tensorflow as tf
 
 from srez.data.dataset import Dataset, open_dataset
+from srez.data.framing import Framing
 from srez.data.samples import Batch
-from srez.data.sources import Framing, pack_folder
+from srez.download.pack import pack
 from srez.options.config import Config
 from srez.system.machine import processors
 from srez_input import open_chunks, open_stream
@@ -98,14 +99,14 @@ def main() -> None:
     args = parser.parse_args()
     batches = args.images // args.batch_size
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
-        pack = os.path.join(folder, "faces.pack")
-        pack_folder(args.folder, pack, Framing())
+        packed = os.path.join(folder, "faces.pack")
+        pack(args.folder, Path(packed), Framing())
         streams = {"2017 graph": stream_2017(args.folder, args.batch_size)}
         for name, (folder_or_pack, cache, degrade) in {
             "srez from files": (args.folder, "off", "off"),
             "srez kept in memory": (args.folder, "memory", "off"),
             "srez, degraded": (args.folder, "memory", "photo"),
-            "srez from a pack": (pack, "off", "off"),
+            "srez from a pack": (packed, "off", "off"),
         }.items():
             config = Config(dataset=folder_or_pack, cache=cache, degrade=degrade, batch_size=args.batch_size)
             dataset = open_dataset(config)

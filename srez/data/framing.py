@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from srez.images.picture import UnusablePicture
+from srez.options.config import Config
 
 CELEBA_SIZE, CELEBA_CROP_CORNER, CELEBA_CROP_SIZE = (178, 218), (25, 60), 128
 TOO_SMALL = "is too small for a crop of"  # in the reason of every picture that is
@@ -22,6 +23,11 @@ class Framing:
     wiggle: int = 8
     x: int = -1
     y: int = -1
+
+    @classmethod
+    def of(cls, config: Config) -> "Framing":
+        """The framing that the options crop_* ask for."""
+        return cls(config.crop_size, config.crop_wiggle, config.crop_x, config.crop_y)
 
     def corner(self, width: int, height: int) -> tuple[int, int]:
         """(x, y) of the crop in a picture; below 0 or too far right or down where it does not fit."""

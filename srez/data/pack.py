@@ -47,7 +47,7 @@ class Pack:
         except OSError as error:
             cause = as_user_error(error)
             raise UserError(f"dataset '{path}' cannot be read ({cause.problem})", cause.remedy) from None
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise self._unusable(one_line(error)) from None
         self.names: list[str] = header["names"]
         self.fingerprint: str = header["fingerprint"]

@@ -11,7 +11,7 @@ from absl import logging
 from srez.data.drawn import faces
 from srez.data.framing import CELEBA_SIZE, Framing
 from srez.data.jpegs import windows_of_jpegs
-from srez.data.pack import Pack, is_pack, write_pack
+from srez.data.pack import Pack, is_pack
 from srez.data.windows import Windows
 from srez.errors import UserError, one_line
 from srez.images import find
@@ -89,29 +89,7 @@ def pack_source(path: str, framing: Framing) -> Source:
     return Source(pack.names, pack.fingerprint, pack.window, path, located=pack.windows)
 
 
-def pack_folder(
-    folder: str, path: str, framing: Framing, map_in_order: Callable[..., Iterable] = map
-) -> tuple[int, dict[str, str]]:
-    """Write the windows of a folder's pictures as a pack; how many there are, and what is wrong with which.
-
-    `map_in_order` is map, or one that does it in threads. Raises UserError, OSError.
-    """
-    source = folder_source(folder, framing)
-    damaged: dict[str, str] = {}
-
-    def window(index: int) -> np.ndarray | str:
-        try:
-            return source.window(index)
-        except UnusablePicture as reason:
-            damaged[source.names[index]] = str(reason)
-            return str(reason)
-
-    windows = map_in_order(window, range(len(source)))
-    write_pack(path, framing.options(), source.fingerprint, source.names, windows)
-    return len(source), damaged
-
-
-def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
+def synthetic_source(framing: Framing) -> Source:
     """The built-in drawn faces. Raises UserError."""
     try:
         framing.place(*CELEBA_SIZE)
@@ -121,13 +99,13 @@ def synthetic_source(framing: Framing, count: int = SYNTHETIC_FACES) -> Source:
     def window(index: int) -> np.ndarray:
         return framing.window(faces.draw(index))
 
-    names = [f"drawn {i:06d}" for i in range(count)]
-    return Source(names, f"drawn faces {faces.VERSION}, {count}", window, SYNTHETIC, drawn=True)
+    names = [f"drawn {i:06d}" for i in range(SYNTHETIC_FACES)]
+    return Source(names, f"drawn faces {faces.VERSION}, {SYNTHETIC_FACES}", window, SYNTHETIC, drawn=True)
 
 
 def open_source(config: Config) -> Source:
     """The pictures that --dataset names. Raises UserError."""
-    framing = Framing(config.crop_size, config.crop_wiggle, config.crop_x, config.crop_y)
+    framing = Framing.of(config)
     if config.dataset == SYNTHETIC:
         return synthetic_source(framing)
     if is_pack(config.dataset):

@@ -13,8 +13,9 @@ from helpers import jpeg
 from srez.data import dataset as datasets
 from srez.data import sources
 from srez.data.dataset import Dataset, open_dataset
-from srez.data.sources import Framing, pack_folder
+from srez.data.framing import Framing
 from srez.data.windows import Store, Windows, aligned_bytes, aligned_floats
+from srez.download.pack import pack
 from srez.errors import UserError
 from srez.options.config import Config
 from srez_input import batches
@@ -81,7 +82,7 @@ def mixed(tmp_path, faces) -> str:
 def test_kept_and_decoded_windows_make_the_same_samples(mixed, tmp_path, processors, monkeypatch):
     monkeypatch.setattr(sources, "processors", lambda: processors)
     packed = str(tmp_path / "mixed.pack")
-    pack_folder(mixed, packed, Framing())
+    pack(mixed, Path(packed), Framing())
     found = []
     for folder, cache in ((mixed, "off"), (mixed, "memory"), (packed, "off")):
         dataset = open_dataset(Config(dataset=folder, cache=cache))
