@@ -41,8 +41,7 @@ def upscale(config: Config) -> int:
             outcome.skip(word, reason)
         wanted = [task for task in tasks if config.overwrite or not task.is_done(config.compare)]
         outcome.kept = len(tasks) - len(wanted)
-        for _ in range(outcome.kept):
-            screen.step()
+        screen.step(outcome.kept)
         if not config.face:
             upscale_pictures(wanted, config, network, outcome)
         elif config.aligned:

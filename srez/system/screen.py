@@ -104,36 +104,31 @@ class Screen:
     """Lines of text, and on a terminal a bar below them. total, unit: what the bar counts."""
 
     def __init__(self, total: float = 100, unit: str = "%"):
-        self._bar = None
-        if sys.stdout.isatty():
-            layout = "{percentage:3.0f}%|{bar}| {desc}" if unit == "%" else None
-            self._bar = tqdm(total=total, unit=unit, bar_format=layout, file=sys.stdout)
+        layout = "{percentage:3.0f}%|{bar}| {desc}" if unit == "%" else None
+        self._no_bar = not sys.stdout.isatty()
+        self._bar = tqdm(total=total, unit=unit, bar_format=layout, file=sys.stdout, disable=self._no_bar)
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        if self._bar is None:
+        with self._bar.external_write_mode(sys.stdout):
             print(text, flush=True)
-        else:
-            self._bar.write(text, file=sys.stdout)
 
     def show(self, done: float, text: str, line: str = "") -> None:
         """Set the bar to so much of its total, with a text; where there is no bar print the line, if any."""
-        if self._bar is not None:
-            self._bar.set_description_str(text, refresh=False)
-            self._bar.update(done - self._bar.n)
-            self._bar.refresh()
-        elif line:
+        self._bar.set_description_str(text, refresh=False)
+        self._bar.update(done - self._bar.n)
+        self._bar.refresh()
+        if self._no_bar and line:
             self.say(line)
 
-    def step(self) -> None:
-        """Move the bar by one."""
-        if self._bar is not None:
-            self._bar.update()
+    def step(self, count: int = 1) -> None:
+        """Move the bar by one, or by so many."""
+        self._bar.update(count)
 
     @contextlib.contextmanager
     def part(self, total: float, unit: str) -> Iterator[Callable[[float], object]]:
         """A second bar for a part of the work, or lines now and then; a function that moves it by so much."""
-        if self._bar is None:
+        if self._no_bar:
             yield _Lines(total).move
             return
         with tqdm(total=total, unit=unit, unit_scale=True, leave=False, delay=0.5, file=sys.stdout) as bar:
@@ -141,8 +136,7 @@ class Screen:
 
     def close(self) -> None:
         """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
 
 
 @contextlib.contextmanager
