@@ -114,23 +114,18 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     if (c.crop_x == -1) != (c.crop_y == -1):
         yield f"--crop_x={c.crop_x} with --crop_y={c.crop_y}", "set both or neither"
     if not c.face:
-        for name in ("compare", "aligned", "redraw", "only_largest"):
-            if getattr(c, name):
-                yield f"--{name} without --face: it says what becomes of faces", "give both"
-        for name in ("paste", "min_face"):
-            if (value := getattr(c, name)) != getattr(type(c), name):
-                yield f"--{name}={value} without --face: it says what becomes of faces", "give both"
+        for given in _given(c, "compare", "aligned", "redraw", "only_largest", "paste", "min_face"):
+            yield f"{given} without --face: it says what becomes of faces", "give both"
     if c.face and not c.aligned:
-        for name in ("crop_size", "crop_x", "crop_y"):
-            if (value := getattr(c, name)) != getattr(type(c), name):
-                problem = f"--{name}={value} with --face: it frames faces as CelebA does"
-                yield problem, "leave it out, or say with --aligned that the pictures are framed so"
+        for given in _given(c, "crop_size", "crop_x", "crop_y"):
+            problem = f"{given} with --face: it frames faces as CelebA does"
+            yield problem, "leave it out, or say with --aligned that the pictures are framed so"
     if c.paste == "on" and (c.aligned or c.redraw):
         which = "--aligned: the picture is the face" if c.aligned else "--redraw: that is a test"
         yield f"--paste=on with {which}", "leave one of them out"
-    if c.aligned and (c.only_largest or c.redraw or c.min_face != type(c).min_face):
-        name = "only_largest" if c.only_largest else "redraw" if c.redraw else f"min_face={c.min_face}"
-        yield f"--{name} with --aligned: no face is searched for", "leave one of them out"
+    if c.aligned:
+        for given in _given(c, "only_largest", "redraw", "min_face"):
+            yield f"{given} with --aligned: no face is searched for", "leave one of them out"
     if c.all_checkpoints and c.checkpoint != NEWEST:
         yield f"--all_checkpoints with --checkpoint={c.checkpoint}", "give one of them"
     if c.run == "train" and not c.train_time and not c.max_batches:
@@ -152,6 +147,13 @@ def contradictions(c: Any) -> Iterator[tuple[str, str]]:
     share = re.fullmatch(r"(\d+)/(\d+)", c.study_shard)
     if share is None or not 1 <= int(share[1]) <= int(share[2]):
         yield f"--study_shard={c.study_shard}", "must be I/N with I from 1 to N, as in 2/4"
+
+
+def _given(config: Any, *names: str) -> Iterator[str]:
+    """Those of the named options that are not at their defaults, as one writes them: --face, --paste=on."""
+    for name in names:
+        if (value := getattr(config, name)) != getattr(type(config), name):
+            yield f"--{name}" if value is True else f"--{name}={value}"
 
 
 def check(config: Any) -> None:
