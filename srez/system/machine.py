@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 CUDA_LIBRARIES = "nvidia-cudnn-cu12"  # comes with tensorflow[and-cuda]
 
@@ -56,10 +57,10 @@ def why_no_gpu() -> str:
 def has_bfloat16(root: str = "/") -> bool:
     """Whether the processor multiplies in bfloat16. root: the folder that holds Linux' proc."""
     try:
-        with open(os.path.join(root, "proc", "cpuinfo")) as file:
-            return bool({"avx512_bf16", "amx_bf16", "bf16"} & set(file.read().split()))
+        words = Path(root, "proc/cpuinfo").read_text().split()
     except OSError:  # no Linux: not known
         return False
+    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(words)
 
 
 def free_memory(root: str = "/") -> int:
@@ -68,46 +69,41 @@ def free_memory(root: str = "/") -> int:
     root: the folder that holds Linux' proc and sys.
     """
     try:
-        found = [_numbers(os.path.join(root, "proc/meminfo"))["MemAvailable"] * 1024]
+        found = [_numbers(Path(root, "proc/meminfo"))["MemAvailable"] * 1024]
     except (OSError, KeyError):
         return 0
-    for folder, limit, used in _memory_groups(root):
+    for folder, limit, used in _memory_groups(Path(root)):
         try:
-            most, taken = (int(_text(os.path.join(folder, name))) for name in (limit, used))
+            most, taken = (int((folder / name).read_text()) for name in (limit, used))
         except (OSError, ValueError):  # not there, or no limit: "max"
             continue
         with contextlib.suppress(OSError):  # what was read of files is given up when memory is wanted
-            taken -= _numbers(os.path.join(folder, "memory.stat")).get("inactive_file", 0)
+            taken -= _numbers(folder / "memory.stat").get("inactive_file", 0)
         found.append(most - taken)
     return max(0, min(found))
 
 
-def _memory_groups(root: str) -> Iterator[tuple[str, str, str]]:
+def _memory_groups(root: Path) -> Iterator[tuple[Path, str, str]]:
     """Folders of the control groups that limit this process's memory; names of limit and use in them."""
     try:
-        lines = _text(os.path.join(root, "proc/self/cgroup")).splitlines()
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return
     for line in lines:
         _, kinds, path = line.split(":", 2)
         if kinds and "memory" not in kinds.split(","):
             continue
-        top = os.path.join(root, "sys/fs/cgroup", "memory" if kinds else "")
+        top = root / "sys/fs/cgroup" / ("memory" if kinds else "")
         names = path.strip("/").split("/")
         for depth in range(len(names) + 1):  # in a container the own group is the topmost
-            folder = os.path.join(top, *names[:depth])
+            folder = top.joinpath(*names[:depth])
             if kinds:
                 yield folder, "memory.limit_in_bytes", "memory.usage_in_bytes"
             else:
                 yield folder, "memory.max", "memory.current"
 
 
-def _text(path: str) -> str:
-    with open(path) as file:
-        return file.read()
-
-
-def _numbers(path: str) -> dict[str, int]:
+def _numbers(path: Path) -> dict[str, int]:
     """The whole numbers of a file with a name and a number a line, as /proc/meminfo is."""
-    rows = (line.replace(":", " ").split() for line in _text(path).splitlines())
+    rows = (line.replace(":", " ").split() for line in path.read_text().splitlines())
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdecimal()}
