@@ -16,7 +16,7 @@ from srez.data import pack
 from srez.errors import EXIT_DONE, EXIT_USER, PREFIX, UserError, as_user_error
 from srez.images import find, layout
 from srez.options import flags
-from srez.options.config import CROP_OPTIONS, SYNTHETIC, Config
+from srez.options.config import CROP_OPTIONS, SYNTHETIC, USE_RUNS, Config
 from srez.options.rules import NEWEST
 from srez.runs.run import Run
 from srez.runs.trained import (
@@ -190,10 +190,7 @@ def run_report(config: Config, stop: Stop) -> int:
 MODES: dict[str, Callable[[Config, Stop], int]] = {
     "train": run_train,
     "demo": run_demo,
-    "upscale": use_network,
-    "eval": use_network,
-    "export": use_network,
-    "serve": use_network,
+    **dict.fromkeys(USE_RUNS, use_network),
     "compare": run_compare,
     "study": run_study,
     "report": run_report,
