@@ -1,10 +1,10 @@
 """Figures of a trained network against interpolation, with their protocol and their uncertainty."""
 
-import functools
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
 import tensorflow as tf
@@ -64,7 +64,8 @@ def evaluate(config: Config) -> int:
     print(f"{len(faces.names)} {faces.where}; {which} of '{config.checkpoint_dir}'")
 
     measure = Measure(faces, features)
-    rows = [measure.row("", name, interpolation(method, run)) for name, method in INTERPOLATIONS.items()]
+    plain = {name: interpolation(method, run) for name, method in INTERPOLATIONS.items()}
+    rows = [measure.row("", name, method) for name, method in plain.items()]
     for checkpoint in checkpoints:
         network.load_weights(checkpoint_path(config.checkpoint_dir, checkpoint))
         for name, method in generators(network, config).items():
@@ -94,7 +95,8 @@ def evaluate(config: Config) -> int:
     about |= {"skipped": skipped, "rounds_in_training": rounds}
     write(rows, about, config.output)
     picture = files.join(config.output, "eval.png")
-    files.write_whole(picture, layout.png(gallery(measure, network, config, run)))
+    methods = plain | generators(network, config)
+    files.write_whole(picture, layout.png(gallery(measure, methods, generator_name(config.back_projection))))
     print(f"best, median and worst face by PSNR: {picture}")
     return EXIT_USER if skipped else EXIT_DONE
 
@@ -110,14 +112,13 @@ def checkpoint_names(config: Config) -> list[str]:
 
 def interpolation(method: str, run: Config) -> Method:
     """The function that resizes inputs to the size of the output with a method of tf.image.resize."""
-    size = [run.sample_size, run.sample_size]
-    return lambda feature: tf.image.resize(feature, size, method=method)
+    return partial(tf.image.resize, size=[run.sample_size, run.sample_size], method=method)
 
 
 def generators(network: Network, config: Config) -> dict[str, Method]:
     """The network with the rounds of back projection that were asked for, and with those of its training."""
     rounds = sorted({network.config.back_projection, config.back_projection})
-    return {generator_name(n): lambda feature, n=n: network.infer(feature, n) for n in rounds}
+    return {generator_name(n): partial(network.infer, rounds=n) for n in rounds}
 
 
 def generator_name(rounds: int) -> str:
@@ -191,15 +192,20 @@ def other_faces(dataset: Dataset, run: Config, count: int) -> np.ndarray:
 
 @dataclass
 class Measure:
-    """Measures methods on faces; `features` is the network of FID and KID, or None."""
+    """Measures methods on faces; `features` is the network of FID and KID, or None.
+
+    psnr: that of every face, [N], by method; of checkpoints the one that was measured last.
+    """
 
     faces: Faces
     features: Callable[[np.ndarray], np.ndarray] | None
     at_once: int = BATCH_SIZE
+    psnr: dict[str, np.ndarray] = field(default_factory=dict)
 
     def row(self, checkpoint: str, name: str, method: Method) -> Row:
         """A method's figures of pictures with their intervals, and its distances of sets to the labels."""
         values, outputs = self.of_each_face(f"{checkpoint} {name}".strip(), method)
+        self.psnr[name] = values["psnr"]
         intervals = with_intervals(np.stack(list(values.values()), axis=1))
         return Row(checkpoint, name, dict(zip(values, intervals, strict=True)), self.distances(outputs))
 
@@ -233,11 +239,11 @@ class Measure:
             found["inceptionv3_kernel"] = kernel_distance(one, other)
         return found
 
-    @functools.cached_property
+    @cached_property
     def alexnet_of_labels(self) -> np.ndarray:
         return alexnet(self.faces.label[:MAX_IN_SETS])
 
-    @functools.cached_property
+    @cached_property
     def inception_of_labels(self) -> np.ndarray:
         return self.features(self.faces.label[:MAX_IN_SETS])
 
@@ -254,25 +260,19 @@ class Measure:
             yield Batch(tf.constant(self.faces.label[part]), tf.constant(self.faces.feature[part]))
 
 
-def gallery(measure: Measure, network: Network, config: Config, run: Config) -> np.ndarray:
-    """Best, median and worst face by PSNR, one a row, under titles: uint8 [h, w, 3].
+def gallery(measure: Measure, methods: Mapping[str, Method], judged: str) -> np.ndarray:
+    """Best, median and worst face by the PSNR of one method, one a row, under titles: uint8 [h, w, 3].
 
-    The methods in the table's order, then the truth.
+    What each method makes of them, then the truth. The one, `judged`, has been measured.
     """
-    values = []
-    for batch in measure.batches("best and worst"):
-        output = tf.clip_by_value(network.infer(batch.feature, config.back_projection), 0.0, 1.0)
-        values.append(EVAL_METRICS["psnr"](output, batch.label, batch.feature).numpy())
-    psnr = np.concatenate(values)
+    psnr = measure.psnr[judged]
     order = np.argsort(-psnr, kind="stable")
     chosen = order[[0, (len(order) - 1) // 2, -1]]
     feature, label = tf.constant(measure.faces.feature[chosen]), measure.faces.label[chosen]
-    methods = {name: interpolation(method, run) for name, method in INTERPOLATIONS.items()}
-    methods |= generators(network, config)
     columns = {name: method(feature).numpy() for name, method in methods.items()} | {"truth": label}
     side = layout.TITLED_SIDE
     shown = [(name, layout.enlarge(layout.to_uint8(column), side)) for name, column in columns.items()]
     ranks = zip(("best", "median", "worst"), psnr[chosen], strict=True)
-    caption = f"From above, by the PSNR of the {generator_name(config.back_projection)}: "
+    caption = f"From above, by the PSNR of the {judged}: "
     caption += ", ".join(f"{rank} {value:.2f} dB" for rank, value in ranks)
     return layout.captioned(layout.titled_columns(shown, side), caption)
