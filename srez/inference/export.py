@@ -173,10 +173,6 @@ def _load_onnx(path: str, *_: object) -> Predict:
     return lambda pictures: session.run(None, {name: pictures})[0]
 
 
-def _load_keras(path: str, *_: object) -> Predict:
-    return keras.models.load_model(path).predict_on_batch
-
-
 def _write_half_weights(network: Network, plain: keras.Model, path: str) -> None:
     """Kernels in float16; offsets and moving averages, which are few and may be tiny, stay as they are."""
     with tempfile.TemporaryDirectory() as folder:
@@ -209,7 +205,11 @@ FORMATS = {
     ),
     "tflite": Format("generator.tflite", _write_tflite, _load_tflite),
     "onnx": Format("generator.onnx", _write_onnx, _load_onnx, ("onnx", "onnxruntime", "tf2onnx")),
-    "keras": Format("generator.keras", lambda _, plain, path: plain.save(path), _load_keras),
+    "keras": Format(
+        "generator.keras",
+        lambda _, plain, path: plain.save(path),
+        lambda path, *_: keras.models.load_model(path).predict_on_batch,
+    ),
     "weights": Format(WEIGHTS, lambda network, _, path: network.generator.save_weights(path), _load_weights),
     "half_weights": Format(HALF_WEIGHTS, _write_half_weights, _load_weights, tolerance=HALF_TOLERANCE),
 }
@@ -220,9 +220,9 @@ def plain_network(generator: keras.Model, factor: int, rounds: int) -> keras.Mod
 
     With `rounds` of back projection at the end, and then clipped to [0, 1].
     """
-    plain = keras.models.clone_model(generator, clone_function=_plain_layer)
+    plain = keras.models.clone_model(generator, clone_function=lambda layer: _plain(layer)[0])
     for layer in generator.layers:
-        if weights := _plain_weights(layer):
+        if weights := _plain(layer)[1]:
             plain.get_layer(layer.name).set_weights(weights)
     if not rounds:
         return plain
@@ -236,27 +236,20 @@ def plain_network(generator: keras.Model, factor: int, rounds: int) -> keras.Mod
     return keras.Model(feature, keras.layers.ReLU(max_value=1.0)(y), name="generator")
 
 
-def _plain_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+def _plain(layer: keras.layers.Layer) -> tuple[keras.layers.Layer, list[np.ndarray]]:
+    """A layer of the generator as one of Keras' own, which is not built yet, and the weights for that."""
     name = {"name": layer.name}
     if isinstance(layer, Conv):
-        return keras.layers.Conv2D(layer.width, layer.size, padding="same", **name)
-    if isinstance(layer, UpscaleConv | Deconv):
-        size = layer.size + isinstance(layer, UpscaleConv)
-        return keras.layers.Conv2DTranspose(layer.width, size, strides=2, padding="same", **name)
-    if isinstance(layer, GeneratorNorm):
-        return keras.layers.BatchNormalization(scale=False, epsilon=BATCH_NORM_EPSILON, **name)
-    return type(layer).from_config(layer.get_config())
-
-
-def _plain_weights(layer: keras.layers.Layer) -> list[np.ndarray]:
-    if isinstance(layer, Conv):
-        return [layer.kernel.numpy(), layer.offset.numpy()]
+        plain = keras.layers.Conv2D(layer.width, layer.size, padding="same", **name)
+        return plain, [layer.kernel.numpy(), layer.offset.numpy()]
     if isinstance(layer, UpscaleConv | Deconv):
         kernel = layer.merged() if isinstance(layer, UpscaleConv) else layer.kernel
-        return [kernel.numpy().transpose(0, 1, 3, 2), layer.offset.numpy()]
+        plain = keras.layers.Conv2DTranspose(layer.width, kernel.shape[0], strides=2, padding="same", **name)
+        return plain, [kernel.numpy().transpose(0, 1, 3, 2), layer.offset.numpy()]
     if isinstance(layer, GeneratorNorm):
-        return [layer.offset.numpy(), *(average.numpy() for average in layer.averages())]
-    return []
+        plain = keras.layers.BatchNormalization(scale=False, epsilon=BATCH_NORM_EPSILON, **name)
+        return plain, [layer.offset.numpy(), *(average.numpy() for average in layer.averages())]
+    return type(layer).from_config(layer.get_config()), []
 
 
 def _bicubic(factor: int) -> keras.layers.Layer:
