@@ -125,15 +125,18 @@ def columns_of(
 
 def redrawn_columns(seen: np.ndarray, drawn: np.ndarray, true: np.ndarray) -> list[Column]:
     """A strip that tests the network on a face that is known; squares, uint8 [n, n, 3]."""
-    side = len(drawn)
-    bicubic = np.asarray(Image.fromarray(seen).resize((side, side), Image.Resampling.BICUBIC))
     size = f"{len(seen)}x{len(seen)}"
     return [
         (f"the network sees {size}", seen),
-        (f"bicubic, from {size}", bicubic),
+        (f"bicubic, from {size}", bicubic(seen, len(drawn))),
         (f"srez, from {size}", drawn),
         (f"the photograph, {len(true)}x{len(true)}", true),
     ]
+
+
+def bicubic(picture: np.ndarray, side: int) -> np.ndarray:
+    """A square uint8 picture [n, n, 3] brought to another side: [side, side, 3]."""
+    return np.asarray(Image.fromarray(picture).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def enlarged_columns(crop: np.ndarray, plain: np.ndarray, made: np.ndarray) -> list[Column]:

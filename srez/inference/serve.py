@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
 from srez.data.align import Face, find_faces, straighten
 from srez.data.portraits import refuse_other_framing
 from srez.errors import EXIT_DONE, UserError
 from srez.images import layout
 from srez.images.picture import LARGE, UnusablePicture, read
-from srez.inference.faces import columns_of
+from srez.inference.faces import bicubic, columns_of
 from srez.inference.network import Network, load
 from srez.options.config import Config
 from srez.runs.trained import PRETRAINED_FOLDER, pretrained_names
@@ -221,7 +220,8 @@ def enlarge(path: str, network: Network, rounds: int, folder: str) -> tuple[list
         choose = CHOOSE if len(faces) > 1 else ""
         text = f"**Face {number} of {len(faces)},** {wide}. {explained}{choose}"
         strip = layout.titled_row(columns)
-        views.append(View(text, (view(crop), view(made)), strip))
+        slider = bicubic(crop, VIEW_SIDE), bicubic(made, VIEW_SIDE)
+        views.append(View(text, slider, strip))
         for name, content in (("", made), ("_compare", strip)):
             file = target / f"{Path(path).stem}_face{number}{name}.png"
             file.write_bytes(layout.png(content))
@@ -240,8 +240,3 @@ def enlarge_face(
         made, plain = network.redraw_face(pixels, face, rounds), None
         explained = REDRAWN.format(limit=network.largest_gain, side=network.config.input_size)
     return layout.to_uint8(made), columns_of(network, pixels, face, crop, made, plain), explained
-
-
-def view(picture: np.ndarray) -> np.ndarray:
-    """A square picture as the page shows it, bicubic."""
-    return np.asarray(Image.fromarray(picture).resize((VIEW_SIDE, VIEW_SIDE), Image.Resampling.BICUBIC))
