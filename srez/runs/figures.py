@@ -88,5 +88,5 @@ FIGURES |= {
     f"bicubic_{name}": Figure(
         "quality", f"{name} of bicubic enlargement of the held-out faces: to be beaten. At batch 0 only."
     )
-    for name in ("psnr", "ssim", "lpips", "consistency", "swd", "alexnet_frechet")
+    for name in ("psnr", "ssim", "lpips", "consistency", "swd", "diversity", "alexnet_frechet")
 }

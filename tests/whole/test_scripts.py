@@ -195,8 +195,8 @@ def test_the_code_of_a_test_run_is_pytests(machine, code):
 
 def test_what_needs_an_extra_is_tested_last(machine):
     assert finish(machine(script=".ci/run", APT_CODE="1"))[0] == 0  # without a browser too
-    extras = [f"--editable .[{name}]" for name in ("serve", "browser", "cluster")]
-    assert installed(machine.log)[-3:] == extras
+    extras = [f"--editable .[{name}]" for name in ("serve", "browser", "cluster", "onnx")]
+    assert installed(machine.log)[-4:] == extras
     assert machine.log.read_text().splitlines()[-1] == "-m pytest -q -rs -m extra"
 
 
