@@ -7,8 +7,8 @@ makes labels and features with crop, flip and colour jitter. 2017's graph decode
 then crops and resizes them one by one; it wants CelebA's 178x218 pictures. The processor time that an image
 takes, all threads together, is printed too: it suffers less from other work on the machine. "From files"
 decodes every picture each time; "kept in memory" has decoded all of them before, "degraded" too, with inputs
-of --degrade photo. --chunks 20 adds the same
-streams as a GPU takes them, 20 batches at once, copied to it ahead of time (to the CPU where there is none).
+of --degrade photo. --chunks 20 adds the same streams as a GPU takes them, 20 batches at once, copied to it
+ahead of time (to the CPU where there is none).
 """
 
 import argparse

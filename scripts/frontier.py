@@ -89,9 +89,11 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--output", default=str(Path(__file__).resolve().parent.parent / "docs"))
     args = parser.parse_args()
-    folders = dict(word.partition("=")[::2] for word in args.trainings)
-    if not all(folders.values()):
-        parser.error("write LABEL=CHECKPOINT_DIR")
+    folders = {}
+    for training in args.trainings:
+        name, given, folders[name] = training.partition("=")
+        if not given:
+            parser.error(f"'{training}': write LABEL=CHECKPOINT_DIR")
     try:
         compare(folders, args.dataset, Path(args.output))
     except (UserError, OSError) as error:

@@ -139,7 +139,9 @@ def frechet_distance(one: np.ndarray, other: np.ndarray) -> float:
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
     """
     means = [points.mean(axis=0) for points in (one, other)]
-    centred = [(points - points.mean(axis=0)) / np.sqrt(len(points) - 1) for points in (one, other)]
+    centred = [
+        (points - mean) / np.sqrt(len(points) - 1) for points, mean in zip((one, other), means, strict=True)
+    ]
     # C = R' R with R of a QR factorization; tr (C1 C2)^(1/2) is the sum of the singular values of R1 R2'
     roots = [np.linalg.qr(points, mode="r") for points in centred]
     crossed = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
